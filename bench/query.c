@@ -1,0 +1,67 @@
+/* twin-bench --log-prob and --sample: one thing on given input, so that it can be timed and checked from outside. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench/bench.h"
+
+static void report(const char *key, size_t n, double best, const struct bench *bench)
+{
+    json_t *json = json_pack("{s:I, s:f, s:f, s:s}", "events", (json_int_t)n, "seconds", best, key,
+                             best > 0 ? (double)n / best : 0.0, "kernels", bench->kernels->name);
+
+    json_dumpf(json, stdout, JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(json);
+}
+
+void query_log_prob(const struct bench *bench, const char *artifact, const char *events_path, const char *out)
+{
+    struct tw_model *model = files_model(artifact);
+    struct events events = files_events(events_path, bench->rows, bench->columns);
+    double *values = calloc(events.rows, sizeof *values), best = 1e300;
+
+    if (events.cols != (size_t)tw_model_schema(model)->features)
+        files_die("%zu columns of events for %d features (see --columns)", events.cols,
+                  tw_model_schema(model)->features);
+    for (long i = 0; i < bench->repeat; i++) {
+        double start = bench_now(), seconds;
+
+        if (!values || tw_model_log_prob(model, bench->kernels, bench->pool, events.rows, events.values, NULL, values))
+            files_die("%s: its kind has no log_prob, or memory is out", artifact);
+        seconds = bench_now() - start;
+        best = seconds < best ? seconds : best;
+    }
+    files_write_vector(out, events.rows, values);
+    report("log_prob_events_per_s", events.rows, best, bench);
+    free(values);
+    free(events.values);
+    tw_model_unref(model);
+}
+
+void query_sample(const struct bench *bench, const char *artifact, const char *count, const char *out)
+{
+    struct tw_model *model = files_model(artifact);
+    size_t d = (size_t)tw_model_schema(model)->features, n;
+    char *end;
+    double best = 1e300;
+
+    n = strtoul(count, &end, 10);
+    if (*end || n == 0 || n > 1000000000)
+        files_die("the number of events must be from 1 to 1000000000");
+
+    float *values = calloc(n, d * sizeof *values);
+
+    for (long i = 0; i < bench->repeat; i++) {
+        double start = bench_now(), seconds;
+
+        if (!values || tw_model_sample(model, bench->kernels, bench->pool, bench->seed, 0, n, NULL, values))
+            files_die("%s: its kind has no samples, or memory is out", artifact);
+        seconds = bench_now() - start;
+        best = seconds < best ? seconds : best;
+    }
+    files_write_events(out, n, d, values);
+    report("sample_events_per_s", n, best, bench);
+    free(values);
+    tw_model_unref(model);
+}

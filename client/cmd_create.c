@@ -1,0 +1,102 @@
+/* twinctl create: a twin from a definition, or from a guess at one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli.h"
+#include "client/commands.h"
+#include "client/file.h"
+#include "client/guess.h"
+
+enum { DEFINITION_MOST = 1 << 20 };
+
+static json_t *read_definition(const char *path)
+{
+    char problem[512];
+    size_t size;
+    json_error_t error;
+    char *text = file_read(path, DEFINITION_MOST, &size, problem);
+    if (!text) {
+        cli_fail(CLI_FAILED, "%s", problem);
+        return NULL;
+    }
+    json_t *definition = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    free(text);
+    if (!json_is_object(definition)) {
+        if (definition)
+            cli_fail(CLI_FAILED, "%s: a definition is a JSON object", path);
+        else
+            cli_fail(CLI_FAILED, "%s: line %d: %s", path, error.line, error.text);
+        json_decref(definition);
+        return NULL;
+    }
+    return definition;
+}
+
+static json_t *guess(const struct cli *cli, const char *name, const char *path, const char *columns)
+{
+    char problem[512];
+    json_t *definition = NULL, *remarks = json_array(), *remark;
+    struct rows *rows = rows_open(path, columns, problem);
+    size_t i;
+    if (rows)
+        definition = guess_definition(name, rows, remarks, problem);
+    if (!definition)
+        cli_fail(CLI_FAILED, "%s", problem);
+    json_array_foreach(remarks, i, remark) cli_say(cli, "note: %s", json_string_value(remark));
+    json_decref(remarks);
+    rows_close(rows);
+    return definition;
+}
+
+static void print_line(const struct cli *cli, json_t *twin)
+{
+    json_t *items = json_pack("[O]", twin);
+    cmd_twins_print(cli, items);
+    json_decref(items);
+}
+
+static int create(struct cli *cli, json_t *definition, bool guessed)
+{
+    struct rest_request request = {.method = "POST", .path = "/v1/twins"};
+    json_t *twin = NULL;
+    int rc = guessed && cli->dry_run ? CLI_OK : cli_change(cli, &request, definition, &twin);
+    if (guessed) /* printed whatever became of it: it is what the user wants to change */
+        output_json(stdout, definition);
+    else if (twin && cli->format == OUTPUT_JSON)
+        output_json(stdout, twin);
+    else if (twin)
+        print_line(cli, twin);
+    if (!rc && twin)
+        cli_say(cli, "made; next: twinctl train %s FILE", json_string_value(json_object_get(definition, "name")));
+    json_decref(twin);
+    return rc;
+}
+
+int cmd_create_run(struct cli *cli, int argc, char **argv)
+{
+    const char *from = NULL, *file = NULL, *columns = NULL;
+    const struct options_entry entries[] = {
+        {"file", 0, OPTIONS_TEXT, &file, "FILE", "the definition (JSON); - for standard input"},
+        {"from", 0, OPTIONS_TEXT, &from, "EVENTS", "guess the definition from this file of events"},
+        {"columns", 0, OPTIONS_TEXT, &columns, "NAMES", "with --from: names of the columns, separated by commas"},
+    };
+    char **arg = NULL;
+    int count, rc = cli_parse(cli, entries, sizeof entries / sizeof *entries, argc, argv, 0, 2, &arg, &count);
+    if (rc != CLI_GO_ON)
+        return rc;
+    if (count == 2 && !file && !from)
+        file = arg[1];
+    else if (count == 2 || (!file) == (!from) || (from && !count))
+        return cli_usage(cli, "create needs a name and a definition, or --file, or a name and --from");
+    if (count && cli_check_name(cli, "twin", arg[0]))
+        return CLI_USAGE;
+    json_t *definition = from ? guess(cli, arg[0], from, columns) : read_definition(file);
+    if (!definition)
+        return CLI_FAILED;
+    if (count)
+        json_object_set_new(definition, "name", json_string(arg[0]));
+    rc = create(cli, definition, from != NULL);
+    json_decref(definition);
+    return rc;
+}

@@ -1,0 +1,272 @@
+/* twinctl feed: files, one after the other, cut into batches. Batch k always holds the same rows of the same files,
+ * which is what makes it possible to go on where the last acknowledgement was. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli.h"
+#include "client/commands.h"
+#include "client/feed.h"
+#include "client/rows.h"
+#include "client/timer.h"
+
+struct files {
+    char **path;
+    int count, at;
+    const char *columns;
+    int64_t from, to; /* rows of the only file */
+    int64_t batch;
+    bool loop;
+    struct rows *rows; /* of path[at]; NULL: not open */
+    int64_t length;    /* of path[at], -1: not known */
+    int64_t passed;    /* batches in this pass over the files */
+    float *values;
+    size_t capacity; /* values */
+};
+
+struct feeding {
+    const char *feed, *endpoint, *columns, *rows;
+    int64_t run, batch, in_flight, first;
+    double rate;
+    bool loop;
+    struct options_list conditions;
+};
+
+/* ---- batches of files ---- */
+
+static bool open_next(struct files *files, char problem[512])
+{
+    if (!(files->rows = rows_open(files->path[files->at], files->columns, problem)) ||
+        !rows_slice(files->rows, files->from, files->to, problem))
+        return false;
+    files->length = rows_left(files->rows);
+    size_t need = (size_t)files->batch * rows_columns(files->rows);
+    if (need > files->capacity) {
+        free(files->values);
+        files->values = malloc(need * sizeof *files->values);
+        files->capacity = files->values ? need : 0;
+    }
+    if (!files->values)
+        snprintf(problem, 512, "out of memory");
+    return files->values != NULL;
+}
+
+static void close_file(struct files *files)
+{
+    rows_close(files->rows);
+    files->rows = NULL;
+}
+
+/* The file at hand is read. False if there is no other. */
+static bool turn(struct files *files)
+{
+    close_file(files);
+    if (++files->at == files->count && files->loop && files->passed) {
+        files->at = 0; /* files without a single row would be read for ever */
+        files->passed = 0;
+    }
+    return files->at < files->count;
+}
+
+static int next_batch(void *context, const float **values, size_t *rows, size_t *cols, const char *const **names,
+                      char problem[512])
+{
+    struct files *files = context;
+    while (files->at < files->count && !timer_signal()) {
+        if (!files->rows && !open_next(files, problem))
+            return -1;
+        int64_t have = rows_read(files->rows, (size_t)files->batch, files->values, problem);
+        if (have < 0)
+            return -1;
+        if (have > 0) {
+            files->passed++;
+            *values = files->values;
+            *rows = (size_t)have;
+            *cols = rows_columns(files->rows);
+            *names = rows_names(files->rows);
+            return 1;
+        }
+        turn(files);
+    }
+    return 0;
+}
+
+static int64_t skip_batches(void *context, int64_t count, char problem[512])
+{
+    struct files *files = context;
+    int64_t done = 0;
+    while (done < count && files->at < files->count && !timer_signal()) {
+        if (!files->rows && !open_next(files, problem))
+            return -1;
+        int64_t want;
+        if (__builtin_mul_overflow(count - done, files->batch, &want))
+            want = INT64_MAX / files->batch * files->batch;
+        int64_t have = rows_skip(files->rows, want, problem);
+        if (have < 0)
+            return -1;
+        int64_t batches = (have + files->batch - 1) / files->batch; /* the last of a file may be short */
+        files->passed += batches;
+        done += batches;
+        if (have < want)
+            turn(files);
+    }
+    return done;
+}
+
+static double fraction(void *context)
+{
+    const struct files *files = context;
+    if (files->loop || (files->rows && files->length < 0))
+        return -1;
+    if (files->at >= files->count)
+        return 1;
+    double part = files->rows && files->length ? 1 - (double)rows_left(files->rows) / (double)files->length : 0;
+    return (files->at + part) / files->count;
+}
+
+/* ---- the command ---- */
+
+static int check(const struct cli *cli, const char *twin, const struct feeding *f, struct files *files,
+                 struct feed_options *options)
+{
+    if (cli_check_name(cli, "twin", twin) || cli_check_name(cli, "feed", f->feed))
+        return CLI_USAGE;
+    if (f->batch < 1 || f->batch > TWP_ROWS_MAX)
+        return cli_usage(cli, "--batch takes 1 to %d events", TWP_ROWS_MAX);
+    if (f->rows && (files->count > 1 || !options_read_range(f->rows, &files->from, &files->to)))
+        return cli_usage(cli, files->count > 1 ? "--rows is for one file" : "--rows takes A:B with A < B");
+    for (int i = 0; i < files->count; i++)
+        if (!strcmp(files->path[i], "-") && (files->count > 1 || f->loop))
+            return cli_usage(cli, "standard input can only be the one file, and is read once");
+    snprintf(options->key.twin, sizeof options->key.twin, "%s", twin);
+    snprintf(options->key.feed, sizeof options->key.feed, "%s", f->feed);
+    options->key.run = f->run;
+    options->key.seq = f->first;
+    return CLI_OK;
+}
+
+static int read_conditions(const struct cli *cli, const struct options_list *list, struct twp_condition *condition)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!options_read_setting(list->item[i], condition[i].name, sizeof condition[i].name, &condition[i].value))
+            return cli_usage(cli, "--condition takes NAME=NUMBER, not \"%.64s\"", list->item[i]);
+    return CLI_OK;
+}
+
+/* Reads everything and says what would be sent. */
+static int rehearse(struct files *files)
+{
+    char problem[512];
+    const float *values;
+    const char *const *names;
+    size_t rows, cols;
+    long long batches = 0, events = 0;
+    int more = 0;
+    while (!timer_signal() && (more = next_batch(files, &values, &rows, &cols, &names, problem)) > 0) {
+        batches++;
+        events += (long long)rows;
+        if (files->loop && files->at + 1 == files->count && !rows_left(files->rows))
+            break;
+    }
+    if (more < 0)
+        return cli_fail(CLI_FAILED, "%s", problem);
+    fprintf(stderr, "would send %lld batches, %lld events%s\n", batches, events, files->loop ? ", over and over" : "");
+    return CLI_OK;
+}
+
+static void print_result(const struct cli *cli, const struct feed_options *options, const struct feed_result *r)
+{
+    static const struct output_column columns[] = {
+        {"batches", "batches", OUTPUT_TEXT, NULL},   {"events", "events", OUTPUT_TEXT, NULL},
+        {"acked", "acked", OUTPUT_TEXT, NULL},       {"skipped", "skipped", OUTPUT_TEXT, NULL},
+        {"resent", "resent", OUTPUT_TEXT, NULL},     {"resumed_from", "resumed_from", OUTPUT_TEXT, NULL},
+        {"next_seq", "next_seq", OUTPUT_TEXT, NULL}, {"seconds", "seconds", OUTPUT_NUMBER, NULL}};
+    double rate = r->seconds > 0 ? (double)r->events / r->seconds : 0;
+    if (cli->format == OUTPUT_TABLE) {
+        printf("%lld batches, %lld events in %.1f s (%.0f events/s): %lld acknowledged, %lld there before, %lld sent "
+               "again; next: %lld\n",
+               (long long)r->batches, (long long)r->events, r->seconds, rate, (long long)r->acked,
+               (long long)r->skipped, (long long)r->resent, (long long)r->next_seq);
+        return;
+    }
+    json_t *json =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b}", "twin", options->key.twin,
+                  "feed", options->key.feed, "run", (json_int_t)options->key.run, "batches", (json_int_t)r->batches,
+                  "events", (json_int_t)r->events, "acked", (json_int_t)r->acked, "skipped", (json_int_t)r->skipped,
+                  "resent", (json_int_t)r->resent, "resumed_from", (json_int_t)r->resumed_from, "next_seq",
+                  (json_int_t)r->next_seq, "seconds", r->seconds, "events_per_s", rate, "stopped", (int)r->stopped);
+    json_t *items = json_pack("[O]", json);
+    if (cli->format == OUTPUT_JSON)
+        output_json(stdout, json);
+    else
+        output_items(stdout, OUTPUT_CSV, items, columns, sizeof columns / sizeof *columns, true);
+    json_decref(items);
+    json_decref(json);
+}
+
+static int report(const struct cli *cli, const struct feed_options *options, const struct feed_result *result, int rc)
+{
+    if (!rc || result->batches || cli->format != OUTPUT_TABLE)
+        print_result(cli, options, result);
+    if (result->skipped && !result->batches && !rc && !result->stopped)
+        cli_say(cli, "all of it is there already as run %lld of feed %s; other data need another --run",
+                (long long)options->key.run, options->key.feed);
+    else if (result->skipped && !rc && !result->stopped)
+        cli_say(cli, "the first %lld batches were there before as run %lld of feed %s; other data need another --run",
+                (long long)result->skipped, (long long)options->key.run, options->key.feed);
+    if (result->stopped)
+        cli_say(cli, "stopped; the same command goes on at batch %lld", (long long)result->next_seq);
+    if (rc && *result->problem)
+        cli_fail(rc, "%s", result->problem);
+    if (rc && !result->stopped && result->batches)
+        cli_say(cli, "the same command goes on at batch %lld", (long long)result->next_seq);
+    return rc;
+}
+
+int cmd_feed_run(struct cli *cli, int argc, char **argv)
+{
+    const char *ingest = getenv("TWIN_INGEST");
+    struct feeding f = {
+        .feed = "twinctl", .endpoint = ingest && *ingest ? ingest : "tcp://127.0.0.1:8471", .run = 1, .batch = 1000};
+    const struct options_entry entries[] = {
+        {"feed", 'f', OPTIONS_TEXT, &f.feed, "FEED", "who sends (twinctl)"},
+        {"run", 'r', OPTIONS_COUNT, &f.run, "N", "the data-taking run (1)"},
+        {"batch", 'b', OPTIONS_COUNT, &f.batch, "EVENTS", "events in a batch (1000)"},
+        {"rate", 0, OPTIONS_NUMBER, &f.rate, "EVENTS", "events per second at most (as fast as they are taken)"},
+        {"rows", 0, OPTIONS_TEXT, &f.rows, "A:B", "rows A up to, not including, B of the file"},
+        {"columns", 0, OPTIONS_TEXT, &f.columns, "NAMES", "names of the columns, separated by commas"},
+        {"condition", 'c', OPTIONS_LIST, &f.conditions, "NAME=VALUE", "a condition of all batches; may be repeated"},
+        {"seq-start", 0, OPTIONS_COUNT, &f.first, "N", "sequence number of the first batch of the files (0)"},
+        {"in-flight", 0, OPTIONS_COUNT, &f.in_flight, "BYTES", "bytes without acknowledgement at most (the credit)"},
+        {"ingest", 0, OPTIONS_TEXT, &f.endpoint, "ENDPOINT", "of twind (TWIN_INGEST, tcp://127.0.0.1:8471)"},
+        {"loop", 0, OPTIONS_FLAG, &f.loop, NULL, "start over at the end, for ever; the loop then sees rows twice"},
+    };
+    struct twp_condition condition[OPTIONS_LIST_MAX];
+    struct feed_options options = {.condition = condition};
+    struct feed_result result;
+    char **arg;
+    int count, rc = cli_parse(cli, entries, sizeof entries / sizeof *entries, argc, argv, 2, 10000, &arg, &count);
+    if (rc != CLI_GO_ON)
+        return rc;
+    struct files files = {
+        .path = arg + 1, .count = count - 1, .columns = f.columns, .to = INT64_MAX, .batch = f.batch, .loop = f.loop};
+    rc = check(cli, arg[0], &f, &files, &options);
+    if (!rc)
+        rc = read_conditions(cli, &f.conditions, condition);
+    if (rc)
+        return rc;
+    options.conditions = f.conditions.count;
+    options.endpoint = f.endpoint;
+    options.rate = f.rate;
+    options.in_flight = f.in_flight;
+    options.patience = cli->timeout > 0 ? cli->timeout : 30;
+    options.stall = cli->timeout;
+    struct feed_source source = {&files, skip_batches, next_batch, fraction};
+    if (cli->dry_run)
+        rc = rehearse(&files);
+    else
+        rc = report(cli, &options, &result, feed_run(&options, &source, cli->quiet, &result));
+    close_file(&files);
+    free(files.values);
+    return rc;
+}

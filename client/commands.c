@@ -1,0 +1,138 @@
+/* The table of commands. */
+#include "client/commands.h"
+
+#include <string.h>
+
+#include "client/cli.h"
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+    {"status", "[NAME]", "how the twins are",
+     "One line for each twin: is it true, what is it doing, which version is served.\n\n"
+     "examples:\n"
+     "  twinctl status\n"
+     "  twinctl status zmumu -o json",
+     cmd_twins_status},
+    {"create", "NAME DEFINITION.json | --file FILE | NAME --from EVENTS", "make a twin from a definition",
+     "Makes a twin. With --from, the definition is guessed from a file of events (.csv with a header, or .npy with\n"
+     "--columns) and printed, for you to change: log where a feature is positive with a long tail, periodic where it\n"
+     "is an angle. With --dry-run nothing is made.\n\n"
+     "examples:\n"
+     "  twinctl create zmumu zmumu.json\n"
+     "  twinctl create --file zmumu.json\n"
+     "  twinctl create zmumu --from events.csv --dry-run > zmumu.json",
+     cmd_create_run},
+    {"train", "NAME FILE | NAME --spooled", "train the first version",
+     "Trains the first version of a twin on the events of a file (.npy or .csv, - for standard input) or on what its\n"
+     "feeds have sent so far. Prints the operation; with --wait, waits until it has ended.\n\n"
+     "examples:\n"
+     "  twinctl train zmumu nominal.npy --wait\n"
+     "  twinctl train zmumu nominal.npy --rows 0:100000 --seed 1\n"
+     "  twinctl train zmumu --spooled",
+     cmd_train_run},
+    {"feed", "NAME FILE...", "send events to the loop",
+     "Sends the events of files (.npy, .csv, - for standard input) in batches over ZeroMQ, and ends when all are\n"
+     "acknowledged, which means on the daemon's disk. A feed that was stopped goes on where the last acknowledgement\n"
+     "was: start it again with the same files, --feed, --run, --rows and --batch. Other data need another --run.\n\n"
+     "examples:\n"
+     "  twinctl feed zmumu today.npy --run 12\n"
+     "  twinctl feed zmumu a.csv b.csv --feed daq1 --run 13 --rate 5000\n"
+     "  simulate | twinctl feed zmumu - --run 14 --batch 500",
+     cmd_feed_run},
+    {"sample", "NAME", "events from the surrogate",
+     "Draws events. The same seed, version and number give the same events. Without --out they go to standard output\n"
+     "as CSV (-o json: JSON).\n\n"
+     "examples:\n"
+     "  twinctl sample zmumu -n 5\n"
+     "  twinctl sample zmumu -n 1000000 --seed 7 --out sample.npy\n"
+     "  twinctl sample zmumu -n 1000 --version 3 --out v3.csv",
+     cmd_events_sample},
+    {"log-prob", "NAME FILE", "log-density of events",
+     "The natural logarithm of the surrogate's density, in raw units, for each event of a file (.npy, .csv, -).\n"
+     "-inf where an event lies outside the domain.\n\n"
+     "examples:\n"
+     "  twinctl log-prob zmumu events.npy --out lp.npy\n"
+     "  twinctl log-prob zmumu events.csv --rows 0:10",
+     cmd_events_log_prob},
+    {"drift", "NAME", "the last comparison, statistic by statistic",
+     "Every statistic of the last compared window beside its threshold. Exit status: 0 no drift, 1 drift, more than 1\n"
+     "no answer (75: nothing was compared yet).\n\n"
+     "examples:\n"
+     "  twinctl drift zmumu\n"
+     "  twinctl drift zmumu -o csv\n"
+     "  until ! twinctl drift zmumu >/dev/null; do sleep 10; done   # ends at a drift",
+     cmd_drift_run},
+    {"watch", "NAME", "the loop, live",
+     "A table that is redrawn on a terminal; elsewhere one line for each iteration (-o json: one object a line).\n"
+     "It ends with Ctrl-C, or after --count iterations.\n\n"
+     "examples:\n"
+     "  twinctl watch zmumu\n"
+     "  twinctl watch zmumu --last 20 --count 5 -o csv",
+     cmd_watch_run},
+    {"retune", "NAME", "make a challenger now",
+     "Trains the champion on with the latest events. What comes out is served only if it passes the gate.\n\n"
+     "examples:\n"
+     "  twinctl retune zmumu --wait\n"
+     "  twinctl retune zmumu --events 30000 --seed 3",
+     cmd_ops_retune},
+    {"ops", "[NAME]", "long work: list, wait for, cancel",
+     "The operations of a twin or of all, newest first.\n\n"
+     "examples:\n"
+     "  twinctl ops zmumu\n"
+     "  twinctl ops --wait-for 17\n"
+     "  twinctl ops --cancel 17",
+     cmd_ops_list},
+    {"versions", "NAME", "versions and where they come from",
+     "Every version with its cause, parent and status, newest first. A rejected one keeps its reason.\n\n"
+     "examples:\n"
+     "  twinctl versions zmumu\n"
+     "  twinctl versions zmumu -o json",
+     cmd_versions_list},
+    {"show", "NAME [VERSION]", "all that is known of a twin or version",
+     "Everything the daemon says about a twin, or about one of its versions.\n\n"
+     "examples:\n"
+     "  twinctl show zmumu\n"
+     "  twinctl show zmumu 3 -o json",
+     cmd_twins_show},
+    {"promote", "NAME VERSION [--reason REASON] | NAME --lift-hold", "serve a version",
+     "Moves the alias champion to a version. The loop is then on hold: it advises and moves nothing by itself until\n"
+     "the hold is lifted. Exit status 75: somebody else moved the alias in between.\n\n"
+     "examples:\n"
+     "  twinctl promote zmumu 3 --reason 'validated in run 1204'\n"
+     "  twinctl promote zmumu 3 --alias reference --reason 'new baseline'\n"
+     "  twinctl promote zmumu --lift-hold",
+     cmd_promote_run},
+    {"rollback", "NAME [--reason REASON]", "serve the champion before",
+     "Moves the alias champion back to the version that it named before, or to the one given with --to. Rolled back\n"
+     "again, it goes one further back. The loop is then on hold, as with promote.\n\n"
+     "examples:\n"
+     "  twinctl rollback zmumu --reason 'bad jets since noon'\n"
+     "  twinctl rollback zmumu --to 2 --reason 'back to the last long run' --no-hold",
+     cmd_promote_rollback},
+    {"history", "NAME", "every move of an alias",
+     "Who moved which alias when, and why, newest first; with --at, what was in force at that time.\n\n"
+     "examples:\n"
+     "  twinctl history zmumu\n"
+     "  twinctl history zmumu --alias reference\n"
+     "  twinctl history zmumu --at 2026-03-01T12:00:00Z",
+     cmd_versions_history},
+};
+/* clang-format on */
+
+size_t commands_count(void)
+{
+    return sizeof commands / sizeof *commands;
+}
+
+const struct cli_command *commands_at(size_t i)
+{
+    return &commands[i];
+}
+
+const struct cli_command *commands_find(const char *name)
+{
+    for (size_t i = 0; i < commands_count(); i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}

@@ -1,0 +1,36 @@
+/* The commands of twinctl: what their help says, and the functions behind them. */
+#ifndef CLIENT_COMMANDS_H
+#define CLIENT_COMMANDS_H
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+struct cli;
+struct cli_command;
+
+size_t commands_count(void);
+const struct cli_command *commands_at(size_t i);
+const struct cli_command *commands_find(const char *name); /* NULL: none */
+
+/* One line for each twin. */
+void cmd_twins_print(const struct cli *cli, const json_t *items);
+
+/* Every command parses its own options and returns the exit status. */
+int cmd_twins_status(struct cli *cli, int argc, char **argv);
+int cmd_twins_show(struct cli *cli, int argc, char **argv);
+int cmd_create_run(struct cli *cli, int argc, char **argv);
+int cmd_train_run(struct cli *cli, int argc, char **argv);
+int cmd_feed_run(struct cli *cli, int argc, char **argv);
+int cmd_events_sample(struct cli *cli, int argc, char **argv);
+int cmd_events_log_prob(struct cli *cli, int argc, char **argv);
+int cmd_drift_run(struct cli *cli, int argc, char **argv);
+int cmd_watch_run(struct cli *cli, int argc, char **argv);
+int cmd_ops_retune(struct cli *cli, int argc, char **argv);
+int cmd_ops_list(struct cli *cli, int argc, char **argv);
+int cmd_versions_list(struct cli *cli, int argc, char **argv);
+int cmd_versions_history(struct cli *cli, int argc, char **argv);
+int cmd_promote_run(struct cli *cli, int argc, char **argv);
+int cmd_promote_rollback(struct cli *cli, int argc, char **argv);
+
+#endif

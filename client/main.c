@@ -1,0 +1,7 @@
+/* twinctl, the operator's command line. */
+#include "client/cli.h"
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv);
+}

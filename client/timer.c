@@ -1,0 +1,55 @@
+/* Monotonic time and the flag of SIGINT and SIGTERM. */
+#include "client/timer.h"
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+static volatile sig_atomic_t last_signal, signals;
+
+static void remember(int number)
+{
+    last_signal = number;
+    signals = signals + 1;
+}
+
+void timer_catch_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = remember;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+int timer_signal(void)
+{
+    return last_signal;
+}
+
+int timer_signals(void)
+{
+    return signals;
+}
+
+double timer_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+bool timer_sleep(double seconds)
+{
+    double end = timer_now() + seconds, left;
+    while (!last_signal && (left = end - timer_now()) > 0) {
+        /* A signal between the look at the flag and the sleep costs a tenth of a second at most. */
+        double nap = left < 0.1 ? left : 0.1;
+        struct timespec wait = {0, (long)(nap * 1e9)};
+        nanosleep(&wait, NULL);
+    }
+    return !last_signal;
+}

@@ -1,0 +1,164 @@
+/* Log-likelihoods: one number an event, -inf for events outside the domain. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/api_rows.h"
+#include "daemon/api_stream.h"
+#include "proto/npy.h"
+
+enum { SMALL_BYTES = 64 * 1024 }; /* of a body that is read without a worker */
+
+static void *head(struct api_stream *stream, size_t *size)
+{
+    if (stream->format == TWP_FORMAT_NPY) {
+        unsigned char *npy = malloc(TWP_NPY_HEADER);
+        if (npy != NULL)
+            twp_npy_header(1, stream->rows, 1, sizeof(double), npy);
+        *size = TWP_NPY_HEADER;
+        return npy;
+    }
+    const char *text = stream->format == TWP_FORMAT_JSON ? "{\"items\":[" : "log_prob\n";
+    *size = strlen(text);
+    return strdup(text);
+}
+
+/* log_prob as text: the shortest of 9 digits; -inf is null in JSON and -inf in CSV. */
+static void *text_rows(const struct api_stream *stream, const double *log_prob, size_t first, size_t rows, size_t *size)
+{
+    bool json = stream->format == TWP_FORMAT_JSON;
+    char *text = malloc(rows * 32 + 1), *at = text;
+    for (size_t i = 0; text != NULL && i < rows; i++) {
+        if (json && first + i > 0)
+            *at++ = ',';
+        if (isfinite(log_prob[i]))
+            at += snprintf(at, 30, "%.9g", log_prob[i]);
+        else
+            at = stpcpy(at, json ? "null" : isnan(log_prob[i]) ? "nan" : "-inf");
+        if (!json)
+            *at++ = '\n';
+    }
+    *size = (size_t)(at - text);
+    return text;
+}
+
+static void *chunk(struct api_stream *stream, size_t first, size_t rows, size_t *size)
+{
+    const struct tw_schema *schema = stream->twin->definition->schema;
+    const float *values = stream->values + first * (size_t)schema->features;
+    const float *conditions =
+        stream->conditions != NULL ? stream->conditions + first * (size_t)schema->conditions : NULL;
+    double *log_prob = malloc(rows * sizeof *log_prob);
+    void *bytes = NULL;
+    *size = rows * sizeof *log_prob;
+    if (log_prob == NULL || tw_model_log_prob(stream->snapshot->model, stream->kernels, NULL, rows, values, conditions,
+                                              log_prob) != TW_OK) {
+        free(log_prob);
+        return NULL;
+    }
+    if (stream->format == TWP_FORMAT_NPY)
+        return log_prob;
+    bytes = text_rows(stream, log_prob, first, rows, size);
+    free(log_prob);
+    return bytes;
+}
+
+/* Which column of the body each column of the schema comes from; -1: a condition that is not there. */
+static bool map_columns(const struct api_rows *rows, const struct tw_schema *schema, int *map,
+                        struct http_response *response)
+{
+    int all = schema->features + schema->conditions;
+    for (int c = 0; c < all; c++)
+        map[c] = -1;
+    if (rows->columns == NULL && rows->table.cols != (size_t)schema->features) {
+        http_response_problem(response, 400, "bad_shape", "%zu columns, but the twin has %d features", rows->table.cols,
+                              schema->features);
+        return false;
+    }
+    for (size_t i = 0; i < rows->table.cols; i++) {
+        int c = rows->columns != NULL ? tw_schema_find(schema, rows->columns[i]) : (int)i;
+        if (c < 0 || map[c] >= 0) {
+            http_response_problem(response, 400, "unknown_column", "column \"%.64s\" is %s", rows->columns[i],
+                                  c < 0 ? "not one of this twin" : "there twice");
+            return false;
+        }
+        map[c] = (int)i;
+    }
+    for (int c = 0; c < schema->features; c++) {
+        if (map[c] >= 0)
+            continue;
+        http_response_problem(response, 400, "unknown_column", "column \"%.64s\" is missing", schema->columns[c].name);
+        return false;
+    }
+    return true;
+}
+
+/* Copies the columns that `map` names; a row of `fallback` serves those that are not there. */
+static float *gather(const struct api_rows *rows, const int *map, int count, const float *fallback)
+{
+    float *out = malloc((rows->table.rows * (size_t)count + 1) * sizeof *out);
+    for (size_t r = 0; out != NULL && r < rows->table.rows; r++)
+        for (int c = 0; c < count; c++)
+            out[r * (size_t)count + (size_t)c] =
+                map[c] >= 0 ? rows->table.values[r * rows->table.cols + (size_t)map[c]] : fallback[c];
+    return out;
+}
+
+/* Values and conditions of the stream. False after a problem. */
+static bool fill(struct http_request *request, struct http_response *response, struct api_stream *stream,
+                 const struct api_rows *rows)
+{
+    const struct tw_schema *schema = stream->twin->definition->schema;
+    int *map = calloc((size_t)(schema->features + schema->conditions), sizeof *map);
+    json_t *json = NULL;
+    float *row = NULL;
+    bool ok = map != NULL && map_columns(rows, schema, map, response) &&
+              api_query_object(request, "conditions", &json, response);
+    if (ok && json == NULL)
+        json = json_object();
+    ok = ok && api_conditions(schema, json, &row, response);
+    if (ok) {
+        stream->rows = rows->table.rows;
+        stream->values = gather(rows, map, schema->features, NULL);
+        if (schema->conditions > 0)
+            stream->conditions = gather(rows, map + schema->features, schema->conditions, row);
+    }
+    json_decref(json);
+    free(row);
+    free(map);
+    if (ok && stream->values == NULL)
+        http_response_problem(response, 500, "internal", "memory is out");
+    return ok && stream->values != NULL;
+}
+
+enum route_outcome api_log_prob_post(struct http_request *request, struct http_response *response)
+{
+    int64_t version = 0;
+    enum twp_format format;
+    if (!api_stream_negotiate(request, response, &format) ||
+        !http_request_query_int(request, "version", 1, INT32_MAX, &version, response))
+        return ROUTE_DONE;
+    if (!request->on_worker && (version != 0 || request->body_size > SMALL_BYTES))
+        return ROUTE_DEFER;
+    struct twin *twin = api_twin(request, response);
+    if (twin == NULL)
+        return ROUTE_DONE;
+    struct api_rows rows = {0};
+    struct api_stream *stream = NULL;
+    if (api_rows_read(request, response, &rows))
+        stream = api_stream_new(request, response, twin, (int)version, TW_OUTPUT_LOG_PROB, format);
+    else
+        registry_twin_unref(twin);
+    if (stream != NULL && fill(request, response, stream, &rows)) {
+        stream->head = head;
+        stream->chunk = chunk;
+        stream->tail = format == TWP_FORMAT_JSON ? "]}" : "";
+        stream->npy_row = sizeof(double);
+        api_stream_answer(response, stream);
+    } else {
+        api_stream_free(stream);
+    }
+    api_rows_fini(&rows);
+    return ROUTE_DONE;
+}

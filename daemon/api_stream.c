@@ -1,0 +1,137 @@
+/* Answers in chunks: head, rows, tail, each made when the one before is on its way. */
+#include "daemon/api_stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/npy.h"
+
+enum { CHUNK_ROWS = 16 * TW_BLOCK };
+
+static const char *const media[] = {"application/json", "application/x-npy", "text/csv"};
+static const enum twp_format formats[] = {TWP_FORMAT_JSON, TWP_FORMAT_NPY, TWP_FORMAT_CSV};
+
+bool api_stream_negotiate(const struct http_request *request, struct http_response *response, enum twp_format *format)
+{
+    int index = http_request_negotiate(request->header[HTTP_ACCEPT], media, 3);
+    if (index < 0)
+        http_response_problem(response, 406, "not_acceptable", "rows come as %s, %s or %s", media[0], media[1],
+                              media[2]);
+    else
+        *format = formats[index];
+    return index >= 0;
+}
+
+static const char *media_of(enum twp_format format)
+{
+    int index = 0;
+    while (formats[index] != format)
+        index++;
+    return media[index];
+}
+
+struct api_stream *api_stream_new(struct http_request *request, struct http_response *response, struct twin *twin,
+                                  int version, enum tw_output output, enum twp_format format)
+{
+    struct snapshot *snapshot = api_snapshot(request, response, twin, version);
+    struct api_stream *stream = NULL;
+    if (snapshot == NULL)
+        goto failed;
+    const struct tw_kind *kind = tw_model_kind(snapshot->model);
+    if ((kind->outputs & 1u << output) == 0) {
+        http_response_problem(response, 409, "no_such_output", "a model of kind %s does not offer this", kind->name);
+        goto failed;
+    }
+    stream = calloc(1, sizeof *stream);
+    if (stream == NULL) {
+        http_response_problem(response, 500, "internal", "memory is out");
+        goto failed;
+    }
+    stream->kernels = request->api->kernels;
+    stream->twin = twin;
+    stream->snapshot = snapshot;
+    stream->format = format;
+    return stream;
+
+failed:
+    snapshot_unref(snapshot);
+    registry_twin_unref(twin);
+    return NULL;
+}
+
+void api_stream_free(struct api_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    snapshot_unref(stream->snapshot);
+    registry_twin_unref(stream->twin);
+    free(stream->conditions);
+    free(stream->values);
+    free(stream);
+}
+
+static void release(void *context)
+{
+    api_stream_free(context);
+}
+
+/* Head, chunks of rows, tail, end: http_source.next. */
+static int next(void *context, void **bytes, size_t *size)
+{
+    struct api_stream *stream = context;
+    *size = 0;
+    *bytes = NULL;
+    if (!stream->head_sent) {
+        stream->head_sent = true;
+        *bytes = stream->head(stream, size);
+    } else if (stream->done < stream->rows) {
+        size_t left = stream->rows - stream->done, rows = left < CHUNK_ROWS ? left : CHUNK_ROWS;
+        *bytes = stream->chunk(stream, stream->done, rows, size);
+        stream->done += rows;
+    } else if (!stream->tail_sent) {
+        stream->tail_sent = true;
+        *bytes = strdup(stream->tail);
+        *size = strlen(stream->tail);
+    } else {
+        return 0;
+    }
+    return *bytes != NULL ? 0 : -1;
+}
+
+/* The whole answer in one piece. */
+static void answer_now(struct http_response *response, struct api_stream *stream)
+{
+    char *whole = NULL;
+    size_t used = 0;
+    while (!stream->tail_sent) {
+        void *bytes;
+        size_t size;
+        char *grown = NULL;
+        if (next(stream, &bytes, &size) == 0 && (grown = realloc(whole, used + size + 1)) != NULL) {
+            whole = grown;
+            memcpy(whole + used, bytes, size);
+            used += size;
+        }
+        free(bytes);
+        if (grown == NULL) {
+            free(whole);
+            http_response_problem(response, 500, "internal", "the model could not answer");
+            return;
+        }
+    }
+    http_response_bytes(response, 200, media_of(stream->format), whole, used);
+}
+
+void api_stream_answer(struct http_response *response, struct api_stream *stream)
+{
+    api_model_headers(response, stream->twin, stream->snapshot->version);
+    if (stream->rows <= API_STREAM_SMALL) {
+        answer_now(response, stream);
+        api_stream_free(stream);
+        return;
+    }
+    /* the bytes of a .npy are known beforehand, those of text are not */
+    int64_t total = stream->format == TWP_FORMAT_NPY ? (int64_t)(TWP_NPY_HEADER + stream->rows * stream->npy_row) : -1;
+    struct http_source source = {total, next, release, stream};
+    http_response_stream(response, media_of(stream->format), &source);
+}

@@ -1,0 +1,46 @@
+/* Rows that a model makes on request, few at once or many in chunks.
+ *
+ * Few rows are answered on the server's thread; many are computed by the query workers and sent as they come. Every
+ * chunk is a function of (version, input, index), so the same request gives the same bytes however it is cut.
+ */
+#ifndef DAEMON_API_STREAM_H
+#define DAEMON_API_STREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/api.h"
+#include "proto/table.h"
+
+enum { API_STREAM_SMALL = TW_BLOCK }; /* rows that are answered without a worker */
+
+struct api_stream {
+    const struct tw_kernels *kernels;
+    struct twin *twin;         /* reference */
+    struct snapshot *snapshot; /* reference */
+    enum twp_format format;
+    size_t rows, done;
+    bool head_sent, tail_sent;
+
+    uint64_t seed;
+    float *conditions; /* owned; one row (sample) or one for every event (log_prob); NULL: the defaults */
+    float *values;     /* owned; events of log_prob */
+
+    /* Encoded pieces, malloc'd; NULL on failure. */
+    void *(*head)(struct api_stream *stream, size_t *size);
+    void *(*chunk)(struct api_stream *stream, size_t first, size_t rows, size_t *size);
+    const char *tail;
+    size_t npy_row; /* bytes of a row in .npy */
+};
+
+/* The format that Accept asks for; false after a 406. */
+bool api_stream_negotiate(const struct http_request *request, struct http_response *response, enum twp_format *format);
+/* A stream for the version asked for (0: champion), if its kind offers `output`. Takes over the reference to `twin`,
+ * also when it fails. NULL after a problem. */
+struct api_stream *api_stream_new(struct http_request *request, struct http_response *response, struct twin *twin,
+                                  int version, enum tw_output output, enum twp_format format);
+void api_stream_free(struct api_stream *stream); /* accepts NULL */
+/* Answers with the stream, which it takes over. */
+void api_stream_answer(struct http_response *response, struct api_stream *stream);
+
+#endif

@@ -1,0 +1,25 @@
+/* A batch as the daemon understands it: wire frames checked against a twin's schema.
+ */
+#ifndef DAEMON_BATCH_H
+#define DAEMON_BATCH_H
+
+#include <stdint.h>
+
+#include "model/data.h"
+#include "proto/wire.h"
+
+/* Column mapping: for each feature of the schema, the column of the payload. map has schema->features entries. On an
+ * unknown, missing or repeated column, or a condition that the schema lacks: the code and a sentence. */
+enum twp_code batch_map(const struct tw_schema *schema, const struct twp_batch *batch, int *map, char detail[200]);
+
+/* Appends the rows of a decoded batch to data (schema order, conditions and weights applied). */
+int batch_append(const struct tw_schema *schema, const struct twp_batch *batch, uint64_t ordinal, struct tw_data *data);
+
+/* Rows of the batch that are invalid under the schema. */
+size_t batch_invalid_rows(const struct tw_schema *schema, const struct twp_batch *batch);
+
+/* Content of a batch as far as duplicates are concerned (columns, conditions, stream, payload, weights; not time):
+ * the first 16 bytes of its SHA-256. Independent of the order in which JSON members came. */
+void batch_digest(const struct twp_batch *batch, uint8_t out[16]);
+
+#endif

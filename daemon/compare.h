@@ -1,0 +1,41 @@
+/* Comparing a window: drift against the acceptance reference, fidelity of the champion's samples, as the statistics
+ * of an iteration.
+ */
+#ifndef DAEMON_COMPARE_H
+#define DAEMON_COMPARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/pool.h"
+#include "daemon/registry.h"
+#include "daemon/window.h"
+#include "model/data.h"
+
+struct comparison {
+    bool drift;
+    json_t *statistics;         /* array, as in an iteration */
+    json_t *alarms;             /* names of what raised the alarm: "c2st", "ks j1_m", ... */
+    uint64_t change;            /* if drift: ordinal of the first batch after the estimated change point */
+    uint64_t rows;              /* rows of the window, invalid ones included */
+    uint64_t rows_since_change; /* if drift: the same since `change` */
+};
+
+struct compare_input {
+    struct twin *twin;
+    struct snapshot *champion;
+    struct snapshot *reference_version; /* what alias `reference` names; may be NULL */
+    const struct tw_data *acceptance;   /* the champion's acceptance reference */
+    struct loop_policy policy;
+    struct window window;
+    uint64_t earliest_change; /* how far back the change point may lie; <= window.first */
+    uint64_t seed;
+};
+
+int compare_window(const struct compare_input *input, const struct tw_kernels *kernels, struct tw_pool *pool,
+                   struct comparison *out, struct tw_error *error);
+void compare_fini(struct comparison *comparison);
+
+#endif

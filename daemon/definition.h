@@ -1,0 +1,40 @@
+/* A twin's definition: the JSON of POST /v1/twins, checked, with defaults.
+ *
+ * Every member that is not built yet (observables, optional, discrete, replay, max_distance, update other than
+ * weights, detectors other than c2st and ks) is refused by name, never ignored.
+ */
+#ifndef DAEMON_DEFINITION_H
+#define DAEMON_DEFINITION_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "base/status.h"
+#include "model/kind.h"
+#include "model/schema.h"
+
+struct loop_policy {
+    bool auto_retune;         /* "auto", default true; false: advise only */
+    long window;              /* rows; default 20000; 100 .. 10^6 */
+    unsigned detectors;       /* mask of 1 << TW_DETECT_...; default c2st and ks */
+    double expected_run_time; /* iterations; default 1000; >= 1 */
+    double silence_s;         /* default 60 */
+    double gate_min_gain;     /* default 0 */
+    double gate_level;        /* default 0.01 */
+};
+
+struct definition {
+    char name[65];
+    char *description;
+    const struct tw_kind *kind;
+    json_t *model; /* checked by the kind, defaults written out */
+    struct tw_schema *schema;
+    struct loop_policy loop;
+};
+
+int definition_parse(const json_t *json, struct definition **out, struct tw_error *error);
+void definition_free(struct definition *definition);
+json_t *definition_json(const struct definition *definition); /* with every default */
+
+#endif

@@ -1,0 +1,66 @@
+#include "daemon/episode.h"
+
+#include <string.h>
+
+bool episode_begins(const struct episode *episode, bool alarm)
+{
+    return alarm && (!episode->active || episode->promoted);
+}
+
+void episode_begin(struct episode *episode, uint64_t change, uint64_t rows)
+{
+    *episode = (struct episode){.active = true, .change = change, .rows = rows};
+}
+
+void episode_window(struct episode *episode, uint64_t rows, bool alarm)
+{
+    if (!episode->active)
+        return;
+    episode->rows += rows;
+    episode->quiet = alarm || episode->promoted ? 0 : episode->quiet + 1;
+    if (episode->quiet >= EPISODE_QUIET_MAX || episode->rows > EPISODE_ROWS_MAX)
+        episode->active = false;
+}
+
+bool episode_due(const struct episode *episode)
+{
+    return episode->active && 2 * episode->rows >= 3 * episode->trained_rows;
+}
+
+void episode_decided(struct episode *episode, bool promoted, bool promising)
+{
+    episode->trained_rows = episode->rows;
+    episode->attempts++;
+    episode->rejections = promoted ? 0 : promising ? episode->rejections : episode->rejections + 1;
+    episode->promoted = episode->promoted || promoted;
+    if (episode->attempts >= EPISODE_ATTEMPTS_MAX ||
+        (episode->promoted && episode->rejections >= EPISODE_REJECTIONS_MAX))
+        episode->active = false;
+}
+
+json_t *episode_json(const struct episode *episode)
+{
+    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b}", "active", episode->active, "change",
+                     (json_int_t)episode->change, "rows", (json_int_t)episode->rows, "trained_rows",
+                     (json_int_t)episode->trained_rows, "attempts", episode->attempts, "rejections",
+                     episode->rejections, "quiet", episode->quiet, "promoted", episode->promoted);
+}
+
+void episode_from_json(struct episode *episode, const json_t *json)
+{
+    memset(episode, 0, sizeof(*episode));
+    int active, promoted, attempts, rejections, quiet;
+    json_int_t change, rows, trained;
+    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b}", "active", &active, "change", &change,
+                    "rows", &rows, "trained_rows", &trained, "attempts", &attempts, "rejections", &rejections, "quiet",
+                    &quiet, "promoted", &promoted) != 0)
+        return;
+    *episode = (struct episode){.active = active != 0,
+                                .change = (uint64_t)change,
+                                .rows = (uint64_t)rows,
+                                .trained_rows = (uint64_t)trained,
+                                .attempts = attempts,
+                                .rejections = rejections,
+                                .quiet = quiet,
+                                .promoted = promoted != 0};
+}

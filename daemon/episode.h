@@ -1,0 +1,48 @@
+/* An episode: what the loop does between the alarm that a drift raised and the last refinement that it pays for.
+ *
+ * A retune trains on what came after the estimated change point. One is not the end: whenever the data since the change
+ * have grown by half, after a rejection too, another follows through the same gate, until nothing is gained. This file
+ * is that policy alone: no data, no clocks, no threads; its state goes through JSON into the store.
+ */
+#ifndef DAEMON_EPISODE_H
+#define DAEMON_EPISODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct episode {
+    bool active;
+    uint64_t change;       /* ordinal of the first batch after the change */
+    uint64_t rows;         /* rows since the change, up to the last window */
+    uint64_t trained_rows; /* rows when the last retune of this episode began; 0: none yet */
+    int attempts;          /* retunes of this episode */
+    int rejections;        /* in a row, promising ones left out */
+    int quiet;             /* windows in a row without an alarm, before anything was promoted */
+    bool promoted;         /* something of this episode was */
+};
+
+enum {
+    EPISODE_ATTEMPTS_MAX = 16,
+    EPISODE_REJECTIONS_MAX = 3, /* in a row, once something was promoted: nothing is gained any more */
+    EPISODE_ROWS_MAX = 500000,  /* of one retune: what fits the memory budget */
+    EPISODE_QUIET_MAX = 3,      /* windows without alarm while nothing was promoted: it was a false alarm */
+};
+
+/* True if an alarm now begins a new episode (none is active, or what this one promoted has drifted again). */
+bool episode_begins(const struct episode *episode, bool alarm);
+void episode_begin(struct episode *episode, uint64_t change, uint64_t rows);
+
+/* Another window of `rows` rows was compared while active; ends an episode that was a false alarm. */
+void episode_window(struct episode *episode, uint64_t rows, bool alarm);
+/* True if a retune is due on the data since the change. */
+bool episode_due(const struct episode *episode);
+/* A retune was decided; ends the episode when nothing is gained any more. `promising`: it was not promoted, but its
+ * gain stands above its error, so that more data may show what these could not; such a rejection does not count. */
+void episode_decided(struct episode *episode, bool promoted, bool promising);
+
+json_t *episode_json(const struct episode *episode);
+void episode_from_json(struct episode *episode, const json_t *json); /* NULL or odd members: inactive */
+
+#endif

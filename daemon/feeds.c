@@ -1,0 +1,245 @@
+/* For each (feed, run) the durable sequence numbers as sorted, disjoint intervals that do not touch. Numbers that come
+ * in order extend the last interval; a gap costs one more, and goes when it heals.
+ *
+ * Rows posted to `train` live in the spool as feed "train": their keys are kept, so that a repeat is known, but they
+ * are no data and appear neither in the list nor among the gaps. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "daemon/clock.h"
+#include "daemon/feeds.h"
+
+enum { MISSING_SHOWN = 100 };
+
+struct interval {
+    uint64_t first, last;
+};
+
+struct entry {
+    char feed[65];
+    bool hidden; /* feed "train" */
+    int64_t run;
+    uint64_t batches, events, invalid_rows, duplicates;
+    int64_t received_ms;
+    struct interval *intervals;
+    size_t count, capacity;
+};
+
+struct feeds {
+    struct entry *entries; /* sorted by feed and run */
+    size_t count, capacity;
+    uint64_t gaps;
+};
+
+struct feeds *feeds_new(void)
+{
+    return calloc(1, sizeof(struct feeds));
+}
+
+void feeds_free(struct feeds *feeds)
+{
+    if (!feeds)
+        return;
+    for (size_t i = 0; i < feeds->count; i++)
+        free(feeds->entries[i].intervals);
+    free(feeds->entries);
+    free(feeds);
+}
+
+static int compare(const struct entry *entry, const char *feed, int64_t run)
+{
+    int order = strcmp(entry->feed, feed);
+    return order ? order : (entry->run > run) - (entry->run < run);
+}
+
+/* Index of the entry, or where it would be inserted. */
+static size_t place(const struct feeds *feeds, const char *feed, int64_t run)
+{
+    size_t low = 0, high = feeds->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare(&feeds->entries[middle], feed, run) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct entry *find(const struct feeds *feeds, const char *feed, int64_t run)
+{
+    size_t index = place(feeds, feed, run);
+    bool there = index < feeds->count && compare(&feeds->entries[index], feed, run) == 0;
+    return there ? &feeds->entries[index] : NULL;
+}
+
+/* Makes room for one more element; false when memory is out. */
+static bool reserve(void **array, size_t count, size_t *capacity, size_t each)
+{
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? *capacity * 2 : 4;
+    void *grown = reallocarray(*array, wanted, each);
+    if (!grown)
+        return false;
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static struct entry *find_or_add(struct feeds *feeds, const char *feed, int64_t run)
+{
+    struct entry *entry = find(feeds, feed, run);
+    if (entry)
+        return entry;
+    if (strlen(feed) >= sizeof entry->feed ||
+        !reserve((void **)&feeds->entries, feeds->count, &feeds->capacity, sizeof *feeds->entries))
+        return NULL;
+    size_t index = place(feeds, feed, run);
+    entry = &feeds->entries[index];
+    memmove(entry + 1, entry, (feeds->count - index) * sizeof *entry);
+    *entry = (struct entry){.run = run, .hidden = strcmp(feed, "train") == 0};
+    strcpy(entry->feed, feed);
+    feeds->count++;
+    return entry;
+}
+
+/* Index of the first interval that ends at or after `seq`. */
+static size_t interval_at(const struct entry *entry, uint64_t seq)
+{
+    size_t low = 0, high = entry->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (entry->intervals[middle].last < seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool holds(const struct entry *entry, uint64_t seq)
+{
+    size_t index = interval_at(entry, seq);
+    return index < entry->count && entry->intervals[index].first <= seq;
+}
+
+static uint64_t gaps_of(const struct entry *entry)
+{
+    uint64_t gaps = 0, next = 0;
+    for (size_t i = 0; i < entry->count; i++) {
+        gaps += entry->intervals[i].first - next;
+        next = entry->intervals[i].last + 1;
+    }
+    return gaps;
+}
+
+bool feeds_has(const struct feeds *feeds, const char *feed, int64_t run, int64_t seq)
+{
+    const struct entry *entry = find(feeds, feed, run);
+    return entry && seq >= 0 && holds(entry, (uint64_t)seq);
+}
+
+/* Adds a number that is not there: joins it to its neighbours, or makes an interval of its own. */
+static bool insert(struct entry *entry, uint64_t seq)
+{
+    if (!reserve((void **)&entry->intervals, entry->count, &entry->capacity, sizeof *entry->intervals))
+        return false;
+    size_t index = interval_at(entry, seq);
+    struct interval *at = &entry->intervals[index];
+    bool joins_before = index > 0 && at[-1].last + 1 == seq;
+    bool joins_after = index < entry->count && at->first == seq + 1;
+    if (joins_before && joins_after) {
+        at[-1].last = at->last;
+        entry->count--;
+        memmove(at, at + 1, (entry->count - index) * sizeof *at);
+    } else if (joins_before) {
+        at[-1].last = seq;
+    } else if (joins_after) {
+        at->first = seq;
+    } else {
+        memmove(at + 1, at, (entry->count - index) * sizeof *at);
+        *at = (struct interval){seq, seq};
+        entry->count++;
+    }
+    return true;
+}
+
+int feeds_add(struct feeds *feeds, const char *feed, int64_t run, int64_t seq, uint64_t events, uint64_t invalid_rows,
+              int64_t received_ms)
+{
+    if (seq < 0)
+        return TW_INVALID;
+    struct entry *entry = find_or_add(feeds, feed, run);
+    if (!entry)
+        return TW_NO_MEMORY;
+    if (holds(entry, (uint64_t)seq))
+        return 0;
+    uint64_t next = entry->count ? entry->intervals[entry->count - 1].last + 1 : 0;
+    if (!insert(entry, (uint64_t)seq))
+        return TW_NO_MEMORY;
+    if (!entry->hidden) /* beyond the highest it opens a gap, below it fills one place */
+        feeds->gaps = (uint64_t)seq >= next ? feeds->gaps + ((uint64_t)seq - next) : feeds->gaps - 1;
+    entry->batches++;
+    entry->events += events;
+    entry->invalid_rows += invalid_rows;
+    if (received_ms > entry->received_ms)
+        entry->received_ms = received_ms;
+    return 0;
+}
+
+void feeds_duplicate(struct feeds *feeds, const char *feed, int64_t run)
+{
+    struct entry *entry = find(feeds, feed, run);
+    if (entry)
+        entry->duplicates++;
+}
+
+int64_t feeds_last_durable(const struct feeds *feeds, const char *feed, int64_t run)
+{
+    const struct entry *entry = find(feeds, feed, run);
+    bool from_zero = entry && entry->count > 0 && entry->intervals[0].first == 0;
+    return from_zero ? (int64_t)entry->intervals[0].last : -1;
+}
+
+uint64_t feeds_gaps(const struct feeds *feeds)
+{
+    return feeds->gaps;
+}
+
+static json_t *missing_json(const struct entry *entry)
+{
+    json_t *missing = json_array();
+    uint64_t next = 0;
+    for (size_t i = 0; i < entry->count && json_array_size(missing) < MISSING_SHOWN; i++) {
+        const struct interval *at = &entry->intervals[i];
+        if (at->first > next)
+            json_array_append_new(missing, json_pack("[I, I]", (json_int_t)next, (json_int_t)at->first - 1));
+        next = at->last + 1;
+    }
+    return missing;
+}
+
+static json_t *entry_json(const struct entry *entry)
+{
+    char received[32];
+    int64_t highest = entry->count ? (int64_t)entry->intervals[entry->count - 1].last : -1;
+    int64_t last_durable = entry->count && entry->intervals[0].first == 0 ? (int64_t)entry->intervals[0].last : -1;
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s}", "feed", entry->feed, "run",
+                     (json_int_t)entry->run, "batches", (json_int_t)entry->batches, "events", (json_int_t)entry->events,
+                     "invalid_rows", (json_int_t)entry->invalid_rows, "duplicates", (json_int_t)entry->duplicates,
+                     "last_durable_seq", (json_int_t)last_durable, "highest_seq", (json_int_t)highest, "gaps",
+                     (json_int_t)gaps_of(entry), "missing", missing_json(entry), "last_received",
+                     clock_rfc3339(entry->received_ms, received));
+}
+
+json_t *feeds_json(const struct feeds *feeds)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < feeds->count; i++) {
+        if (!feeds->entries[i].hidden)
+            json_array_append_new(list, entry_json(&feeds->entries[i]));
+    }
+    return list;
+}

@@ -1,0 +1,32 @@
+/* Which sequence numbers of which feed and run are durable: sets of intervals, so that memory grows with the number of
+ * gaps and not with the number of batches. Belongs to the twin; guarded by its lock.
+ */
+#ifndef DAEMON_FEEDS_H
+#define DAEMON_FEEDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct feeds;
+
+struct feeds *feeds_new(void);
+void feeds_free(struct feeds *feeds);
+
+bool feeds_has(const struct feeds *feeds, const char *feed, int64_t run, int64_t seq);
+/* 0, or TW_NO_MEMORY. Adding what is there changes nothing. */
+int feeds_add(struct feeds *feeds, const char *feed, int64_t run, int64_t seq, uint64_t events, uint64_t invalid_rows,
+              int64_t received_ms);
+void feeds_duplicate(struct feeds *feeds, const char *feed, int64_t run);
+
+/* Largest s with all of 0..s durable, -1 if there is none. */
+int64_t feeds_last_durable(const struct feeds *feeds, const char *feed, int64_t run);
+/* Missing numbers below the largest seen, over all feeds and runs. */
+uint64_t feeds_gaps(const struct feeds *feeds);
+
+/* [{"feed", "run", "batches", "events", "invalid_rows", "duplicates", "last_durable_seq", "highest_seq", "gaps",
+ *   "missing": [[first, last], ... at most 100], "last_received"}] */
+json_t *feeds_json(const struct feeds *feeds);
+
+#endif

@@ -1,0 +1,43 @@
+/* Group commit: the batches that came in together are appended, synced once, and only then made known and answered.
+ */
+#ifndef DAEMON_GROUP_H
+#define DAEMON_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "daemon/registry.h"
+#include "daemon/store.h"
+#include "proto/wire.h"
+
+/* The feed under which rows posted to `train` are spooled. */
+#define GROUP_TRAIN_FEED "train"
+
+struct job {
+    /* in */
+    struct twp_frame frames[TWP_FRAMES_MAX];
+    size_t count;
+    bool hello;    /* no batch: left alone */
+    bool reserved; /* may use the feed name "train" */
+    /* in: a refusal that is certain already, else TWP_OK; out: the answer */
+    enum twp_code code;
+    char detail[200];
+    /* out */
+    struct twp_key key;
+    uint64_t ordinal;
+    bool duplicate;
+    /* between the steps */
+    struct twin *twin;
+    bool appended;
+    const struct job *same_as; /* an earlier job of the group with the same key and content */
+    struct store_batch row;
+};
+
+/* Takes all jobs from frames to answers. 0: every job has its code, and what has TWP_OK is durable and known to
+ * registry and store. Otherwise the disk or memory failed: nothing may be answered, and nothing more be accepted. */
+int group_commit(struct registry *registry, struct store *store, struct job *jobs, size_t count,
+                 struct tw_error *error);
+
+#endif

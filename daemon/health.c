@@ -1,0 +1,43 @@
+/* Liveness: the server answers. Readiness: what an answer needs is there. */
+#include "daemon/health.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/api.h"
+
+enum route_outcome health_livez(struct http_request *request, struct http_response *response)
+{
+    static const char ok[] = "ok\n";
+    http_response_static(response, 200, "text/plain; charset=utf-8", ok, sizeof ok - 1);
+    return ROUTE_DONE;
+}
+
+static json_t *check(const char *name, bool ok, const char *detail, bool *ready)
+{
+    *ready = *ready && ok;
+    return json_pack("{s:s, s:b, s:s?}", "name", name, "ok", ok, "detail", ok ? NULL : detail);
+}
+
+/* The registry holds every twin of the store before the server starts, so that twins are loaded is known already. */
+enum route_outcome health_readyz(struct http_request *request, struct http_response *response)
+{
+    const struct api *api = request->api;
+    const char *verbose = http_request_query(request, "verbose");
+    struct tw_error error = {""};
+    bool ready = true;
+    json_t *checks = json_array();
+    json_array_append_new(checks, check("store", !store_failed(api->store, &error), error.text, &ready));
+    json_array_append_new(checks, check("ingest", api->ingest != NULL, "not started", &ready));
+    json_array_append_new(checks, check("twins", api->registry != NULL, "not loaded", &ready));
+    json_array_append_new(checks, check("pipeline", api->pipeline != NULL, "not started", &ready));
+    if (verbose != NULL && strcmp(verbose, "false") != 0 && strcmp(verbose, "0") != 0) {
+        http_response_json(response, ready ? 200 : 503,
+                           json_pack("{s:s, s:o}", "status", ready ? "ready" : "not ready", "checks", checks));
+        return ROUTE_DONE;
+    }
+    json_decref(checks);
+    const char *text = ready ? "ready\n" : "not ready\n";
+    http_response_static(response, ready ? 200 : 503, "text/plain; charset=utf-8", text, strlen(text));
+    return ROUTE_DONE;
+}

@@ -1,0 +1,141 @@
+/* The server: its limits, its threads, how it starts and stops. */
+#include "daemon/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+
+#include "daemon/http_check.h"
+#include "daemon/http_exchange.h"
+#include "daemon/http_work.h"
+
+enum {
+    SERVER_THREADS = 2,
+    CALL_THREADS = 3,
+    CONNECTIONS_MAX = 512,
+    CONNECTIONS_PER_ADDRESS = 384, /* everybody comes from the loopback address; some room stays for the rest */
+    CONNECTION_BYTES = 96 * 1024,  /* request headers, and response headers with the names of up to 1024 columns */
+    TIMEOUT_S = 30,                /* of silence */
+    STACK_BYTES = 2 * 1024 * 1024,
+};
+
+/* Paths and queries are decoded by http_request alone. */
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text)
+{
+    return strlen(text);
+}
+
+static int open_listener(struct http *http, struct tw_error *error)
+{
+    const char *text = http->api.config->http;
+    char host[64];
+    int port;
+    int status = http_check_address(text, host, &port, error);
+    if (status != TW_OK)
+        return status;
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    bool is_v6 = inet_pton(AF_INET6, host, &v6.sin6_addr) == 1;
+    inet_pton(AF_INET, host, &v4.sin_addr);
+    struct sockaddr *address = is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
+    socklen_t length = is_v6 ? sizeof v6 : sizeof v4;
+    int on = 1;
+    http->listener = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (http->listener < 0)
+        return tw_error_set(error, TW_IO, "http: socket: %s", strerror(errno));
+    setsockopt(http->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(http->listener, address, length) != 0 || listen(http->listener, 128) != 0)
+        return tw_error_set(error, errno == EADDRINUSE ? TW_BUSY : TW_IO, "http: cannot listen on %s: %s", text,
+                            strerror(errno));
+    if (getsockname(http->listener, address, &length) != 0)
+        return tw_error_set(error, TW_IO, "http: getsockname: %s", strerror(errno));
+    http->port = ntohs(is_v6 ? v6.sin6_port : v4.sin_port);
+    return TW_OK;
+}
+
+static struct MHD_Daemon *start_server(struct http *http)
+{
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_exchange_handle, http,
+        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)http->listener, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)SERVER_THREADS,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_URI_LOG_CALLBACK, http_exchange_new, http,
+        MHD_OPTION_NOTIFY_COMPLETED, http_exchange_free, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_PER_ADDRESS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
+}
+
+static void http_free(struct http *http)
+{
+    http_work_free(http->calls);
+    http_work_free(http->queries);
+    free(http);
+}
+
+int http_start(const struct api *api, struct http **out, struct tw_error *error)
+{
+    struct http *http = calloc(1, sizeof *http);
+    if (http == NULL)
+        return tw_error_set(error, TW_NO_MEMORY, "http: memory is out");
+    http->api = *api;
+    http->listener = -1;
+    int status = open_listener(http, error);
+    if (status != TW_OK)
+        goto failed;
+    status = tw_error_set(error, TW_IO, "http: the server's threads could not be started");
+    int queries = api->config->query_threads > 0 ? api->config->query_threads : 1;
+    http->calls = http_work_new(CALL_THREADS);
+    http->queries = http_work_new(queries);
+    if (http->calls == NULL || http->queries == NULL)
+        goto failed;
+    http->daemon = start_server(http);
+    if (http->daemon == NULL)
+        goto failed;
+    *out = http;
+    return TW_OK;
+
+failed:
+    if (http->calls != NULL)
+        http_work_stop(http->calls);
+    if (http->queries != NULL)
+        http_work_stop(http->queries);
+    if (http->listener >= 0)
+        close(http->listener);
+    http_free(http);
+    return status;
+}
+
+/* Stopping with a suspended connection would abort the process, so everything that waits is resumed first: the queues
+ * answer for their work, and refuse more. What can still be sent gets a moment. */
+void http_stop(struct http *http)
+{
+    if (http == NULL)
+        return;
+    atomic_store(&http->stopping, true);
+    MHD_quiesce_daemon(http->daemon);
+    http_work_stop(http->calls);
+    http_work_stop(http->queries);
+    for (int i = 0; i < 100 && atomic_load(&http->active) > 0; i++)
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    MHD_stop_daemon(http->daemon);
+    close(http->listener);
+    http_free(http);
+}
+
+int http_port(const struct http *http)
+{
+    return http->port;
+}
+
+void http_counts(const struct http *http, uint64_t out[5])
+{
+    for (int i = 0; i < 5; i++)
+        out[i] = atomic_load(&((struct http *)http)->counts[i]);
+}

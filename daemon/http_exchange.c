@@ -1,0 +1,360 @@
+/* The life of a request:
+ *
+ *   request line -> new; headers -> begin: checks, route, token, size; body -> take_body; end -> dispatch: the handler
+ *   runs here, or on a worker while the connection is suspended; answer; completed -> free
+ *
+ * The server's threads never wait: not for the store, not for a model, not for a slow client.
+ */
+#include "daemon/http_exchange.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/clock.h"
+#include "daemon/http_check.h"
+#include "daemon/http_request.h"
+#include "daemon/http_response.h"
+#include "daemon/http_stream.h"
+#include "daemon/log.h"
+#include "daemon/route.h"
+
+enum {
+    BODY_TIMEOUT_S = 600,           /* for a whole body */
+    DISCARD_SMALL = 64 * 1024,      /* a refused body up to this size is read, so that the client sees the answer */
+    DISCARD_MAX = 16 * 1024 * 1024, /* the same for one whose size was not known */
+    BODY_FIRST = 64 * 1024,         /* first allocation for a body */
+};
+#define BODY_TOTAL ((size_t)640 * 1024 * 1024) /* memory that all bodies in flight may take */
+#define AGAIN_S    0.1                         /* long polling looks this often */
+
+enum stage { STAGE_HEADERS, STAGE_BODY, STAGE_WAITING, STAGE_ANSWERED };
+
+/* One request with its response. Owned by the server's thread, but by a worker from suspension to resumption. */
+struct exchange {
+    struct http_work work; /* first: queues hand it back */
+    struct http *http;
+    struct MHD_Connection *connection;
+    struct http_request request;
+    struct http_response response;
+    enum stage stage;
+    bool refused;    /* the response is written; what is left of the body is discarded */
+    size_t capacity; /* of the body, counted in http->body_bytes */
+    size_t discarded;
+    int64_t content_length;
+};
+
+static void run(struct http_work *work);
+static void cancel(struct http_work *work);
+
+void *http_exchange_new(void *context, const char *uri, struct MHD_Connection *connection)
+{
+    struct http *http = context;
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (exchange == NULL)
+        return NULL;
+    exchange->http = http;
+    exchange->connection = connection;
+    exchange->work.run = run;
+    exchange->work.cancel = cancel;
+    exchange->request.api = &http->api;
+    exchange->request.http = http;
+    exchange->request.received = clock_monotonic();
+    exchange->request.uri = strdup(uri != NULL ? uri : "");
+    if (exchange->request.uri == NULL) {
+        free(exchange);
+        return NULL;
+    }
+    atomic_fetch_add(&http->active, 1);
+    return exchange;
+}
+
+static void drop_request_body(struct exchange *exchange)
+{
+    free(exchange->request.body);
+    exchange->request.body = NULL;
+    exchange->request.body_size = 0;
+    atomic_fetch_sub(&exchange->http->body_bytes, exchange->capacity);
+    exchange->capacity = 0;
+}
+
+void http_exchange_free(void *context, struct MHD_Connection *connection, void **slot,
+                        enum MHD_RequestTerminationCode code)
+{
+    struct exchange *exchange = *slot;
+    if (exchange == NULL)
+        return;
+    struct http *http = exchange->http;
+    drop_request_body(exchange);
+    http_request_fini(&exchange->request);
+    http_response_fini(&exchange->response);
+    free(exchange);
+    *slot = NULL;
+    atomic_fetch_sub(&http->active, 1);
+}
+
+/* --- answering --- */
+
+static struct MHD_Response *make_response(struct exchange *exchange)
+{
+    struct http_response *response = &exchange->response;
+    if (response->source.next != NULL) {
+        struct http_source source = response->source;
+        memset(&response->source, 0, sizeof response->source);
+        return http_stream_response(exchange->connection, exchange->http->queries, &source);
+    }
+    enum MHD_ResponseMemoryMode mode = response->borrowed ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE;
+    struct MHD_Response *made = MHD_create_response_from_buffer(response->size, response->body, mode);
+    if (made != NULL && !response->borrowed)
+        response->body = NULL;
+    return made;
+}
+
+static enum MHD_Result answer(struct exchange *exchange)
+{
+    struct http_response *response = &exchange->response;
+    struct http *http = exchange->http;
+    struct MHD_Response *made = make_response(exchange);
+    if (made == NULL)
+        return MHD_NO;
+    bool cached = false;
+    for (int i = 0; i < response->headers; i++) {
+        cached = cached || strcmp(response->header[i].name, "Cache-Control") == 0;
+        MHD_add_response_header(made, response->header[i].name, response->header[i].value);
+    }
+    if (response->type != NULL)
+        MHD_add_response_header(made, "Content-Type", response->type);
+    if (!cached)
+        MHD_add_response_header(made, "Cache-Control", "no-store");
+    MHD_add_response_header(made, "X-Content-Type-Options", "nosniff");
+    if (response->close || atomic_load(&http->stopping))
+        MHD_add_response_header(made, "Connection", "close");
+    enum MHD_Result queued = MHD_queue_response(exchange->connection, (unsigned)response->status, made);
+    MHD_destroy_response(made);
+    if (response->status >= 200 && response->status < 600)
+        atomic_fetch_add(&http->counts[response->status / 100 - 1], 1);
+    log_debug("http", "method=%s status=%d seconds=%.4f", exchange->request.method, response->status,
+              clock_monotonic() - exchange->request.received);
+    return queued;
+}
+
+static void run(struct http_work *work)
+{
+    struct exchange *exchange = (struct exchange *)work;
+    struct http_request *request = &exchange->request;
+    request->on_worker = true;
+    enum route_outcome outcome = request->route->handler(request, &exchange->response);
+    if (outcome == ROUTE_LATER) {
+        exchange->work.due = clock_monotonic() + AGAIN_S;
+        if (http_work_submit(exchange->http->calls, work))
+            return;
+        request->last_call = true;
+        outcome = request->route->handler(request, &exchange->response);
+    }
+    if (outcome != ROUTE_DONE)
+        http_response_problem(&exchange->response, 500, "internal", "the request was not answered");
+    exchange->stage = STAGE_ANSWERED;
+    MHD_resume_connection(exchange->connection); /* from here on the exchange belongs to the server */
+}
+
+static void cancel(struct http_work *work)
+{
+    struct exchange *exchange = (struct exchange *)work;
+    http_response_problem(&exchange->response, 503, "stopping", "the daemon is stopping");
+    exchange->stage = STAGE_ANSWERED;
+    MHD_resume_connection(exchange->connection);
+}
+
+static enum MHD_Result to_worker(struct exchange *exchange, struct http_work_queue *queue)
+{
+    exchange->stage = STAGE_WAITING;
+    MHD_suspend_connection(exchange->connection);
+    if (!http_work_submit(queue, &exchange->work))
+        cancel(&exchange->work);
+    return MHD_YES;
+}
+
+/* The request is complete. */
+static enum MHD_Result dispatch(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    const struct route *route = exchange->request.route;
+    if (route->place == ROUTE_CALL)
+        return to_worker(exchange, http->calls);
+    if (route->handler(&exchange->request, &exchange->response) != ROUTE_DONE)
+        return to_worker(exchange, route->place == ROUTE_QUERY ? http->queries : http->calls);
+    return answer(exchange);
+}
+
+/* --- headers --- */
+
+struct head {
+    struct exchange *exchange;
+    struct http_check check;
+    bool no_memory;
+};
+
+static enum MHD_Result see_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct head *head = context;
+    http_check_header(&head->check, name, value);
+    if (value != NULL && !http_request_header(&head->exchange->request, name, value))
+        head->no_memory = true;
+    return MHD_YES;
+}
+
+/* Route, query, token, size: false with the response written. */
+static bool admit(struct exchange *exchange)
+{
+    struct http_request *request = &exchange->request;
+    struct http_response *response = &exchange->response;
+    char allow[64];
+    const struct route *route = route_find(request, allow);
+    if (route == NULL && allow[0] == '\0') {
+        http_response_problem(response, 404, "not_found", "there is nothing at this path");
+    } else if (route == NULL) {
+        http_response_problem(response, 405, "method_not_allowed", "allowed here: %s", allow);
+        http_response_header(response, "Allow", "%s", allow);
+    } else if (http_request_query_unknown(request, route->query) != NULL) {
+        http_response_problem(response, 400, "bad_query", "unknown or repeated query parameter \"%.100s\"; known: %s",
+                              http_request_query_unknown(request, route->query),
+                              route->query[0] != '\0' ? route->query : "none");
+    } else if (route->token && !http_request_bearer(request->header[HTTP_AUTHORIZATION], exchange->http->api.token)) {
+        http_response_problem(
+            response, 401, "unauthorized",
+            "this needs Authorization: Bearer <token>; the token is in admin.token of the state folder");
+        http_response_header(response, "WWW-Authenticate", "Bearer realm=\"twin\"%s",
+                             request->header[HTTP_AUTHORIZATION] != NULL ? ", error=\"invalid_token\"" : "");
+    } else if (exchange->content_length > (int64_t)route->body_limit) {
+        http_response_problem(response, 413, "too_large", "the body may have at most %zu bytes here",
+                              route->body_limit);
+    } else if (atomic_load(&exchange->http->stopping)) {
+        http_response_problem(response, 503, "stopping", "the daemon is stopping");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* Checks the head; false with the response written. */
+static bool check_head(struct exchange *exchange, const char *version, bool *chunked)
+{
+    struct http *http = exchange->http;
+    struct http_response *response = &exchange->response;
+    char detail[200];
+    int uri = http_request_parse_uri(&exchange->request, detail);
+    struct head head = {.exchange = exchange};
+    head.check.hosts = http->api.config->hosts;
+    head.check.port = http->port;
+    head.check.http11 = strcmp(version, "HTTP/1.1") == 0;
+    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, see_header, &head);
+    struct http_refusal refusal;
+    bool ok = http_check_request(&head.check, exchange->request.authority, &refusal);
+    exchange->content_length = head.check.content_length;
+    *chunked = head.check.encoding_count > 0;
+    if (head.no_memory) {
+        http_response_problem(response, 503, "busy", "memory is out");
+        response->close = true;
+    } else if (!ok) {
+        http_response_problem(response, refusal.status, refusal.error, "%s", refusal.detail);
+        response->close = refusal.close;
+    } else if (uri != 0) {
+        http_response_problem(response, 400, "bad_uri", "%s", detail);
+    } else {
+        return admit(exchange);
+    }
+    return false;
+}
+
+static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)
+{
+    bool chunked = false;
+    exchange->request.method = method;
+    exchange->stage = STAGE_BODY;
+    if (check_head(exchange, version, &chunked))
+        return MHD_YES;
+    exchange->refused = true;
+    if (!exchange->response.close && exchange->content_length <= DISCARD_SMALL)
+        return MHD_YES; /* read the rest first: closing with unread bytes would take the answer from the client */
+    exchange->response.close = true;
+    exchange->stage = STAGE_ANSWERED;
+    return answer(exchange);
+}
+
+/* --- body --- */
+
+static void refuse_body(struct exchange *exchange, int status, const char *error, const char *detail)
+{
+    drop_request_body(exchange);
+    http_response_problem(&exchange->response, status, error, "%s", detail);
+    exchange->response.close = true;
+    exchange->refused = true;
+}
+
+/* Room for `need` bytes: doubling, never more than the route's limit, within what all bodies may take. */
+static bool body_room(struct exchange *exchange, size_t need)
+{
+    struct http *http = exchange->http;
+    size_t limit = exchange->request.route->body_limit;
+    size_t capacity = exchange->capacity > 0 ? 2 * exchange->capacity : BODY_FIRST;
+    if (capacity < need)
+        capacity = need;
+    if (capacity > limit)
+        capacity = limit;
+    size_t more = capacity - exchange->capacity;
+    if (atomic_fetch_add(&http->body_bytes, more) + more <= BODY_TOTAL) {
+        unsigned char *body = realloc(exchange->request.body, capacity);
+        if (body != NULL) {
+            exchange->request.body = body;
+            exchange->capacity = capacity;
+            return true;
+        }
+    }
+    atomic_fetch_sub(&http->body_bytes, more);
+    return false;
+}
+
+static enum MHD_Result take_body(struct exchange *exchange, const char *data, size_t size)
+{
+    struct http_request *request = &exchange->request;
+    if (clock_monotonic() - request->received > BODY_TIMEOUT_S)
+        return MHD_NO;
+    if (exchange->refused) {
+        exchange->discarded += size;
+        return exchange->discarded <= DISCARD_MAX ? MHD_YES : MHD_NO;
+    }
+    if (size > request->route->body_limit - request->body_size) {
+        refuse_body(exchange, 413, "too_large", "the body is larger than is allowed here");
+    } else if (request->body_size + size > exchange->capacity && !body_room(exchange, request->body_size + size)) {
+        refuse_body(exchange, 503, "busy", "too many large bodies at once; try again");
+        http_response_header(&exchange->response, "Retry-After", "1");
+    } else {
+        memcpy(request->body + request->body_size, data, size);
+        request->body_size += size;
+    }
+    return MHD_YES;
+}
+
+enum MHD_Result http_exchange_handle(void *context, struct MHD_Connection *connection, const char *url,
+                                     const char *method, const char *version, const char *data, size_t *size,
+                                     void **slot)
+{
+    struct exchange *exchange = *slot;
+    if (exchange == NULL)
+        return MHD_NO;
+    switch (exchange->stage) {
+    case STAGE_HEADERS:
+        return begin(exchange, method, version);
+    case STAGE_BODY:
+        if (*size > 0) {
+            enum MHD_Result result = take_body(exchange, data, *size);
+            *size = 0;
+            return result;
+        }
+        return exchange->refused ? answer(exchange) : dispatch(exchange);
+    case STAGE_WAITING:
+        return MHD_YES;
+    case STAGE_ANSWERED:
+        return answer(exchange);
+    }
+    return MHD_NO;
+}

@@ -1,0 +1,454 @@
+/* The ingest thread: gathers what is there into a group, has it committed, answers. One group is at most some messages
+ * or bytes, so that an answer never waits for long, and one fdatasync serves all of it.
+ *
+ * Credit is a window of bytes per connection: what the thread holds of a feed and has not answered. It is the free
+ * credit until the feed says hello. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <zmq.h>
+
+#include "daemon/clock.h"
+#include "daemon/endpoint.h"
+#include "daemon/feeds.h"
+#include "daemon/group.h"
+#include "daemon/ingest.h"
+#include "daemon/log.h"
+#include "daemon/message.h"
+#include "daemon/peers.h"
+#include "daemon/publish.h"
+
+enum { GROUP_MAX = 64, GROUP_BYTES = 8 * 1024 * 1024 };
+
+/* Where a job of the group came from. */
+struct source {
+    struct message message;
+    struct submission *submission; /* NULL: a message */
+};
+
+struct submission {
+    const struct twp_frame *frames;
+    size_t count;
+    bool reserved;
+    struct ingest_result *result;
+    int status;
+    bool done;
+    struct submission *next;
+};
+
+struct ingest {
+    struct ingest_options options;
+    void *zmq, *router, *pub;
+    char endpoint[ENDPOINT_MAX], publish_endpoint[ENDPOINT_MAX];
+    pthread_t thread;
+    int bell; /* eventfd: a submission, or the end */
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t answered;
+    struct submission *first, **last;
+    bool stopping;
+
+    /* the thread's own */
+    struct job jobs[GROUP_MAX];
+    struct source sources[GROUP_MAX];
+    size_t count, bytes;
+    struct peers *peers;
+    int64_t refusal_logged_ms;
+    uint64_t refusals_unlogged;
+};
+
+/* --- gathering --- */
+
+static int64_t window_of(const struct ingest *ingest, const struct message *sender)
+{
+    return peers_known(ingest->peers, sender) ? ingest->options.credit_bytes : TWP_FREE_CREDIT;
+}
+
+static bool first_is(const struct job *job, const char *tag)
+{
+    return job->count > 0 && job->frames[0].size == strlen(tag) &&
+           memcmp(job->frames[0].data, tag, job->frames[0].size) == 0;
+}
+
+/* Bytes of the sender that this group holds already. */
+static int64_t in_flight(const struct ingest *ingest, const struct message *sender)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < ingest->count; i++) {
+        const struct source *source = &ingest->sources[i];
+        if (!source->submission && ingest->jobs[i].code == TWP_OK && message_same_sender(&source->message, sender))
+            bytes += (int64_t)source->message.bytes;
+    }
+    return bytes;
+}
+
+static void refuse_beforehand(struct ingest *ingest, struct job *job, const struct message *message)
+{
+    int64_t window = window_of(ingest, message), held = in_flight(ingest, message);
+    if (message->dropped) {
+        job->code = TWP_BAD_FRAME;
+        snprintf(job->detail, sizeof job->detail, "a message has at most %d frames and %u bytes", TWP_FRAMES_MAX,
+                 TWP_BATCH_BYTES_MAX);
+    } else if (held + (int64_t)message->bytes > window) {
+        job->code = TWP_NO_CREDIT;
+        snprintf(job->detail, sizeof job->detail,
+                 "%zu bytes with %lld in flight are beyond the credit of %lld bytes; send again%s", message->bytes,
+                 (long long)held, (long long)window,
+                 peers_known(ingest->peers, message) ? "" : ", after a hello for more");
+    }
+}
+
+static bool gather_message(struct ingest *ingest)
+{
+    struct job *job = &ingest->jobs[ingest->count];
+    struct source *source = &ingest->sources[ingest->count];
+    if (!message_receive(ingest->router, &source->message))
+        return false;
+    *job = (struct job){.key = {.run = -1, .seq = -1}};
+    job->count = message_frames(&source->message, job->frames);
+    source->submission = NULL;
+    job->hello = first_is(job, TWP_HELLO);
+    refuse_beforehand(ingest, job, &source->message);
+    ingest->bytes += source->message.bytes;
+    ingest->count++;
+    return true;
+}
+
+static bool gather_submission(struct ingest *ingest)
+{
+    pthread_mutex_lock(&ingest->lock);
+    struct submission *submission = ingest->first;
+    if (submission) {
+        ingest->first = submission->next;
+        if (!ingest->first)
+            ingest->last = &ingest->first;
+    }
+    pthread_mutex_unlock(&ingest->lock);
+    if (!submission)
+        return false;
+    struct job *job = &ingest->jobs[ingest->count];
+    *job = (struct job){.count = submission->count, .reserved = submission->reserved};
+    for (size_t i = 0; i < submission->count; i++) {
+        job->frames[i] = submission->frames[i];
+        ingest->bytes += submission->frames[i].size;
+    }
+    ingest->sources[ingest->count].submission = submission;
+    ingest->sources[ingest->count].message.count = 0;
+    ingest->count++;
+    return true;
+}
+
+static bool room(const struct ingest *ingest)
+{
+    return ingest->count < GROUP_MAX && ingest->bytes < GROUP_BYTES;
+}
+
+static bool gather(struct ingest *ingest)
+{
+    ingest->count = ingest->bytes = 0;
+    while (room(ingest) && gather_submission(ingest))
+        ;
+    while (room(ingest) && gather_message(ingest))
+        ;
+    return ingest->count > 0;
+}
+
+/* --- answering --- */
+
+/* At most one line a second: a feed that is wrong is wrong with every batch. */
+static void log_refusal(struct ingest *ingest, const struct job *job)
+{
+    char quoted[400];
+    int64_t now = clock_ms();
+    if (now - ingest->refusal_logged_ms < 1000) {
+        ingest->refusals_unlogged++;
+        return;
+    }
+    log_warning("batch_refused", "twin=%s feed=%s run=%lld seq=%lld code=%s detail=%s unlogged=%llu", job->key.twin,
+                job->key.feed, (long long)job->key.run, (long long)job->key.seq, twp_wire_code(job->code),
+                log_quote(job->detail, quoted, sizeof quoted), (unsigned long long)ingest->refusals_unlogged);
+    ingest->refusal_logged_ms = now;
+    ingest->refusals_unlogged = 0;
+}
+
+static void nack(struct ingest *ingest, const struct job *job, const struct message *to)
+{
+    log_refusal(ingest, job);
+    message_reply(ingest->router, to, TWP_NACK, twp_wire_nack(&job->key, job->code, job->detail));
+}
+
+/* Answered after the group is durable, so that last_durable_seq holds what came before the hello. */
+static void answer_hello(struct ingest *ingest, struct job *job, const struct message *from)
+{
+    int64_t last = -1, credit = ingest->options.credit_bytes;
+    struct twin *twin = NULL;
+    enum twp_code code = twp_wire_hello(job->frames, job->count, &job->key, job->detail);
+    if (code == TWP_OK && strcmp(job->key.feed, GROUP_TRAIN_FEED) == 0) {
+        code = TWP_BAD_HEADER;
+        snprintf(job->detail, sizeof job->detail, "the feed name \"%s\" is reserved", GROUP_TRAIN_FEED);
+    } else if (code == TWP_OK && !(twin = registry_find(ingest->options.registry, job->key.twin))) {
+        code = TWP_UNKNOWN_TWIN;
+        snprintf(job->detail, sizeof job->detail, "there is no twin \"%s\"", job->key.twin);
+    }
+    job->code = code;
+    if (code != TWP_OK) {
+        nack(ingest, job, from);
+        return;
+    }
+    pthread_mutex_lock(&twin->lock);
+    last = feeds_last_durable(twin->feeds, job->key.feed, job->key.run);
+    pthread_mutex_unlock(&twin->lock);
+    registry_twin_unref(twin);
+    peers_greet(ingest->peers, from);
+    log_info("feed_hello", "twin=%s feed=%s run=%lld last_durable_seq=%lld", job->key.twin, job->key.feed,
+             (long long)job->key.run, (long long)last);
+    int64_t most = credit < (int64_t)TWP_BATCH_BYTES_MAX ? credit : (int64_t)TWP_BATCH_BYTES_MAX;
+    message_reply(ingest->router, from, TWP_WELCOME, twp_wire_welcome(&job->key, last, credit, most));
+}
+
+static void finish_submission(struct ingest *ingest, struct submission *submission, int status)
+{
+    pthread_mutex_lock(&ingest->lock);
+    submission->status = status;
+    submission->done = true;
+    pthread_cond_broadcast(&ingest->answered);
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+static void answer_submission(struct ingest *ingest, const struct job *job, struct submission *submission)
+{
+    struct ingest_result *result = submission->result;
+    *result = (struct ingest_result){
+        .code = job->code, .key = job->key, .ordinal = job->ordinal, .duplicate = job->duplicate};
+    memcpy(result->detail, job->detail, sizeof result->detail);
+    finish_submission(ingest, submission, 0);
+}
+
+/* A feed that was refused for want of credit, and would fit now that the group is answered, is told so. */
+static void return_credit(struct ingest *ingest, const struct job *job, const struct message *to)
+{
+    int64_t window = window_of(ingest, to);
+    if (job->code == TWP_NO_CREDIT && (int64_t)to->bytes <= window && peers_known(ingest->peers, to))
+        message_reply(ingest->router, to, TWP_CREDIT, twp_wire_credit(&job->key, window));
+}
+
+static void answer(struct ingest *ingest)
+{
+    for (size_t i = 0; i < ingest->count; i++) {
+        struct job *job = &ingest->jobs[i];
+        struct source *source = &ingest->sources[i];
+        if (source->submission)
+            answer_submission(ingest, job, source->submission);
+        else if (job->hello)
+            answer_hello(ingest, job, &source->message);
+        else if (job->code != TWP_OK)
+            nack(ingest, job, &source->message);
+        else
+            message_reply(ingest->router, &source->message, TWP_ACK, twp_wire_ack(&job->key));
+    }
+    for (size_t i = 0; i < ingest->count; i++) {
+        if (!ingest->sources[i].submission)
+            return_credit(ingest, &ingest->jobs[i], &ingest->sources[i].message);
+    }
+}
+
+/* --- the thread --- */
+
+static void release_group(struct ingest *ingest)
+{
+    for (size_t i = 0; i < ingest->count; i++)
+        message_fini(&ingest->sources[i].message);
+}
+
+/* Nothing of the group may be answered: feeds send again, to the next daemon. */
+static void abandon_group(struct ingest *ingest)
+{
+    for (size_t i = 0; i < ingest->count; i++) {
+        if (ingest->sources[i].submission)
+            finish_submission(ingest, ingest->sources[i].submission, TW_BUSY);
+    }
+}
+
+static void set_stopping(struct ingest *ingest)
+{
+    pthread_mutex_lock(&ingest->lock);
+    ingest->stopping = true;
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+static bool is_stopping(struct ingest *ingest)
+{
+    pthread_mutex_lock(&ingest->lock);
+    bool stopping = ingest->stopping;
+    pthread_mutex_unlock(&ingest->lock);
+    return stopping;
+}
+
+static bool any_arrived(const struct ingest *ingest)
+{
+    for (size_t i = 0; i < ingest->count; i++) {
+        if (ingest->jobs[i].appended)
+            return true;
+    }
+    return false;
+}
+
+static void run_group(struct ingest *ingest)
+{
+    struct tw_error error = {""};
+    int status = group_commit(ingest->options.registry, ingest->options.store, ingest->jobs, ingest->count, &error);
+    if (status) {
+        set_stopping(ingest);
+        abandon_group(ingest);
+        ingest->options.failed(ingest->options.context, error.text);
+    } else {
+        answer(ingest);
+        if (any_arrived(ingest))
+            ingest->options.arrived(ingest->options.context);
+    }
+    release_group(ingest);
+}
+
+static void send_announcements(struct ingest *ingest)
+{
+    char *topic, *body;
+    while (publish_take(ingest->options.publisher, &topic, &body)) {
+        if (zmq_send(ingest->pub, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+            zmq_send(ingest->pub, body, strlen(body), ZMQ_DONTWAIT);
+        free(topic);
+        free(body);
+    }
+}
+
+static void *run(void *context)
+{
+    struct ingest *ingest = context;
+    zmq_pollitem_t items[] = {
+        {.socket = ingest->router, .events = ZMQ_POLLIN},
+        {.fd = ingest->bell, .events = ZMQ_POLLIN},
+        {.fd = publish_fd(ingest->options.publisher), .events = ZMQ_POLLIN},
+    };
+    int count = ingest->options.publisher ? 3 : 2;
+    while (!is_stopping(ingest)) {
+        eventfd_t rung;
+        zmq_poll(items, count, -1);
+        eventfd_read(ingest->bell, &rung);
+        do
+            send_announcements(ingest);
+        while (!is_stopping(ingest) && gather(ingest) && (run_group(ingest), true));
+    }
+    send_announcements(ingest);
+    ingest->count = 0; /* a group that failed has been answered, or never will be */
+    ingest->bytes = 0;
+    while (gather_submission(ingest)) /* what came too late */
+        finish_submission(ingest, ingest->sources[--ingest->count].submission, TW_BUSY);
+    return NULL;
+}
+
+/* --- start and stop --- */
+
+/* Signals belong to the main thread. */
+static int start_thread(struct ingest *ingest, struct tw_error *error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(&ingest->thread, NULL, run, ingest);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code ? tw_error_set(error, TW_NO_MEMORY, "no thread for ingest: %s", strerror(code)) : 0;
+}
+
+static void release(struct ingest *ingest)
+{
+    if (ingest->router)
+        zmq_close(ingest->router);
+    if (ingest->pub)
+        zmq_close(ingest->pub);
+    if (ingest->zmq)
+        zmq_ctx_term(ingest->zmq);
+    if (ingest->bell >= 0)
+        close(ingest->bell);
+    pthread_cond_destroy(&ingest->answered);
+    pthread_mutex_destroy(&ingest->lock);
+    peers_free(ingest->peers);
+    free(ingest);
+}
+
+int ingest_start(const struct ingest_options *options, struct ingest **out, struct tw_error *error)
+{
+    *out = NULL;
+    struct ingest *ingest = calloc(1, sizeof *ingest);
+    if (!ingest)
+        return tw_error_set(error, TW_NO_MEMORY, "out of memory");
+    ingest->options = *options;
+    ingest->last = &ingest->first;
+    pthread_mutex_init(&ingest->lock, NULL);
+    pthread_cond_init(&ingest->answered, NULL);
+    ingest->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    ingest->zmq = zmq_ctx_new();
+    ingest->peers = peers_new();
+    int status = 0;
+    if (ingest->bell < 0 || !ingest->zmq || !ingest->peers)
+        status = tw_error_set(error, TW_NO_MEMORY, "out of memory");
+    if (status == 0)
+        status = endpoint_bind(ingest->zmq, ZMQ_ROUTER, options->endpoint, &ingest->router, ingest->endpoint, error);
+    if (status == 0)
+        status = endpoint_bind(ingest->zmq, ZMQ_PUB, options->publish_endpoint, &ingest->pub, ingest->publish_endpoint,
+                               error);
+    if (status == 0)
+        status = start_thread(ingest, error);
+    if (status)
+        release(ingest);
+    else
+        *out = ingest;
+    return status;
+}
+
+void ingest_stop(struct ingest *ingest)
+{
+    if (!ingest)
+        return;
+    set_stopping(ingest);
+    eventfd_write(ingest->bell, 1);
+    pthread_join(ingest->thread, NULL);
+    release(ingest);
+}
+
+const char *ingest_endpoint(const struct ingest *ingest)
+{
+    return ingest->endpoint;
+}
+
+const char *ingest_publish_endpoint(const struct ingest *ingest)
+{
+    return ingest->publish_endpoint;
+}
+
+int ingest_submit(struct ingest *ingest, const struct twp_frame *frames, size_t count, bool reserved,
+                  struct ingest_result *result)
+{
+    struct submission submission = {.frames = frames, .count = count, .reserved = reserved, .result = result};
+    *result = (struct ingest_result){.key = {.run = -1, .seq = -1}};
+    if (count > TWP_FRAMES_MAX) {
+        result->code = TWP_BAD_FRAME;
+        snprintf(result->detail, sizeof result->detail, "a message has at most %d frames", TWP_FRAMES_MAX);
+        return 0;
+    }
+    pthread_mutex_lock(&ingest->lock);
+    if (ingest->stopping) {
+        pthread_mutex_unlock(&ingest->lock);
+        return TW_BUSY;
+    }
+    *ingest->last = &submission;
+    ingest->last = &submission.next;
+    eventfd_write(ingest->bell, 1);
+    while (!submission.done)
+        pthread_cond_wait(&ingest->answered, &ingest->lock);
+    pthread_mutex_unlock(&ingest->lock);
+    return submission.status;
+}

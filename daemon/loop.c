@@ -1,0 +1,307 @@
+#include "daemon/loop.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/commit.h"
+#include "daemon/compare.h"
+#include "daemon/log.h"
+#include "daemon/loop_state.h"
+
+int loop_open(struct loop_context *context, struct twin *twin, struct loop **out, struct tw_error *error)
+{
+    struct loop *loop = calloc(1, sizeof(*loop));
+    if (!loop)
+        return TW_NO_MEMORY;
+    loop->context = context;
+    loop->twin = twin;
+    tw_data_init(&loop->acceptance, twin->definition->schema);
+    json_t *state = NULL;
+    int status = store_progress_get(context->store, twin->id, &loop->processed, &state);
+    if (status != TW_OK) {
+        tw_error_set(error, status, "the state of twin %s cannot be read", twin->name);
+        free(loop);
+        return status;
+    }
+    loop_state_restore(loop, state);
+    json_decref(state);
+    if (loop->has_task)
+        log_info("training_repeated", "twin=%s operation=%lld first=%llu last=%llu", twin->name,
+                 (long long)loop->task.operation, (unsigned long long)loop->task.window.first,
+                 (unsigned long long)loop->task.window.last);
+    *out = loop;
+    return TW_OK;
+}
+
+void loop_close(struct loop *loop)
+{
+    if (!loop)
+        return;
+    training_free(loop->training);
+    tw_data_fini(&loop->acceptance);
+    if (loop->reference)
+        snapshot_unref(loop->reference);
+    registry_twin_unref(loop->twin);
+    free(loop);
+}
+
+void loop_show_activity(struct loop *loop)
+{
+    struct twin *twin = loop->twin;
+    pthread_mutex_lock(&twin->lock);
+    if (loop->has_task && !loop->broken)
+        twin->activity = ACTIVITY_RETUNING;
+    else if (!twin->champion)
+        twin->activity = ACTIVITY_UNTRAINED;
+    else if (registry_lag(twin) > 0 && !loop->broken)
+        twin->activity = ACTIVITY_COMPARING;
+    else
+        twin->activity = twin->hold ? ACTIVITY_HELD : ACTIVITY_IDLE;
+    pthread_mutex_unlock(&twin->lock);
+}
+
+/* --- comparing --- */
+
+/* Loads what the champion was accepted on, when the champion has changed. */
+static int load_acceptance(struct loop *loop, const struct snapshot *champion, struct tw_error *error)
+{
+    struct store *store = loop->context->store;
+    if (loop->acceptance_version == champion->version)
+        return TW_OK;
+    json_t *version = store_version_json(store, loop->twin->id, champion->version);
+    const char *sha256 = json_string_value(json_object_get(version, "reference_sha256"));
+    unsigned char *blob = NULL;
+    size_t size;
+    int status = sha256 ? store_blob_get(store, sha256, &blob, &size, error)
+                        : tw_error_set(error, TW_CORRUPT, "version %d has no acceptance reference", champion->version);
+    if (status == TW_OK) {
+        tw_data_fini(&loop->acceptance);
+        tw_data_init(&loop->acceptance, loop->twin->definition->schema);
+        status = tw_data_from_blob(&loop->acceptance, loop->twin->definition->schema, blob, size);
+        if (status != TW_OK)
+            tw_error_set(error, status, "the acceptance reference of version %d does not decode", champion->version);
+    }
+    if (status == TW_OK) {
+        loop->acceptance_version = champion->version;
+        json_t *ordinals = json_object_get(version, "ordinals");
+        loop->accepted_last = (uint64_t)json_integer_value(json_object_get(ordinals, "last"));
+    }
+    free(blob);
+    json_decref(version);
+    return status;
+}
+
+/* The snapshot behind alias `reference`; its absence is no error. */
+static void load_reference(struct loop *loop)
+{
+    json_t *alias = store_alias_json(loop->context->store, loop->twin->id, "reference");
+    int version = (int)json_integer_value(json_object_get(alias, "version"));
+    json_decref(alias);
+    if (loop->reference && loop->reference->version == version)
+        return;
+    if (loop->reference)
+        snapshot_unref(loop->reference);
+    loop->reference = NULL;
+    if (version > 0)
+        registry_snapshot(loop->context->registry, loop->twin, version, &loop->reference, NULL);
+}
+
+static uint64_t earliest_change(const struct loop *loop, const struct window *window)
+{
+    uint64_t earliest = loop->iteration > 0 ? loop->last_window.first : window->first;
+    if (loop->acceptance_version > 0 && loop->accepted_last + 1 > earliest)
+        earliest = loop->accepted_last + 1;
+    return earliest < window->first ? earliest : window->first;
+}
+
+/* The texts of an iteration's commit. They name the operation of the retune that begins with it, whose id is known
+ * only inside the transaction. */
+struct draft {
+    struct loop *loop;
+    json_t *policy;
+    struct store_iteration iteration;
+    char *policy_text, *statistics, *state;
+};
+
+static int draft_texts(struct draft *draft)
+{
+    free(draft->policy_text);
+    free(draft->state);
+    draft->policy_text = json_dumps(draft->policy, JSON_COMPACT);
+    draft->state = loop_state_text(draft->loop);
+    draft->iteration.policy = draft->policy_text;
+    return draft->policy_text && draft->state ? TW_OK : TW_NO_MEMORY;
+}
+
+static int name_operation(void *context, int64_t operation, struct commit *commit)
+{
+    struct draft *draft = context;
+    draft->loop->task.operation = operation;
+    json_object_set_new(draft->policy, "operation", json_integer(operation));
+    int status = draft_texts(draft);
+    commit->state = draft->state;
+    return status;
+}
+
+/* Writes the iteration; with a task its decision is open ("retuning"), the window stays unprocessed, and the operation
+ * of the retune begins with the same transaction. */
+static int commit_iteration(struct loop *loop, const struct comparison *comparison, const struct window *window,
+                            const char *decision, json_t *policy, int version, struct tw_error *error)
+{
+    struct draft draft = {.loop = loop, .policy = policy};
+    draft.statistics = json_dumps(comparison->statistics, JSON_COMPACT);
+    draft.iteration = (struct store_iteration){
+        .twin = loop->twin->id,
+        .iteration = loop->iteration,
+        .first_ordinal = window->first,
+        .last_ordinal = window->last,
+        .events = comparison->rows,
+        .version = version,
+        .drift = comparison->drift,
+        .decision = decision,
+        .statistics = draft.statistics,
+    };
+    char request[160];
+    snprintf(request, sizeof(request), "{\"kind\":\"weights\",\"ordinals\":{\"first\":%llu,\"last\":%llu}}",
+             (unsigned long long)loop->task.window.first, (unsigned long long)loop->task.window.last);
+    struct store_operation operation = {.twin = loop->twin->id, .kind = "retune", .request = request};
+    int status = draft.statistics ? draft_texts(&draft) : TW_NO_MEMORY;
+    struct commit commit = {
+        .twin = loop->twin->id,
+        .iteration = &draft.iteration,
+        .processed = loop->has_task ? loop->processed : window->last + 1,
+        .state = draft.state,
+        .opens = loop->has_task ? &operation : NULL,
+        .opened = name_operation,
+        .context = &draft,
+    };
+    if (status == TW_OK)
+        status = commit_write(loop->context->store, &commit, error);
+    if (status == TW_OK)
+        loop->processed = commit.processed;
+    free(draft.policy_text);
+    free(draft.statistics);
+    free(draft.state);
+    return status;
+}
+
+/* The retune that is due, as a task of the loop itself. */
+static void schedule_retune(struct loop *loop, const struct window *window, int parent, int64_t move)
+{
+    loop->task = (struct loop_task){
+        .iteration = loop->iteration,
+        .window = {.first = loop->episode.change, .last = window->last},
+        .parent = parent,
+        .move = move,
+        .seed = loop_state_seed(loop->twin->name, loop->episode.change, window->last),
+    };
+    loop->has_task = true;
+}
+
+static void follow_episode(struct loop *loop, const struct comparison *comparison)
+{
+    if (episode_begins(&loop->episode, comparison->drift))
+        episode_begin(&loop->episode, comparison->change, comparison->rows_since_change);
+    else
+        episode_window(&loop->episode, comparison->rows, comparison->drift);
+}
+
+/* What follows from the comparison: nothing, advice, or a retune. */
+static int decide(struct loop *loop, const struct comparison *comparison, const struct window *window,
+                  const struct loop_policy *policy, const struct snapshot *champion, int64_t move, bool hold,
+                  struct tw_error *error)
+{
+    follow_episode(loop, comparison);
+    bool due = episode_due(&loop->episode);
+    const char *decision = comparison->drift ? "drift" : "none";
+    const char *reason = comparison->drift ? "drift found; the next retune waits for more data" : "no drift";
+    if (due && (hold || !policy->auto_retune)) {
+        decision = "advised";
+        reason = hold ? "a retune is due; the champion is held by an operator" : "a retune is due; loop.auto is off";
+    } else if (due) {
+        decision = "retuning";
+        reason = comparison->drift ? "drift found" : "the data since the change have grown by half";
+    }
+
+    json_t *json = json_pack("{s:s, s:O}", "reason", reason, "alarms", comparison->alarms);
+    if (loop->episode.active)
+        json_object_set_new(json, "change", json_integer((json_int_t)loop->episode.change));
+    int status = json ? TW_OK : TW_NO_MEMORY;
+    if (status == TW_OK && strcmp(decision, "retuning") == 0)
+        schedule_retune(loop, window, champion->version, move);
+    if (status == TW_OK)
+        status = commit_iteration(loop, comparison, window, decision, json, champion->version, error);
+    if (status == TW_OK) {
+        char alarms[200] = "", *text = json_dumps(comparison->alarms, JSON_COMPACT);
+        log_info("window_compared",
+                 "twin=%s iteration=%lld first=%llu last=%llu events=%llu drift=%s decision=%s "
+                 "alarms=%s",
+                 loop->twin->name, (long long)loop->iteration, (unsigned long long)window->first,
+                 (unsigned long long)window->last, (unsigned long long)comparison->rows,
+                 comparison->drift ? "true" : "false", decision, text ? log_quote(text, alarms, sizeof(alarms)) : "");
+        free(text);
+    }
+    json_decref(json);
+    return status;
+}
+
+static int compare_next(struct loop *loop, const struct window *window, struct snapshot *champion,
+                        const struct loop_policy *policy, int64_t move, bool hold, struct tw_error *error)
+{
+    struct loop_context *context = loop->context;
+    int status = load_acceptance(loop, champion, error);
+    if (status != TW_OK)
+        return status;
+    load_reference(loop);
+    struct compare_input input = {
+        .twin = loop->twin,
+        .champion = champion,
+        .reference_version = loop->reference,
+        .acceptance = &loop->acceptance,
+        .policy = *policy,
+        .window = *window,
+        .earliest_change = earliest_change(loop, window),
+        .seed = loop_state_seed(loop->twin->name, window->first, (uint64_t)champion->version),
+    };
+    struct comparison comparison;
+    status = compare_window(&input, context->kernels, context->pool, &comparison, error);
+    if (status != TW_OK)
+        return status;
+
+    loop->iteration++;
+    loop->last_window = *window;
+    status = decide(loop, &comparison, window, policy, champion, move, hold, error);
+    if (status == TW_OK) {
+        loop_show_activity(loop);
+        loop_state_show(loop, champion->version, comparison.drift);
+        if (!loop->has_task)
+            registry_processed(loop->twin, window->last);
+    }
+    compare_fini(&comparison);
+    return status;
+}
+
+bool loop_compare(struct loop *loop)
+{
+    struct window window = {0};
+    size_t batches;
+    uint64_t rows;
+    if (loop->broken || loop->has_task)
+        return false;
+    struct loop_policy policy;
+    int64_t move;
+    bool hold;
+    struct snapshot *champion = loop_state_champion(loop->twin, &policy, &move, &hold);
+    if (!champion)
+        return false;
+    bool due = registry_window(loop->twin, false, &window.first, &window.last, &batches, &rows);
+    if (due) {
+        struct tw_error error = {""};
+        if (compare_next(loop, &window, champion, &policy, move, hold, &error) != TW_OK)
+            loop_state_break(loop, "compare", &error);
+    }
+    snapshot_unref(champion);
+    return due;
+}

@@ -1,0 +1,77 @@
+/* The loop of one twin: what it has processed, the episode it is in, and the training it is busy with.
+ *
+ * Belongs to the pipeline's thread. Each function does one step and leaves a state from which a killed daemon goes on:
+ * nothing is remembered here that is not in the store too.
+ */
+#ifndef DAEMON_LOOP_H
+#define DAEMON_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/pool.h"
+#include "daemon/episode.h"
+#include "daemon/publish.h"
+#include "daemon/registry.h"
+#include "daemon/store.h"
+#include "daemon/training.h"
+#include "daemon/window.h"
+
+/* What the loops of all twins share; borrowed. */
+struct loop_context {
+    struct registry *registry;
+    struct store *store;
+    struct publisher *publisher;
+    const struct tw_kernels *kernels;
+    struct tw_pool *pool;
+};
+
+/* A training that was decided on; stored before it begins, so that it can be repeated. */
+struct loop_task {
+    int64_t operation;
+    int64_t iteration; /* whose decision it is; 0: asked for by people */
+    bool initial;      /* first training */
+    bool spooled;      /* initial: on data batches, which are then processed */
+    struct window window;
+    int parent;   /* version; 0: from scratch */
+    int64_t move; /* last move of champion when it was decided */
+    uint64_t seed;
+    int epochs;
+};
+
+struct loop {
+    struct loop_context *context;
+    struct twin *twin;
+    uint64_t processed;        /* data batches with a smaller ordinal are in iterations */
+    int64_t iteration;         /* number of the last one */
+    struct window last_window; /* of the last iteration */
+    struct episode episode;
+
+    int acceptance_version; /* whose acceptance reference is loaded; 0: none */
+    struct tw_data acceptance;
+    uint64_t accepted_last;     /* last ordinal of the data it was accepted on */
+    struct snapshot *reference; /* what alias `reference` names */
+
+    bool has_task;
+    struct loop_task task;
+    struct training *training; /* NULL until the task's rows are read */
+    double cpu_seconds;        /* used by the task so far */
+    double progress_noted;     /* monotonic time of the last note */
+    bool broken;               /* an error that only people can mend; said once, no further work */
+};
+
+int loop_open(struct loop_context *context, struct twin *twin, struct loop **out, struct tw_error *error);
+void loop_close(struct loop *loop); /* accepts NULL; gives the twin's reference back */
+
+/* Takes the oldest waiting operation, if the loop is free. True if there was one. */
+bool loop_take_operation(struct loop *loop);
+/* Compares the next complete window, if there is one and no training is under way. True if it did. */
+bool loop_compare(struct loop *loop);
+/* One quantum of the training under way; at its end gate and promotion. True if there was one. */
+bool loop_train(struct loop *loop);
+/* Drops the training of a cancelled operation. */
+void loop_cancel(struct loop *loop, int64_t operation);
+/* Sets what the twin says it is doing. */
+void loop_show_activity(struct loop *loop);
+
+#endif

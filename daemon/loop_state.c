@@ -1,0 +1,124 @@
+#include "daemon/loop_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "daemon/clock.h"
+#include "daemon/log.h"
+
+static json_t *task_json(const struct loop_task *task)
+{
+    return json_pack("{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i}", "operation", (json_int_t)task->operation,
+                     "iteration", (json_int_t)task->iteration, "initial", task->initial, "spooled", task->spooled,
+                     "first", (json_int_t)task->window.first, "last", (json_int_t)task->window.last, "parent",
+                     task->parent, "move", (json_int_t)task->move, "seed", (json_int_t)task->seed, "epochs",
+                     task->epochs);
+}
+
+static bool task_from_json(struct loop_task *task, const json_t *json)
+{
+    json_int_t operation, iteration, first, last, move, seed;
+    int initial, spooled, parent, epochs;
+    if (json_unpack((json_t *)json, "{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i}", "operation", &operation,
+                    "iteration", &iteration, "initial", &initial, "spooled", &spooled, "first", &first, "last", &last,
+                    "parent", &parent, "move", &move, "seed", &seed, "epochs", &epochs) != 0)
+        return false;
+    *task = (struct loop_task){
+        .operation = operation,
+        .iteration = iteration,
+        .initial = initial != 0,
+        .spooled = spooled != 0,
+        .window = {.first = (uint64_t)first, .last = (uint64_t)last, .posted = initial && !spooled},
+        .parent = parent,
+        .move = move,
+        .seed = (uint64_t)seed,
+        .epochs = epochs,
+    };
+    return true;
+}
+
+char *loop_state_text(const struct loop *loop)
+{
+    json_t *json =
+        json_pack("{s:I, s:{s:I, s:I}, s:o, s:o?}", "iteration", (json_int_t)loop->iteration, "last", "first",
+                  (json_int_t)loop->last_window.first, "last", (json_int_t)loop->last_window.last, "episode",
+                  episode_json(&loop->episode), "task", loop->has_task ? task_json(&loop->task) : NULL);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    return text;
+}
+
+void loop_state_restore(struct loop *loop, const json_t *state)
+{
+    json_int_t iteration = 0, first = 0, last = 0;
+    if (!state)
+        return;
+    if (json_unpack((json_t *)state, "{s:I, s:{s:I, s:I}}", "iteration", &iteration, "last", "first", &first, "last",
+                    &last) == 0) {
+        loop->iteration = iteration;
+        loop->last_window = (struct window){.first = (uint64_t)first, .last = (uint64_t)last};
+    }
+    episode_from_json(&loop->episode, json_object_get(state, "episode"));
+    loop->has_task = task_from_json(&loop->task, json_object_get(state, "task"));
+}
+
+void loop_state_break(struct loop *loop, const char *where, const struct tw_error *error)
+{
+    char quoted[300];
+    loop->broken = true;
+    log_error("loop_stopped", "twin=%s where=%s error=%s", loop->twin->name, where,
+              log_quote(error->text, quoted, sizeof(quoted)));
+    pthread_mutex_lock(&loop->twin->lock);
+    snprintf(loop->twin->fault, sizeof(loop->twin->fault), "the loop stopped (%s): %.180s", where, error->text);
+    pthread_mutex_unlock(&loop->twin->lock);
+}
+
+struct snapshot *loop_state_champion(struct twin *twin, struct loop_policy *policy, int64_t *move, bool *hold)
+{
+    pthread_mutex_lock(&twin->lock);
+    struct snapshot *champion = twin->champion ? snapshot_ref(twin->champion) : NULL;
+    *policy = twin->definition->loop;
+    *move = twin->champion_move;
+    *hold = twin->hold;
+    pthread_mutex_unlock(&twin->lock);
+    return champion;
+}
+
+uint64_t loop_state_seed(const char *twin, uint64_t a, uint64_t b)
+{
+    uint64_t key = 0;
+    for (const char *c = twin; *c; c++)
+        key = tw_rng_mix(key, (uint64_t)(unsigned char)*c);
+    return tw_rng_mix(tw_rng_mix(key, a), b) >> 11;
+}
+
+void loop_state_announce(struct loop *loop, int64_t operation)
+{
+    if (operation)
+        publish_post(loop->context->publisher, loop->twin->name, "operation",
+                     store_operation_json(loop->context->store, operation));
+}
+
+void loop_state_show(struct loop *loop, int version, bool drifted)
+{
+    struct twin *twin = loop->twin;
+    json_t *last = store_iteration_last(loop->context->store, twin->id);
+    if (!last)
+        return;
+    publish_post(loop->context->publisher, twin->name, "iteration", json_incref(last));
+    pthread_mutex_lock(&twin->lock);
+    json_decref(twin->last_iteration);
+    twin->last_iteration = last;
+    if (version && (twin->judged_version != version || twin->drifted != drifted)) {
+        twin->verdict_since_ms = clock_ms();
+        if (drifted || twin->drifted)
+            publish_post(loop->context->publisher, twin->name, "drift",
+                         json_pack("{s:s, s:b, s:O}", "twin", twin->name, "drift", drifted, "iteration",
+                                   json_object_get(last, "iteration")));
+    }
+    twin->judged_version = version;
+    twin->drifted = drifted;
+    pthread_mutex_unlock(&twin->lock);
+}

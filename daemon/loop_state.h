@@ -1,0 +1,26 @@
+/* What comparing and training of a loop have in common: its state as the store keeps it, and what the twin shows.
+ * Internal to loop.c and loop_training.c. */
+#ifndef DAEMON_LOOP_STATE_H
+#define DAEMON_LOOP_STATE_H
+
+#include "daemon/loop.h"
+
+/* JSON, malloc'd; and back. */
+char *loop_state_text(const struct loop *loop);
+void loop_state_restore(struct loop *loop, const json_t *state);
+
+/* The loop of this twin stops: only people can mend it. Logged once. */
+void loop_state_break(struct loop *loop, const char *where, const struct tw_error *error);
+
+/* A reference on the champion (NULL: untrained) with the policy, last move and hold of the same moment. */
+struct snapshot *loop_state_champion(struct twin *twin, struct loop_policy *policy, int64_t *move, bool *hold);
+
+/* A seed below 2^53, which JSON carries exactly everywhere. */
+uint64_t loop_state_seed(const char *twin, uint64_t a, uint64_t b);
+
+/* After a commit: the last iteration becomes what the twin shows, with the verdict on `version` (0: none, as nothing
+ * was compared), and listeners are told. */
+void loop_state_show(struct loop *loop, int version, bool drifted);
+void loop_state_announce(struct loop *loop, int64_t operation);
+
+#endif

@@ -1,0 +1,376 @@
+/* The other half of a loop: carrying out a task that was decided on, from its rows to the commit of its outcome. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/clock.h"
+#include "daemon/commit.h"
+#include "daemon/log.h"
+#include "daemon/loop_state.h"
+#include "daemon/operation.h"
+
+enum { QUANTUM_MS = 100 };
+
+bool loop_take_operation(struct loop *loop)
+{
+    if (loop->broken || loop->has_task)
+        return false;
+    struct loop_task task;
+    struct tw_error error = {""};
+    int status = operation_next(loop->context->store, loop->twin, &loop->episode, &task, &error);
+    if (status == TW_NOT_FOUND)
+        return false;
+    if (status != TW_OK) {
+        loop_state_break(loop, "operation", &error);
+        return false;
+    }
+    loop->task = task;
+    loop->has_task = true;
+
+    char *state = loop_state_text(loop);
+    struct commit commit = {.twin = loop->twin->id, .processed = loop->processed, .state = state};
+    status = state ? commit_write(loop->context->store, &commit, &error) : TW_NO_MEMORY;
+    free(state);
+    if (status != TW_OK)
+        loop_state_break(loop, "operation", &error);
+    loop_show_activity(loop);
+    return true;
+}
+
+/* The decision of the iteration that a retune belongs to, in the words of the outcome. */
+static json_t *final_policy(const json_t *iteration, const char *reason, int version)
+{
+    json_t *policy = json_deep_copy(json_object_get(iteration, "policy"));
+    if (!policy)
+        policy = json_object();
+    json_object_set_new(policy, "outcome", json_string(reason));
+    if (version)
+        json_object_set_new(policy, "version", json_integer(version));
+    return policy;
+}
+
+/* Everything that a decided task changes, in one transaction. version may be NULL (it failed or was cancelled). */
+static int commit_task(struct loop *loop, struct store_version *version, bool promote, const char *decision,
+                       const char *reason, const char *operation_state, const json_t *result, struct tw_error *error)
+{
+    struct loop_task task = loop->task;
+    struct episode before = loop->episode;
+    uint64_t processed = loop->processed;
+    int64_t number = loop->iteration;
+    struct window last = loop->last_window;
+
+    json_t *row = task.iteration ? store_iteration_last(loop->context->store, loop->twin->id) : NULL;
+    if (task.iteration && !row)
+        return tw_error_set(error, TW_NO_MEMORY, "iteration %lld cannot be read", (long long)task.iteration);
+    json_t *policy = final_policy(row, reason, 0);
+    char *policy_text = json_dumps(policy, JSON_COMPACT);
+    char *statistics = row ? json_dumps(json_object_get(row, "statistics"), JSON_COMPACT) : NULL;
+    json_t *ordinals = json_object_get(row, "ordinals");
+    struct store_iteration iteration = {
+        .twin = loop->twin->id,
+        .iteration = task.iteration,
+        .first_ordinal = (uint64_t)json_integer_value(json_object_get(ordinals, "first")),
+        .last_ordinal = (uint64_t)json_integer_value(json_object_get(ordinals, "last")),
+        .events = (uint64_t)json_integer_value(json_object_get(row, "events")),
+        .version = task.parent,
+        .drift = json_is_true(json_object_get(row, "drift")),
+        .decision = decision,
+        .policy = policy_text,
+        .statistics = statistics,
+    };
+    bool has_iteration = row != NULL;
+    if (task.initial && task.spooled && promote) {
+        /* the batches that it was trained on are used up: an iteration of their own says so */
+        loop->iteration++;
+        iteration = (struct store_iteration){.twin = loop->twin->id,
+                                             .iteration = loop->iteration,
+                                             .first_ordinal = task.window.first,
+                                             .last_ordinal = task.window.last,
+                                             .decision = "trained",
+                                             .policy = policy_text,
+                                             .statistics = "[]"};
+        loop->last_window = task.window;
+        iteration.events = (uint64_t)json_integer_value(json_object_get(result, "rows"));
+        has_iteration = true;
+        loop->processed = task.window.last + 1;
+    }
+    if (task.iteration) {
+        double gain = 0, error_of_gain = 0;
+        json_unpack((json_t *)result, "{s:{s:{s:F, s:F}}}", "metrics", "gate", "gain", &gain, "error", &error_of_gain);
+        episode_decided(&loop->episode, promote, gain > error_of_gain);
+        loop->processed = iteration.last_ordinal + 1;
+    }
+    loop->has_task = false;
+    char *state = loop_state_text(loop);
+    char *result_text = result ? json_dumps(result, JSON_COMPACT) : NULL;
+    json_t *failure = strcmp(operation_state, "succeeded") == 0 ? NULL : json_pack("{s:s}", "detail", reason);
+    char *failure_text = failure ? json_dumps(failure, JSON_COMPACT) : NULL;
+
+    struct commit commit = {
+        .twin = loop->twin->id,
+        .iteration = has_iteration ? &iteration : NULL,
+        .version = version,
+        .actor = task.iteration ? "loop" : "operator",
+        .promote = promote,
+        .set_reference = task.initial,
+        .move = task.move,
+        .processed = loop->processed,
+        .state = state,
+        .operation = task.operation,
+        .operation_state = operation_state,
+        .operation_result = result_text,
+        .operation_error = failure_text,
+    };
+    int status = policy_text && state ? commit_write(loop->context->store, &commit, error) : TW_NO_MEMORY;
+    if (status == TW_OK) {
+        loop->task.move = commit.move;
+        training_free(loop->training);
+        loop->training = NULL;
+    } else { /* nothing was written: as before */
+        loop->has_task = true;
+        loop->episode = before;
+        loop->processed = processed;
+        loop->iteration = number;
+        loop->last_window = last;
+    }
+    free(policy_text);
+    free(statistics);
+    free(state);
+    free(result_text);
+    free(failure_text);
+    json_decref(failure);
+    json_decref(policy);
+    json_decref(row);
+    return status;
+}
+
+/* After the commit: swap in what is served, tell who listens, go on. */
+static void show_task(struct loop *loop, const struct loop_task *task, const struct store_version *version,
+                      bool promoted, int64_t move)
+{
+    struct loop_context *context = loop->context;
+    struct twin *twin = loop->twin;
+    struct tw_error error = {""};
+    if (version)
+        publish_post(context->publisher, twin->name, "version",
+                     store_version_json(context->store, twin->id, version->version));
+    if (promoted) {
+        pthread_mutex_lock(&twin->lock);
+        bool hold = twin->hold;
+        pthread_mutex_unlock(&twin->lock);
+        if (registry_serve(context->registry, twin, version->version, move, hold, &error) != TW_OK)
+            loop_state_break(loop, "serve", &error);
+        publish_post(context->publisher, twin->name, "alias", store_alias_json(context->store, twin->id, "champion"));
+    }
+    if (task->iteration) {
+        json_t *last = store_iteration_last(context->store, twin->id);
+        bool drift = json_is_true(json_object_get(last, "drift"));
+        json_decref(last);
+        loop_state_show(loop, promoted ? version->version : task->parent, drift && !promoted);
+    } else if (task->initial && promoted && task->spooled) {
+        loop_state_show(loop, 0, false);
+    }
+    loop_show_activity(loop);
+    if (task->iteration || (task->initial && task->spooled && promoted))
+        registry_processed(twin, loop->processed - 1);
+    loop_state_announce(loop, task->operation);
+    loop->cpu_seconds = 0;
+}
+
+/* The task ends without a version. */
+static void give_up(struct loop *loop, const char *operation_state, const char *reason)
+{
+    struct loop_task task = loop->task;
+    struct tw_error error = {""};
+    char quoted[300];
+    const char *decision = strcmp(operation_state, "cancelled") == 0 ? "cancelled" : "rejected";
+    log_warning("training_ended", "twin=%s operation=%lld state=%s reason=%s", loop->twin->name,
+                (long long)task.operation, operation_state, log_quote(reason, quoted, sizeof(quoted)));
+    if (commit_task(loop, NULL, false, decision, reason, operation_state, NULL, &error) != TW_OK) {
+        loop_state_break(loop, "commit", &error);
+        return;
+    }
+    show_task(loop, &task, NULL, false, 0);
+}
+
+static json_t *task_result(const struct loop *loop, const struct training_outcome *outcome, const char *decision)
+{
+    return json_pack("{s:s, s:s, s:f, s:O, s:O, s:{s:I, s:I}}", "decision", decision, "reason", outcome->reason,
+                     "cpu_seconds", round(loop->cpu_seconds * 1000) / 1000, "metrics", outcome->metrics, "rows",
+                     json_object_get(outcome->metrics, "rows"), "ordinals", "first",
+                     (json_int_t)loop->task.window.first, "last", (json_int_t)loop->task.window.last);
+}
+
+/* Stores the blobs (content-addressed, so again is harmless), then the one small transaction. */
+static int accept_outcome(struct loop *loop, const struct training_outcome *outcome, struct tw_error *error)
+{
+    struct store *store = loop->context->store;
+    struct loop_task task = loop->task;
+    char sha256[65], reference[65];
+    int status = store_blob_put(store, outcome->artifact, outcome->artifact_size, sha256, error);
+    if (status == TW_OK)
+        status = store_blob_put(store, outcome->reference, outcome->reference_size, reference, error);
+    if (status != TW_OK)
+        return status;
+
+    pthread_mutex_lock(&loop->twin->lock);
+    bool hold = loop->twin->hold;
+    pthread_mutex_unlock(&loop->twin->lock);
+    bool pass = !outcome->gated || outcome->gate.pass;
+    bool promote = pass && (task.initial || !hold);
+    char *metrics = json_dumps(outcome->metrics, JSON_COMPACT);
+    char reason[256];
+    snprintf(reason, sizeof(reason), "%s", outcome->reason);
+    struct store_version version = {
+        .twin = loop->twin->id,
+        .parent = task.parent,
+        .cause = task.initial ? "train" : "weights",
+        .status = pass ? "challenger" : "rejected",
+        .reason = reason,
+        .sha256 = sha256,
+        .reference_sha256 = reference,
+        .seed = task.seed,
+        .first_ordinal = task.window.first,
+        .last_ordinal = task.window.last,
+        .kernels = loop->context->kernels->detail,
+        .metrics = metrics,
+    };
+    for (int attempt = 0; attempt < 2; attempt++) {
+        const char *decision = promote ? "promoted" : pass ? "advised" : "rejected";
+        json_t *result = task_result(loop, outcome, decision);
+        status = result && metrics ? commit_task(loop, &version, promote, decision, reason, "succeeded", result, error)
+                                   : TW_NO_MEMORY;
+        json_decref(result);
+        if (status != TW_CONFLICT || !promote)
+            break;
+        promote = false; /* people moved the champion meanwhile: theirs stands */
+        snprintf(reason, sizeof(reason), "%s; champion was moved meanwhile", outcome->reason);
+    }
+    if (status == TW_OK) {
+        char quoted[300];
+        log_info("training_decided", "twin=%s operation=%lld version=%d decision=%s cpu_seconds=%.2f reason=%s",
+                 loop->twin->name, (long long)task.operation, version.version,
+                 promote ? "promoted"
+                 : pass  ? "advised"
+                         : "rejected",
+                 loop->cpu_seconds, log_quote(reason, quoted, sizeof(quoted)));
+        show_task(loop, &task, &version, promote, loop->task.move);
+    }
+    free(metrics);
+    return status;
+}
+
+static void conclude(struct loop *loop)
+{
+    struct training_outcome outcome;
+    struct tw_error error = {""};
+    int status = training_finish(loop->training, loop->context->pool, &outcome, &error);
+    if (status != TW_OK) {
+        give_up(loop, "failed", error.text);
+        return;
+    }
+    status = accept_outcome(loop, &outcome, &error);
+    training_outcome_fini(&outcome);
+    if (status == TW_CANCELLED)
+        give_up(loop, "cancelled", "cancelled by an operator");
+    else if (status == TW_INVALID)
+        give_up(loop, "failed", error.text);
+    else if (status != TW_OK)
+        loop_state_break(loop, "commit", &error);
+}
+
+/* Reads the rows of the task. False if that ended it. */
+static bool begin_training(struct loop *loop)
+{
+    struct loop_task *task = &loop->task;
+    struct training_input input = {
+        .twin = loop->twin, .window = task->window, .seed = task->seed, .epochs = task->epochs};
+    struct tw_error error = {""};
+    int status = TW_OK;
+    int64_t move;
+    bool hold;
+    struct snapshot *champion = loop_state_champion(loop->twin, &input.policy, &move, &hold);
+    if (champion)
+        snapshot_unref(champion);
+    if (task->parent)
+        status = registry_snapshot(loop->context->registry, loop->twin, task->parent, &input.parent, &error);
+    if (status == TW_OK)
+        status = training_begin(&input, loop->context->kernels, &loop->training, &error);
+    if (input.parent)
+        snapshot_unref(input.parent);
+    if (status == TW_OK)
+        status = store_operation_set(loop->context->store, task->operation, "running", 0, NULL, NULL, &error);
+    if (status == TW_CONFLICT) {
+        give_up(loop, "cancelled", "cancelled by an operator");
+        return false;
+    }
+    if (status != TW_OK) {
+        give_up(loop, "failed", error.text[0] ? error.text : tw_status_name(status));
+        return false;
+    }
+    loop_state_announce(loop, task->operation);
+    return true;
+}
+
+struct progress_note {
+    int64_t operation;
+    double progress;
+};
+
+static int write_progress(sqlite3 *db, void *context, struct tw_error *error)
+{
+    const struct progress_note *note = context;
+    int status = store_operation_update(db, note->operation, NULL, note->progress, NULL, NULL, error);
+    /* one that was cancelled meanwhile needs no progress */
+    return status == TW_CONFLICT || status == TW_NOT_FOUND ? TW_OK : status;
+}
+
+/* At most twice a second, so that a training costs the disk nothing. */
+static void note_progress(struct loop *loop)
+{
+    double now = clock_monotonic();
+    if (now - loop->progress_noted < 0.5)
+        return;
+    loop->progress_noted = now;
+    struct progress_note *note = malloc(sizeof(*note));
+    if (!note)
+        return;
+    *note = (struct progress_note){loop->task.operation, training_progress(loop->training)};
+    if (store_post(loop->context->store, write_progress, note, free) != TW_OK)
+        free(note);
+}
+
+static double cpu_now(const struct loop *loop)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec + tw_pool_cpu_seconds(loop->context->pool);
+}
+
+bool loop_train(struct loop *loop)
+{
+    if (loop->broken || !loop->has_task)
+        return false;
+    double start = cpu_now(loop);
+    if (!loop->training && !begin_training(loop))
+        return true;
+    bool done = false;
+    int status = training_step(loop->training, loop->context->pool, 1e-3 * QUANTUM_MS, &done);
+    loop->cpu_seconds += cpu_now(loop) - start;
+    if (status != TW_OK)
+        give_up(loop, "failed",
+                status == TW_NOT_FINITE ? "the loss did not stay finite, whatever the rate" : tw_status_name(status));
+    else if (done)
+        conclude(loop);
+    else
+        note_progress(loop);
+    return true;
+}
+
+void loop_cancel(struct loop *loop, int64_t operation)
+{
+    if (loop->has_task && loop->task.operation == operation && !loop->broken)
+        give_up(loop, "cancelled", "cancelled by an operator");
+}

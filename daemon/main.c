@@ -1,0 +1,239 @@
+/* twind: initialises one part after the other, waits for a signal, and takes them down in the reverse order. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "daemon/clock.h"
+#include "daemon/config.h"
+#include "daemon/http.h"
+#include "daemon/ingest.h"
+#include "daemon/log.h"
+#include "daemon/pipeline.h"
+#include "daemon/publish.h"
+#include "daemon/registry.h"
+#include "daemon/store.h"
+#include "daemon/token.h"
+
+/* sysexits.h: what a supervisor may conclude. */
+enum { EXIT_IO = 74, EXIT_TRY_AGAIN = 75, EXIT_UNUSABLE = 78 };
+
+struct daemon {
+    struct config config;
+    const struct tw_kernels *kernels;
+    struct store *store;
+    struct registry *registry;
+    struct publisher *publisher;
+    struct pipeline *pipeline;
+    struct ingest *ingest;
+    struct http *http;
+    char token[TOKEN_SIZE];
+    struct api api;
+};
+
+static volatile sig_atomic_t failed;
+
+static void notify(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+static void batch_arrived(void *context)
+{
+    struct daemon *daemon = context;
+    pipeline_wake(daemon->pipeline);
+}
+
+/* A failed sync is never retried: what was not acked is the feed's to send again, to a daemon that can write. */
+static void ingest_failed(void *context, const char *why)
+{
+    (void)context;
+    char quoted[300];
+    log_error("ingest_failed", "error=%s", log_quote(why, quoted, sizeof(quoted)));
+    failed = 1;
+    kill(getpid(), SIGTERM);
+}
+
+static int exit_status(int status)
+{
+    switch (status) {
+    case TW_BUSY:
+        return EXIT_TRY_AGAIN;
+    case TW_INVALID:
+    case TW_CONFLICT:
+        return EXIT_UNUSABLE;
+    case TW_IO:
+    case TW_CORRUPT:
+    case TW_FULL:
+        return EXIT_IO;
+    default:
+        return EXIT_FAILURE;
+    }
+}
+
+static int start(struct daemon *daemon, struct tw_error *error)
+{
+    struct config *config = &daemon->config;
+    char note[160] = "";
+    daemon->kernels = tw_kernels_choose(config->kernels[0] ? config->kernels : NULL, note);
+    if (!daemon->kernels)
+        return tw_error_set(error, TW_INVALID, "kernels %s: %s", config->kernels, note);
+    if (note[0])
+        log_warning("kernels_passed_over", "reason=\"%s\"", note);
+
+    int status = store_open(config->state, &daemon->store, error);
+    if (status == TW_OK)
+        status = token_load(config->state, daemon->token, error);
+    if (status == TW_OK)
+        status = registry_open(daemon->store, config->state, (size_t)config->segment_mb << 20, daemon->kernels,
+                               &daemon->registry, error);
+    if (status == TW_OK && !(daemon->publisher = publish_new()))
+        status = tw_error_set(error, TW_NO_MEMORY, "no memory");
+    if (status != TW_OK)
+        return status;
+
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct pipeline_options loop = {
+        .registry = daemon->registry,
+        .store = daemon->store,
+        .publisher = daemon->publisher,
+        .kernels = daemon->kernels,
+        .threads = config->threads > 0 ? (unsigned)config->threads
+                   : cores > 0         ? (unsigned)cores
+                                       : 1,
+    };
+    status = pipeline_start(&loop, &daemon->pipeline, error);
+    struct ingest_options ingest = {
+        .endpoint = config->ingest,
+        .publish_endpoint = config->publish,
+        .credit_bytes = (int64_t)config->credit_mb << 20,
+        .registry = daemon->registry,
+        .store = daemon->store,
+        .publisher = daemon->publisher,
+        .arrived = batch_arrived,
+        .failed = ingest_failed,
+        .context = daemon,
+    };
+    if (status == TW_OK)
+        status = ingest_start(&ingest, &daemon->ingest, error);
+    daemon->api = (struct api){
+        .config = config,
+        .registry = daemon->registry,
+        .store = daemon->store,
+        .ingest = daemon->ingest,
+        .pipeline = daemon->pipeline,
+        .publisher = daemon->publisher,
+        .kernels = daemon->kernels,
+        .token = daemon->token,
+        .started_ms = clock_ms(),
+    };
+    if (status == TW_OK)
+        status = http_start(&daemon->api, &daemon->http, error);
+    return status;
+}
+
+/* The doors first, then the loop, then what they stand on. */
+static void stop(struct daemon *daemon)
+{
+    http_stop(daemon->http);
+    ingest_stop(daemon->ingest);
+    pipeline_stop(daemon->pipeline);
+    publish_free(daemon->publisher);
+    registry_close(daemon->registry);
+    if (daemon->store && store_failed(daemon->store, NULL))
+        failed = 1;
+    store_close(daemon->store);
+}
+
+/* Returns the signal that ends the daemon; looks after the store once a second. */
+static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
+{
+    const struct timespec second = {.tv_sec = 1};
+    for (;;) {
+        int number = sigtimedwait(signals, NULL, &second);
+        struct tw_error error = {""};
+        if (store_failed(daemon->store, &error)) {
+            log_error("store_failed", "error=\"%s\"", error.text);
+            failed = 1;
+            return SIGTERM;
+        }
+        if (number == SIGHUP)
+            log_info("reload_ignored", "reason=\"no setting can be changed while running; restart instead\"");
+        else if (number > 0)
+            return number;
+    }
+}
+
+static int run(struct daemon *daemon)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread */
+    signal(SIGPIPE, SIG_IGN);
+
+    struct tw_error error = {""};
+    int status = start(daemon, &error);
+    if (status != TW_OK) {
+        fprintf(stderr, "twind: %s\n", error.text[0] ? error.text : tw_status_name(status));
+        stop(daemon);
+        return exit_status(status);
+    }
+    log_info("ready", "http=http://127.0.0.1:%d ingest=%s publish=%s state=%s pid=%d kernels=\"%s\"",
+             http_port(daemon->http), ingest_endpoint(daemon->ingest), ingest_publish_endpoint(daemon->ingest),
+             daemon->config.state, (int)getpid(), daemon->kernels->detail);
+    notify("READY=1");
+    int number = wait_for_signal(daemon, &signals);
+    notify("STOPPING=1");
+    log_info("stopping", "signal=%s", sigabbrev_np(number));
+    stop(daemon);
+    log_info("stopped", "clean=%s", failed ? "false" : "true");
+    return failed ? EXIT_IO : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static struct daemon daemon;
+    struct tw_error error = {""};
+    if (sodium_init() < 0) {
+        fputs("twind: libsodium cannot be initialised\n", stderr);
+        return EXIT_FAILURE;
+    }
+    if (config_load(&daemon.config, argc, argv, &error) != TW_OK) {
+        fprintf(stderr, "twind: %s\n", error.text);
+        return EXIT_UNUSABLE;
+    }
+    if (daemon.config.help) {
+        config_help();
+        return EXIT_SUCCESS;
+    }
+    if (daemon.config.version) {
+        puts("twind " TWIN_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (daemon.config.print_config) {
+        config_print(&daemon.config);
+        return EXIT_SUCCESS;
+    }
+    if (daemon.config.check)
+        return EXIT_SUCCESS;
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    for (int level = 0; level < 4; level++)
+        if (strcmp(daemon.config.log_level, names[level]) == 0)
+            log_set_level((enum log_level)level);
+    return run(&daemon);
+}

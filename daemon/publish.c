@@ -1,0 +1,107 @@
+/* A bounded queue of announcements with an eventfd as its bell. Bodies are turned into text by whoever posts, so that
+ * the ingest thread only sends. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "daemon/publish.h"
+
+enum { QUEUE_MAX = 1024 };
+
+struct announcement {
+    char *topic, *body;
+};
+
+struct publisher {
+    pthread_mutex_t lock;
+    struct announcement queue[QUEUE_MAX]; /* a ring */
+    size_t first, count;
+    int fd;
+};
+
+struct publisher *publish_new(void)
+{
+    struct publisher *publisher = calloc(1, sizeof *publisher);
+    if (!publisher)
+        return NULL;
+    publisher->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (publisher->fd < 0) {
+        free(publisher);
+        return NULL;
+    }
+    pthread_mutex_init(&publisher->lock, NULL);
+    return publisher;
+}
+
+static struct announcement pop(struct publisher *publisher)
+{
+    struct announcement oldest = publisher->queue[publisher->first];
+    publisher->first = (publisher->first + 1) % QUEUE_MAX;
+    publisher->count--;
+    return oldest;
+}
+
+static void release(struct announcement *announcement)
+{
+    free(announcement->topic);
+    free(announcement->body);
+}
+
+void publish_free(struct publisher *publisher)
+{
+    if (!publisher)
+        return;
+    while (publisher->count > 0) {
+        struct announcement oldest = pop(publisher);
+        release(&oldest);
+    }
+    close(publisher->fd);
+    pthread_mutex_destroy(&publisher->lock);
+    free(publisher);
+}
+
+void publish_post(struct publisher *publisher, const char *twin, const char *what, json_t *body)
+{
+    struct announcement new = {0}, dropped = {0};
+    if (publisher && body)
+        new.body = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    if (!new.body)
+        return;
+    if (asprintf(&new.topic, "twin/%s/%s", twin, what) < 0) {
+        free(new.body);
+        return;
+    }
+    pthread_mutex_lock(&publisher->lock);
+    if (publisher->count == QUEUE_MAX)
+        dropped = pop(publisher);
+    publisher->queue[(publisher->first + publisher->count++) % QUEUE_MAX] = new;
+    pthread_mutex_unlock(&publisher->lock);
+    release(&dropped);
+    eventfd_write(publisher->fd, 1);
+}
+
+int publish_fd(const struct publisher *publisher)
+{
+    return publisher ? publisher->fd : -1;
+}
+
+bool publish_take(struct publisher *publisher, char **topic, char **body)
+{
+    if (!publisher)
+        return false;
+    pthread_mutex_lock(&publisher->lock);
+    bool any = publisher->count > 0;
+    if (any) {
+        struct announcement oldest = pop(publisher);
+        *topic = oldest.topic;
+        *body = oldest.body;
+    } else {
+        eventfd_t rung; /* under the lock: a post that comes now rings again */
+        eventfd_read(publisher->fd, &rung);
+    }
+    pthread_mutex_unlock(&publisher->lock);
+    return any;
+}

@@ -1,0 +1,133 @@
+/* The twins that this daemon holds, as its threads share them.
+ *
+ * A twin's definition is immutable but for description and loop policy. What is served is an immutable snapshot,
+ * swapped under the twin's lock and reference-counted. Counters are written by ingest and pipeline under the lock and
+ * read by anybody.
+ */
+#ifndef DAEMON_REGISTRY_H
+#define DAEMON_REGISTRY_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/status.h"
+#include "daemon/definition.h"
+#include "daemon/snapshot.h"
+
+struct spool;
+struct feeds;
+struct store;
+struct registry;
+
+enum activity { ACTIVITY_UNTRAINED, ACTIVITY_IDLE, ACTIVITY_COMPARING, ACTIVITY_RETUNING, ACTIVITY_HELD };
+const char *registry_activity_name(enum activity activity);
+
+/* A data batch that no window has taken yet. */
+struct pending_batch {
+    uint64_t ordinal;
+    uint64_t rows;
+};
+
+struct twin_counters {
+    uint64_t batches, events, invalid_rows; /* feed `train` left out */
+    uint64_t duplicates;                    /* since the daemon started */
+    uint64_t gaps;                          /* missing sequence numbers, summed over feeds and runs */
+    int64_t last_received_ms;               /* 0: nothing yet */
+};
+
+struct twin {
+    int references; /* atomic */
+    int64_t id;     /* of the twins table */
+    char name[65];
+    char columns[0x10000];         /* "a,b,c": the Twin-Columns header */
+    struct definition *definition; /* schema and model part immutable; loop part replaced under the lock */
+
+    struct spool *spool; /* appended by ingest only */
+    struct feeds *feeds; /* owned by ingest */
+
+    pthread_mutex_t lock;      /* guards everything below */
+    struct snapshot *champion; /* NULL while untrained */
+    int64_t champion_since_ms;
+    int64_t champion_move; /* id of the last move of the alias */
+    bool hold;
+    bool drifted;       /* last verdict of the loop */
+    int judged_version; /* the version that it is about; another champion has none yet. 0: nothing was compared */
+    int64_t verdict_since_ms;
+    enum activity activity;
+    struct pending_batch *pending; /* in order of ordinals, without feed `train` */
+    size_t pending_count, pending_capacity;
+    struct twin_counters counters;
+    json_t *last_iteration; /* NULL: none */
+    bool deleted;
+    char fault[256]; /* why the champion could not be loaded at the start; else empty */
+
+    /* set once */
+    int64_t created_ms;
+    struct store *store;
+    char *spool_dir; /* <state>/spool/<id>; removed with the last reference to a deleted twin */
+};
+void registry_twin_unref(struct twin *twin); /* accepts NULL; not on the store thread */
+
+/* Loads all twins from the store, opens their spools, rebuilds counters, feeds and pending batches from the rows and
+ * the spool's tail, loads the champions. `state` is the state folder. A spool that is damaged, or shorter than the rows
+ * say, is refused (TW_CORRUPT): an ordinal must never be given twice. A champion that cannot be loaded is not: the twin
+ * is there without it, says so (`fault`), takes data, and can be rolled back. */
+int registry_open(struct store *store, const char *state, size_t segment_bytes, const struct tw_kernels *kernels,
+                  struct registry **out, struct tw_error *error);
+void registry_close(struct registry *registry);
+
+/* A reference to a twin by name, NULL if there is none. */
+struct twin *registry_find(struct registry *registry, const char *name);
+/* All twins, each with a reference; *out malloc'd. */
+size_t registry_list(struct registry *registry, struct twin ***out);
+/* Changes whenever a twin is added or deleted. */
+uint64_t registry_generation(struct registry *registry);
+
+/* Creates from a definition (JSON). TW_INVALID, TW_EXISTS. On 0 *out has a reference. */
+int registry_create(struct registry *registry, const json_t *definition, struct twin **out, struct tw_error *error);
+int registry_delete(struct registry *registry, const char *name, struct tw_error *error);
+/* RFC 7396 merge patch of the definition; name, features, conditions and model are immutable (TW_CONFLICT). TW_INVALID,
+ * TW_NOT_FOUND. */
+int registry_patch(struct registry *registry, const char *name, const json_t *patch, struct tw_error *error);
+
+/* The snapshot of `version` (0 = champion), loaded from the store if need be (a small cache). TW_NOT_FOUND. */
+int registry_snapshot(struct registry *registry, struct twin *twin, int version, struct snapshot **out,
+                      struct tw_error *error);
+/* Called after an alias move was committed: loads the version and swaps it in. */
+int registry_serve(struct registry *registry, struct twin *twin, int version, int64_t move, bool hold,
+                   struct tw_error *error);
+
+/* What GET /v1/twins/{twin} answers, but for the definition. Takes the lock. */
+json_t *registry_twin_json(struct twin *twin);
+
+/* A data batch became durable; called by ingest before the ACK goes out (and at start by the tail scan), with the
+ * twin's lock held. Feed `train` is not announced here. */
+int registry_arrived(struct twin *twin, uint64_t ordinal, const char *feed, int64_t run, int64_t seq, uint64_t rows,
+                     uint64_t invalid_rows, int64_t received_ms);
+
+/* The next complete window: the fewest leading pending batches that hold at least `loop.window` rows. False if there
+ * is none. Takes the lock. `all`: also an incomplete one (training on what was spooled). */
+bool registry_window(struct twin *twin, bool all, uint64_t *first, uint64_t *last, size_t *batches, uint64_t *rows);
+/* Drops pending batches up to ordinal `last`: their iteration is committed. Takes the lock. */
+void registry_processed(struct twin *twin, uint64_t last);
+/* Batches in complete windows that are still pending. Lock held. */
+uint64_t registry_lag(const struct twin *twin);
+
+/* The counters and feeds that registry_arrived keeps, without the pending batch. Lock held, or twin not shared yet. */
+int registry_count(struct twin *twin, const char *feed, int64_t run, int64_t seq, uint64_t rows, uint64_t invalid_rows,
+                   int64_t received_ms);
+int registry_push(struct twin *twin, uint64_t ordinal, uint64_t rows);
+
+/* --- shared by the files of the registry --- */
+
+/* A twin with its spool open, not shared yet. Takes the definition, also on failure. */
+int registry_twin_new(struct store *store, const char *spools, size_t segment_bytes, int64_t id, int64_t created_ms,
+                      struct definition *definition, struct twin **out, struct tw_error *error);
+struct twin *registry_twin_ref(struct twin *twin);
+/* Everything of a twin that follows from the store and its spool; before it is shared. */
+int registry_restore(struct store *store, struct twin *twin, struct tw_error *error);
+
+#endif

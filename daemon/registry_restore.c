@@ -1,0 +1,159 @@
+/* What a twin knew when the daemon last ran.
+ *
+ * The spool is the truth. Rows in SQLite spare the reading of it, up to the first ordinal that has no row: what comes
+ * from there on was durable, but its row was not committed yet, and is read from the spool again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/batch.h"
+#include "daemon/clock.h"
+#include "daemon/feeds.h"
+#include "daemon/log.h"
+#include "daemon/registry.h"
+#include "daemon/spool.h"
+#include "daemon/store.h"
+
+enum { GROUP = 256 }; /* rows handed to the store at once */
+
+struct restore {
+    struct store *store;
+    struct twin *twin;
+    uint64_t next;      /* first ordinal that was not met yet */
+    uint64_t processed; /* first ordinal that no iteration has taken */
+    struct store_batch rows[GROUP];
+    size_t count;
+    struct tw_error *error;
+};
+
+static int count_train(struct twin *twin, const char *feed, int64_t run, int64_t seq, uint64_t rows,
+                       uint64_t invalid_rows, int64_t received_ms)
+{
+    return feeds_add(twin->feeds, feed, run, seq, rows, invalid_rows, received_ms);
+}
+
+/* One batch that is in the spool, known from its row or from the spool itself. */
+static int meet(struct restore *restore, const struct store_batch *batch)
+{
+    struct twin *twin = restore->twin;
+    bool train = !strcmp(batch->feed, "train"); /* its keys are known, but it is no data that arrived */
+    restore->next = batch->ordinal + 1;
+    if (feeds_has(twin->feeds, batch->feed, batch->run, batch->seq))
+        return 0;
+    int status = (train ? count_train : registry_count)(twin, batch->feed, batch->run, batch->seq, batch->events,
+                                                        batch->invalid_rows, batch->received_ms);
+    if (!status && !train && batch->ordinal >= restore->processed)
+        status = registry_push(twin, batch->ordinal, batch->events);
+    return status ? tw_error_set(restore->error, status, "no memory for the batches of twin %s", twin->name) : 0;
+}
+
+static int meet_row(void *context, const struct store_batch *batch)
+{
+    struct restore *restore = context;
+    if (batch->ordinal != restore->next)
+        return TW_CANCELLED; /* a hole: the spool fills it */
+    return meet(restore, batch);
+}
+
+static int flush(struct restore *restore)
+{
+    int status = 0;
+    if (restore->count)
+        while ((status = store_batch_add(restore->store, restore->rows, restore->count)) == TW_BUSY)
+            store_barrier(restore->store);
+    restore->count = 0;
+    return status;
+}
+
+static int meet_record(void *context, uint64_t ordinal, int64_t received_ms, const struct twp_frame *frames,
+                       size_t count)
+{
+    struct restore *restore = context;
+    struct twp_batch batch;
+    char detail[200];
+    if (twp_wire_batch(frames, count, &batch, detail) != TWP_OK)
+        return tw_error_set(restore->error, TW_CORRUPT, "spool of twin %s, ordinal %llu: %s", restore->twin->name,
+                            (unsigned long long)ordinal, detail);
+    struct store_batch *row = &restore->rows[restore->count++];
+    *row = (struct store_batch){
+        .twin = restore->twin->id,
+        .ordinal = ordinal,
+        .run = batch.key.run,
+        .seq = batch.key.seq,
+        .events = batch.payload.rows,
+        .invalid_rows = batch_invalid_rows(restore->twin->definition->schema, &batch),
+        .received_ms = received_ms,
+    };
+    strcpy(row->feed, batch.key.feed);
+    batch_digest(&batch, row->digest);
+    twp_wire_batch_fini(&batch);
+    int status = meet(restore, row);
+    if (!status && restore->count == GROUP)
+        status = flush(restore);
+    return status;
+}
+
+static int restore_batches(struct restore *restore)
+{
+    struct twin *twin = restore->twin;
+    int status = store_batch_each(restore->store, twin->id, 0, meet_row, restore);
+    if (status && status != TW_CANCELLED)
+        return status;
+    uint64_t known = store_batch_next(restore->store, twin->id), held = spool_next(twin->spool);
+    if (known > held)
+        return tw_error_set(restore->error, TW_CORRUPT,
+                            "spool of twin %s holds %llu batches, the database knows %llu: files are missing in %s",
+                            twin->name, (unsigned long long)held, (unsigned long long)known, twin->spool_dir);
+    uint64_t from = restore->next;
+    if (from < held) {
+        status = spool_scan(twin->spool, from, meet_record, restore, restore->error);
+        int flushed = flush(restore);
+        status = status == TW_OK ? flushed : status;
+        log_info("spool_scanned", "twin=%s from=%llu to=%llu", twin->name, (unsigned long long)from,
+                 (unsigned long long)held);
+    } else {
+        status = 0;
+    }
+    twin->counters.gaps = feeds_gaps(twin->feeds);
+    return status;
+}
+
+/* A broken champion is shown, not fatal: an operator can still look and roll back. */
+static void restore_champion(struct store *store, struct twin *twin, struct tw_error *error)
+{
+    json_t *alias = store_alias_json(store, twin->id, "champion");
+    if (alias) {
+        int version = (int)json_integer_value(json_object_get(alias, "version"));
+        twin->champion_move = json_integer_value(json_object_get(alias, "move"));
+        twin->champion_since_ms = json_integer_value(json_object_get(alias, "since_ms"));
+        if (snapshot_load(store, twin->id, version, &twin->champion, error)) {
+            char quoted[300];
+            strcpy(twin->fault, error->text);
+            log_error("champion_broken", "twin=%s version=%d why=%s", twin->name, version,
+                      log_quote(error->text, quoted, sizeof quoted));
+        }
+    }
+    json_decref(alias);
+    twin->activity = !twin->champion ? ACTIVITY_UNTRAINED : twin->hold ? ACTIVITY_HELD : ACTIVITY_IDLE;
+}
+
+int registry_restore(struct store *store, struct twin *twin, struct tw_error *error)
+{
+    struct restore *restore = calloc(1, sizeof *restore);
+    if (!restore)
+        return tw_error_set(error, TW_NO_MEMORY, "no memory to restore twin %s", twin->name);
+    *restore = (struct restore){.store = store, .twin = twin, .error = error};
+    tw_error_set(error, 0, "twin %s cannot be restored from the database", twin->name);
+    int status = store_progress_get(store, twin->id, &restore->processed, NULL);
+    if (!status)
+        status = restore_batches(restore);
+    if (!status)
+        status =
+            store_iteration_verdict(store, twin->id, &twin->judged_version, &twin->drifted, &twin->verdict_since_ms);
+    if (!status) {
+        twin->last_iteration = store_iteration_last(store, twin->id);
+        restore_champion(store, twin, error);
+    }
+    free(restore);
+    return status;
+}

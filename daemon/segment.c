@@ -1,0 +1,483 @@
+/* One file of the spool: writing, walking, cutting and reading records. See segment.h for the format. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/crc32c.h"
+#include "daemon/segment.h"
+
+#define FORMAT       1u
+#define RECORD_MAGIC 0x31525754u /* "TWR1" */
+#define BODY_MAX     ((uint64_t)TWP_BATCH_BYTES_MAX + 8 * TWP_FRAMES_MAX)
+enum { MARK_AT = 24, CHUNK = 1 << 16 };
+
+struct file_header {
+    char magic[8];
+    uint32_t format, crc;
+    uint64_t first;
+};
+
+struct mark {
+    uint64_t ordinal;
+    uint32_t crc, zero;
+};
+
+struct record {
+    uint32_t magic, crc;
+    uint64_t ordinal;
+    int64_t received_ms;
+    uint64_t bytes;
+    uint32_t body_crc, frames;
+    uint64_t zero;
+};
+_Static_assert(sizeof(struct record) == SEGMENT_RECORD && sizeof(struct mark) == 16, "as on disk");
+_Static_assert(sizeof(struct file_header) == MARK_AT, "as on disk");
+
+static uint32_t header_crc(const struct file_header *header)
+{
+    return tw_crc32c(tw_crc32c(0, header, 12), &header->first, 8);
+}
+
+static uint32_t record_crc(const struct record *record)
+{
+    return tw_crc32c(0, &record->ordinal, sizeof *record - 8);
+}
+
+static uint64_t padded(uint64_t size)
+{
+    return (size + 7) / 8 * 8;
+}
+
+static bool no_space(int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EFBIG;
+}
+
+/* The status that fits errno; the sentence names what was tried. */
+static int io_error(struct tw_error *error, const char *call, const char *what)
+{
+    int code = errno;
+    return tw_error_set(error, no_space(code) ? TW_FULL : TW_IO, "%s %.150s: %s", call, what, strerror(code));
+}
+
+/* Reads up to `size` bytes; fewer at the end of the file; -1 on an error. */
+static ssize_t read_at(int fd, void *to, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t got = pread(fd, (char *)to + done, size - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+static bool write_at(int fd, struct iovec *parts, int count, uint64_t offset)
+{
+    while (count > 0) {
+        ssize_t put = pwritev(fd, parts, count, (off_t)offset);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return false;
+        offset += (uint64_t)put;
+        while (count > 0 && (size_t)put >= parts->iov_len) {
+            put -= (ssize_t)parts->iov_len;
+            parts++;
+            count--;
+        }
+        if (count > 0) {
+            parts->iov_base = (char *)parts->iov_base + put;
+            parts->iov_len -= (size_t)put;
+        }
+    }
+    return true;
+}
+
+int segment_path(const char *dir, uint64_t first, char path[SEGMENT_PATH_MAX], struct tw_error *error)
+{
+    int length = snprintf(path, SEGMENT_PATH_MAX, "%s/%016llx.seg", dir, (unsigned long long)first);
+    return length < SEGMENT_PATH_MAX ? 0 : tw_error_set(error, TW_IO, "the path of the spool is too long");
+}
+
+int segment_sync_directory(const char *dir, struct tw_error *error)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int status = fd < 0 || fsync(fd) != 0 ? tw_error_set(error, TW_IO, "fsync %.150s: %s", dir, strerror(errno)) : 0;
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+size_t segment_record_size(const struct twp_frame *frames, size_t count)
+{
+    uint64_t bytes = 8 * count;
+    if (count == 0 || count > TWP_FRAMES_MAX)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        if (frames[i].size > BODY_MAX - bytes)
+            return 0;
+        bytes += frames[i].size;
+    }
+    return (size_t)padded(SEGMENT_RECORD + bytes);
+}
+
+void segment_fini(struct segment *segment)
+{
+    free(segment->offset);
+    *segment = (struct segment){0};
+}
+
+/* --- creating --- */
+
+static int allocate(int fd, uint64_t capacity, const char *what, struct tw_error *error)
+{
+    int code;
+    while ((code = posix_fallocate(fd, 0, (off_t)capacity)) == EINTR)
+        ;
+    errno = code;
+    return code ? io_error(error, "allocating", what) : 0;
+}
+
+static int write_header(int fd, uint64_t first, const char *path, struct tw_error *error)
+{
+    struct file_header header = {.magic = {'T', 'W', 'S', 'P', 'O', 'O', 'L', '1'}, .format = FORMAT, .first = first};
+    header.crc = header_crc(&header);
+    struct iovec part = {&header, sizeof header};
+    return write_at(fd, &part, 1, 0) ? 0 : io_error(error, "writing", path);
+}
+
+/* The file gets its name only when it is whole, so that a crash in between leaves no half a segment. */
+int segment_create(const char *dir, uint64_t first, uint64_t capacity, struct segment *out, int *fd,
+                   struct tw_error *error)
+{
+    char path[SEGMENT_PATH_MAX], temporary[SEGMENT_PATH_MAX + 4];
+    int status = segment_path(dir, first, path, error);
+    if (status)
+        return status;
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    *fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return io_error(error, "creating", temporary);
+    status = allocate(*fd, capacity, path, error);
+    if (status == 0)
+        status = write_header(*fd, first, path, error);
+    if (status == 0 && fsync(*fd) != 0)
+        status = tw_error_set(error, TW_IO, "fsync %.150s: %s", path, strerror(errno));
+    if (status == 0 && rename(temporary, path) != 0)
+        status = io_error(error, "renaming", temporary);
+    if (status) {
+        unlink(temporary);
+        close(*fd);
+        *fd = -1;
+        return status;
+    }
+    *out = (struct segment){.first = first, .end = SEGMENT_HEADER, .capacity = capacity};
+    return segment_sync_directory(dir, error);
+}
+
+/* --- walking --- */
+
+static int corrupt(struct tw_error *error, const char *path, uint64_t offset, const char *what)
+{
+    const char *name = strrchr(path, '/');
+    return tw_error_set(error, TW_CORRUPT, "spool %.180s: %s at byte %llu",
+                        name && strlen(path) > 180 ? name + 1 : path, what, (unsigned long long)offset);
+}
+
+static int read_header(int fd, const char *path, uint64_t first, uint64_t *mark, struct tw_error *error)
+{
+    struct file_header header;
+    struct mark at;
+    if (read_at(fd, &header, sizeof header, 0) != sizeof header || memcmp(header.magic, "TWSPOOL1", 8) != 0 ||
+        header.crc != header_crc(&header) || header.first != first)
+        return corrupt(error, path, 0, "the header is not valid");
+    if (header.format != FORMAT)
+        return tw_error_set(error, TW_CONFLICT, "spool %.150s has format %u; this program knows %u", path,
+                            header.format, FORMAT);
+    if (read_at(fd, &at, sizeof at, MARK_AT) != sizeof at)
+        return corrupt(error, path, MARK_AT, "the mark is cut off");
+    bool none = at.ordinal == 0 && at.crc == 0 && at.zero == 0;
+    if (!none && (at.crc != tw_crc32c(0, &at.ordinal, 8) || at.zero != 0))
+        return corrupt(error, path, MARK_AT, "the mark is not valid");
+    *mark = none ? 0 : at.ordinal;
+    return 0;
+}
+
+static bool record_ok(const struct record *record, uint64_t ordinal, uint64_t room)
+{
+    return record->magic == RECORD_MAGIC && record->crc == record_crc(record) && record->ordinal == ordinal &&
+           record->frames >= 1 && record->frames <= TWP_FRAMES_MAX && record->bytes >= 8ull * record->frames &&
+           record->bytes <= BODY_MAX && padded(SEGMENT_RECORD + record->bytes) <= room;
+}
+
+/* True if the body at `offset` has its checksum; *failed is set if it could not be read. */
+static bool body_ok(int fd, const struct record *record, uint64_t offset, bool *failed)
+{
+    unsigned char chunk[CHUNK];
+    uint32_t crc = 0;
+    for (uint64_t done = 0; done < record->bytes;) {
+        size_t wanted = record->bytes - done < CHUNK ? (size_t)(record->bytes - done) : CHUNK;
+        ssize_t got = read_at(fd, chunk, wanted, offset + done);
+        *failed = got < 0;
+        if (got != (ssize_t)wanted)
+            return false;
+        crc = tw_crc32c(crc, chunk, wanted);
+        done += wanted;
+    }
+    return crc == record->body_crc;
+}
+
+int segment_reserve(struct segment *segment)
+{
+    if (segment->count < segment->room)
+        return 0;
+    size_t room = segment->room ? segment->room * 2 : 16;
+    uint64_t *grown = reallocarray(segment->offset, room, sizeof *grown);
+    if (!grown)
+        return TW_NO_MEMORY;
+    segment->offset = grown;
+    segment->room = room;
+    return 0;
+}
+
+void segment_push(struct segment *segment, size_t size)
+{
+    segment->offset[segment->count++] = segment->end;
+    segment->end += size;
+}
+
+/* Follows the chain to where it ends. */
+static int walk(int fd, const char *path, struct segment *segment, bool whole, struct tw_error *error)
+{
+    for (;;) {
+        struct record record;
+        bool failed = false;
+        ssize_t got = read_at(fd, &record, sizeof record, segment->end);
+        if (got < 0)
+            return tw_error_set(error, TW_IO, "reading %.150s: %s", path, strerror(errno));
+        if (got != sizeof record ||
+            !record_ok(&record, segment->first + segment->count, segment->capacity - segment->end))
+            return 0;
+        if (whole && !body_ok(fd, &record, segment->end + SEGMENT_RECORD, &failed))
+            return failed ? tw_error_set(error, TW_IO, "reading %.150s: %s", path, strerror(errno)) : 0;
+        if (segment_reserve(segment))
+            return tw_error_set(error, TW_NO_MEMORY, "out of memory");
+        segment_push(segment, (size_t)padded(SEGMENT_RECORD + record.bytes));
+    }
+}
+
+/* Bytes from `end` up to the last one that is not zero: what a torn write left. */
+static int torn_bytes(int fd, const char *path, const struct segment *segment, size_t *torn, struct tw_error *error)
+{
+    unsigned char chunk[CHUNK];
+    *torn = 0;
+    for (uint64_t at = segment->end; at < segment->capacity; at += CHUNK) {
+        off_t data = lseek(fd, (off_t)at, SEEK_DATA); /* space that was never written is not read */
+        if (data < 0 && errno == ENXIO)
+            break;
+        if (data > (off_t)at)
+            at = (uint64_t)data;
+        size_t wanted = segment->capacity - at < CHUNK ? (size_t)(segment->capacity - at) : CHUNK;
+        ssize_t got = read_at(fd, chunk, wanted, at);
+        if (got < 0)
+            return tw_error_set(error, TW_IO, "reading %.150s: %s", path, strerror(errno));
+        for (ssize_t i = 0; i < got; i++) {
+            if (chunk[i])
+                *torn = (size_t)(at - segment->end) + (size_t)i + 1;
+        }
+    }
+    return 0;
+}
+
+int segment_trim(struct segment *segment, int fd, struct tw_error *error)
+{
+    if (ftruncate(fd, (off_t)segment->end) != 0)
+        return tw_error_set(error, TW_IO, "truncating a spool segment: %s", strerror(errno));
+    segment->capacity = segment->end;
+    return 0;
+}
+
+int segment_grow(struct segment *segment, int fd, uint64_t capacity, struct tw_error *error)
+{
+    if (capacity <= segment->capacity)
+        return 0;
+    int status = allocate(fd, capacity, "a spool segment", error);
+    if (status == 0)
+        segment->capacity = capacity;
+    return status;
+}
+
+/* Zeros everything behind the last whole record. Where the space can't be had again the segment is just full. */
+static int cut(struct segment *segment, int fd, struct tw_error *error)
+{
+    uint64_t capacity = segment->capacity;
+    int status = segment_trim(segment, fd, error);
+    if (status == 0)
+        segment_grow(segment, fd, capacity, NULL);
+    if (status == 0 && fsync(fd) != 0)
+        status = tw_error_set(error, TW_IO, "fsync of a spool segment: %s", strerror(errno));
+    return status;
+}
+
+static int open_checked(int fd, const char *path, bool last, uint64_t next, struct segment *out, size_t *torn,
+                        struct tw_error *error)
+{
+    struct stat stat;
+    if (fstat(fd, &stat) != 0)
+        return tw_error_set(error, TW_IO, "stat %.150s: %s", path, strerror(errno));
+    out->capacity = (uint64_t)stat.st_size;
+    int status = read_header(fd, path, out->first, &out->mark, error);
+    if (status == 0 && out->capacity >= SEGMENT_HEADER)
+        status = walk(fd, path, out, last, error);
+    if (status)
+        return status;
+    uint64_t reached = out->first + out->count;
+    if (!last && reached != next)
+        return corrupt(error, path, out->end, "a record is damaged");
+    if (last && reached < out->mark)
+        return corrupt(error, path, out->end, "a record that was acknowledged is damaged");
+    if (last)
+        status = torn_bytes(fd, path, out, torn, error);
+    return status == 0 && last && *torn > 0 ? cut(out, fd, error) : status;
+}
+
+int segment_open(const char *dir, uint64_t first, bool last, uint64_t next, struct segment *out, int *fd, size_t *torn,
+                 struct tw_error *error)
+{
+    char path[SEGMENT_PATH_MAX];
+    *out = (struct segment){.first = first, .end = SEGMENT_HEADER};
+    int status = segment_path(dir, first, path, error);
+    if (status)
+        return status;
+    int file = open(path, (last ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    if (file < 0)
+        return tw_error_set(error, TW_IO, "opening %.150s: %s", path, strerror(errno));
+    *torn = 0;
+    status = open_checked(file, path, last, next, out, torn, error);
+    if (status)
+        segment_fini(out);
+    if (status || !last)
+        close(file);
+    else
+        *fd = file;
+    return status;
+}
+
+/* --- appending --- */
+
+int segment_write(struct segment *segment, int fd, int64_t received_ms, const struct twp_frame *frames, size_t count,
+                  struct tw_error *error)
+{
+    static const char zeros[8];
+    uint64_t size[TWP_FRAMES_MAX], bytes = 8 * count;
+    struct record record = {.magic = RECORD_MAGIC,
+                            .ordinal = segment->first + segment->count,
+                            .received_ms = received_ms,
+                            .frames = (uint32_t)count};
+    struct iovec parts[TWP_FRAMES_MAX + 3] = {{&record, sizeof record}, {size, 8 * count}};
+    for (size_t i = 0; i < count; i++) {
+        size[i] = frames[i].size;
+        bytes += frames[i].size;
+        parts[2 + i] = (struct iovec){(void *)(uintptr_t)frames[i].data, frames[i].size};
+    }
+    record.bytes = bytes;
+    for (size_t i = 1; i < 2 + count; i++)
+        record.body_crc = tw_crc32c(record.body_crc, parts[i].iov_base, parts[i].iov_len);
+    record.crc = record_crc(&record);
+    parts[2 + count] = (struct iovec){(void *)(uintptr_t)zeros, padded(bytes) - bytes};
+    if (write_at(fd, parts, (int)count + 3, segment->end))
+        return 0;
+    int status = io_error(error, "writing", "a spool segment");
+    int cleaned = cut(segment, fd, error); /* what was written in part must not be met by a later chain */
+    return cleaned ? cleaned : status;
+}
+
+int segment_sync(struct segment *segment, int fd, struct tw_error *error)
+{
+    if (fdatasync(fd) != 0)
+        return tw_error_set(error, TW_IO, "fdatasync of a spool segment: %s", strerror(errno));
+    struct mark mark = {.ordinal = segment->first + segment->count};
+    if (mark.ordinal == segment->mark)
+        return 0;
+    mark.crc = tw_crc32c(0, &mark.ordinal, 8);
+    struct iovec part = {&mark, sizeof mark};
+    if (!write_at(fd, &part, 1, MARK_AT))
+        return tw_error_set(error, TW_IO, "writing a spool segment: %s", strerror(errno));
+    segment->mark = mark.ordinal;
+    return 0;
+}
+
+/* --- reading --- */
+
+/* Frames as the body lists them; false if their sizes do not add up. */
+static bool split_body(const unsigned char *body, const struct record *record, struct twp_frame *frames)
+{
+    uint64_t at = 8ull * record->frames;
+    for (uint32_t i = 0; i < record->frames; i++) {
+        uint64_t size;
+        memcpy(&size, body + 8ull * i, sizeof size);
+        if (size > record->bytes - at)
+            return false;
+        frames[i] = (struct twp_frame){body + at, (size_t)size};
+        at += size;
+    }
+    return at == record->bytes;
+}
+
+static int read_record(int fd, const char *path, uint64_t offset, uint64_t ordinal, unsigned char **body,
+                       struct record *record, struct tw_error *error)
+{
+    ssize_t got = read_at(fd, record, sizeof *record, offset);
+    if (got < 0)
+        return tw_error_set(error, TW_IO, "reading %.150s: %s", path, strerror(errno));
+    if (got != sizeof *record || !record_ok(record, ordinal, UINT64_MAX))
+        return corrupt(error, path, offset, "a record is damaged");
+    *body = malloc((size_t)record->bytes);
+    if (!*body)
+        return tw_error_set(error, TW_NO_MEMORY, "out of memory");
+    got = read_at(fd, *body, (size_t)record->bytes, offset + SEGMENT_RECORD);
+    if (got < 0)
+        return tw_error_set(error, TW_IO, "reading %.150s: %s", path, strerror(errno));
+    if ((uint64_t)got != record->bytes || tw_crc32c(0, *body, (size_t)record->bytes) != record->body_crc)
+        return corrupt(error, path, offset, "a record is damaged");
+    return 0;
+}
+
+int segment_read(const char *dir, uint64_t first, uint64_t offset, uint64_t ordinal, void **memory,
+                 int64_t *received_ms, struct twp_frame *frames, size_t max_frames, size_t *count,
+                 struct tw_error *error)
+{
+    char path[SEGMENT_PATH_MAX];
+    unsigned char *body = NULL;
+    struct record record;
+    int status = segment_path(dir, first, path, error);
+    if (status)
+        return status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return tw_error_set(error, TW_IO, "opening %.150s: %s", path, strerror(errno));
+    status = read_record(fd, path, offset, ordinal, &body, &record, error);
+    if (status == 0 && (record.frames > max_frames || !split_body(body, &record, frames)))
+        status = corrupt(error, path, offset, "the frames of a record do not add up");
+    close(fd);
+    if (status) {
+        free(body);
+        return status;
+    }
+    *memory = body;
+    *received_ms = record.received_ms;
+    *count = record.frames;
+    return 0;
+}

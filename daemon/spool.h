@@ -1,0 +1,49 @@
+/* The spool: every accepted batch of one twin, in the order of its ordinals. The spool is the truth; rows in SQLite
+ * are derived from it.
+ *
+ * Files <dir>/<first ordinal, 16 hex digits>.seg: a header (magic, format, first ordinal, CRC) and records, each with
+ * its length, ordinal, CRC32C and the original frames. Segments are preallocated with posix_fallocate, so that a full
+ * disk shows before anything is accepted; their creation fsyncs the directory. The end of a segment is where the chain
+ * of valid records stops. A record with a bad checksum in the middle of a segment is reported, not skipped silently.
+ *
+ * Appending belongs to one thread (ingest); reading may be done by any thread for ordinals below spool_next().
+ */
+#ifndef DAEMON_SPOOL_H
+#define DAEMON_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "proto/wire.h"
+
+struct spool;
+
+/* Called at open for each valid record from `from_ordinal` on, in order. frames borrow memory for the call. */
+typedef int (*spool_visit)(void *context, uint64_t ordinal, int64_t received_ms, const struct twp_frame *frames,
+                           size_t count);
+
+/* Opens or creates the spool in `dir` (created if absent). Truncates a torn tail (says how many bytes in
+ * *torn_bytes). TW_CORRUPT if a record before the tail is broken. */
+int spool_open(const char *dir, size_t segment_bytes, struct spool **out, size_t *torn_bytes, struct tw_error *error);
+void spool_close(struct spool *spool);
+
+int spool_scan(struct spool *spool, uint64_t from_ordinal, spool_visit visit, void *context, struct tw_error *error);
+
+uint64_t spool_next(struct spool *spool); /* ordinal that the next record will get; ordinals count from 0 */
+
+/* Appends a record; not durable before spool_sync returns 0. TW_FULL: no space, nothing was written. TW_IO: fail-stop.
+ * *ordinal gets its place. */
+int spool_append(struct spool *spool, int64_t received_ms, const struct twp_frame *frames, size_t count,
+                 uint64_t *ordinal, struct tw_error *error);
+int spool_sync(struct spool *spool, struct tw_error *error); /* fdatasync; a failure is never retried */
+
+/* Reads one record into malloc'd memory (*memory, to be freed); frames point into it. Any thread. Checks the CRC. */
+int spool_read(struct spool *spool, uint64_t ordinal, void **memory, int64_t *received_ms, struct twp_frame *frames,
+               size_t max_frames, size_t *count, struct tw_error *error);
+
+/* Removes a spool's directory (twin deleted). */
+int spool_remove(const char *dir);
+
+#endif

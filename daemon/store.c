@@ -1,0 +1,315 @@
+/* The store thread: a queue of closures, the one connection that writes, and a few that read.
+ *
+ * Calls are run one a transaction, as their callers wait for the commit. Posted closures that stand next to each other
+ * share one, so that a burst of them costs one sync. Every closure has its own savepoint: one that fails takes nothing
+ * else with it.
+ */
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/log.h"
+#include "daemon/store.h"
+#include "daemon/store_files.h"
+#include "daemon/store_sql.h"
+
+enum {
+    QUEUE_MAX = 4096, /* posted closures waiting */
+    GROUP_MAX = 256,  /* posted closures in one transaction */
+    IDLE_READERS = 2, /* kept open; more are opened while needed */
+};
+
+struct outcome { /* of a call; lives on the caller's stack */
+    bool done;
+    int status;
+    struct tw_error error;
+};
+
+struct job {
+    struct job *next;
+    store_closure closure; /* NULL: a barrier */
+    void *context;
+    void (*release)(void *context);
+    struct outcome *outcome; /* NULL: posted, the job is on the heap */
+};
+
+struct store {
+    struct store_files files;
+    sqlite3 *db; /* of the store thread */
+    pthread_t thread;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* the queue is not empty, or stopping */
+    pthread_cond_t done; /* some call has its outcome */
+    struct job *head, **tail;
+    size_t posted;
+    bool stopping;
+
+    pthread_mutex_t failure_lock; /* taken after `lock`, or alone */
+    bool failed;
+    struct tw_error why;
+
+    pthread_mutex_t readers_lock;
+    sqlite3 *idle[IDLE_READERS];
+    int idle_count;
+};
+
+/* --- failure: once and for all --- */
+
+void store_fail(struct store *store, const char *why)
+{
+    pthread_mutex_lock(&store->failure_lock);
+    if (!store->failed) {
+        store->failed = true;
+        tw_error_set(&store->why, TW_IO, "%s", why);
+    }
+    pthread_mutex_unlock(&store->failure_lock);
+}
+
+bool store_failed(struct store *store, struct tw_error *error)
+{
+    pthread_mutex_lock(&store->failure_lock);
+    bool failed = store->failed;
+    if (failed && error)
+        *error = store->why;
+    pthread_mutex_unlock(&store->failure_lock);
+    return failed;
+}
+
+/* --- the store thread --- */
+
+/* One closure in its savepoint. */
+static int run_job(struct store *store, struct job *job, struct tw_error *error)
+{
+    if (!job->closure)
+        return 0;
+    int status = store_sql_exec(store->db, "SAVEPOINT job", error);
+    if (status)
+        return status;
+    status = job->closure(store->db, job->context, error);
+    /* SQLite may have ended the whole transaction by itself (disk full, no memory): then there is no savepoint. */
+    if (sqlite3_get_autocommit(store->db))
+        return status ? status : tw_error_set(error, TW_IO, "a closure ended its transaction");
+    int end = store_sql_exec(store->db, status ? "ROLLBACK TO job; RELEASE job" : "RELEASE job", status ? NULL : error);
+    return end ? end : status;
+}
+
+/* Does this outcome of a closure end its transaction? A caller hears of a full disk; of a posted closure that did not
+ * make it nobody would. */
+static bool ends_transaction(const struct job *job, int status)
+{
+    if (job->outcome)
+        return status == TW_IO || status == TW_CORRUPT;
+    return status < 0 || status == TW_FULL || status == TW_BUSY;
+}
+
+/* Runs the jobs of one transaction; *results has one status each. Returns the transaction's status. */
+static int run_transaction(struct store *store, struct job *jobs, int *results, struct tw_error *error)
+{
+    if (store_failed(store, error))
+        return TW_IO;
+    int status = store_sql_exec(store->db, "BEGIN IMMEDIATE", error);
+    for (struct job *job = jobs; job && !status; job = job->next, results++) {
+        *results = run_job(store, job, error);
+        if (ends_transaction(job, *results) || sqlite3_get_autocommit(store->db))
+            status = *results;
+    }
+    if (!status)
+        status = store_sql_exec(store->db, "COMMIT", error);
+    if (status && !sqlite3_get_autocommit(store->db))
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    if (status == TW_IO || status == TW_CORRUPT || (status && !jobs->outcome))
+        store_fail(store, error->text);
+    return status;
+}
+
+/* Takes one call, or the posted jobs up to the next call. Lock held. */
+static struct job *take(struct store *store)
+{
+    struct job *jobs = store->head, **end = &jobs;
+    size_t count = 0;
+    do {
+        end = &(*end)->next;
+        count++;
+    } while (!jobs->outcome && *end && !(*end)->outcome && count < GROUP_MAX);
+    store->head = *end;
+    *end = NULL;
+    if (!store->head)
+        store->tail = &store->head;
+    if (!jobs->outcome)
+        store->posted -= count;
+    return jobs;
+}
+
+/* Tells the caller of a call, frees posted jobs. */
+static void settle(struct store *store, struct job *jobs, int status, const int *results, const struct tw_error *error)
+{
+    if (jobs->outcome) {
+        pthread_mutex_lock(&store->lock);
+        jobs->outcome->status = status ? status : results[0];
+        jobs->outcome->error = *error;
+        jobs->outcome->done = true;
+        pthread_cond_broadcast(&store->done);
+        pthread_mutex_unlock(&store->lock);
+        return;
+    }
+    while (jobs) {
+        struct job *job = jobs;
+        jobs = job->next;
+        char quoted[300];
+        if (!status && *results)
+            log_error("store_closure_failed", "status=%s why=%s", tw_status_name(*results),
+                      log_quote(error->text, quoted, sizeof quoted));
+        results++;
+        if (job->release)
+            job->release(job->context);
+        free(job);
+    }
+}
+
+static void *store_main(void *argument)
+{
+    struct store *store = argument;
+    pthread_mutex_lock(&store->lock);
+    for (;;) {
+        while (!store->head && !store->stopping)
+            pthread_cond_wait(&store->wake, &store->lock);
+        if (!store->head)
+            break;
+        struct job *jobs = take(store);
+        pthread_mutex_unlock(&store->lock);
+        int results[GROUP_MAX] = {0};
+        struct tw_error error = {""};
+        int status = run_transaction(store, jobs, results, &error);
+        settle(store, jobs, status, results, &error);
+        pthread_mutex_lock(&store->lock);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return NULL;
+}
+
+/* Lock held. */
+static void enqueue(struct store *store, struct job *job)
+{
+    *store->tail = job;
+    store->tail = &job->next;
+    pthread_cond_signal(&store->wake);
+}
+
+int store_call(struct store *store, store_closure closure, void *context, struct tw_error *error)
+{
+    assert(!pthread_equal(pthread_self(), store->thread));
+    struct outcome outcome = {.done = false};
+    struct job job = {.closure = closure, .context = context, .outcome = &outcome};
+    pthread_mutex_lock(&store->lock);
+    enqueue(store, &job);
+    while (!outcome.done)
+        pthread_cond_wait(&store->done, &store->lock);
+    pthread_mutex_unlock(&store->lock);
+    if (outcome.status && error)
+        *error = outcome.error;
+    return outcome.status;
+}
+
+int store_post(struct store *store, store_closure closure, void *context, void (*release)(void *context))
+{
+    struct job *job = malloc(sizeof *job);
+    if (!job)
+        return TW_NO_MEMORY;
+    *job = (struct job){.closure = closure, .context = context, .release = release};
+    pthread_mutex_lock(&store->lock);
+    bool full = store->posted >= QUEUE_MAX || store->stopping;
+    if (!full) {
+        store->posted++;
+        enqueue(store, job);
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (full)
+        free(job);
+    return full ? TW_BUSY : TW_OK;
+}
+
+void store_barrier(struct store *store)
+{
+    store_call(store, NULL, NULL, NULL);
+}
+
+/* --- readers --- */
+
+sqlite3 *store_read_begin(struct store *store)
+{
+    sqlite3 *db = NULL;
+    pthread_mutex_lock(&store->readers_lock);
+    if (store->idle_count)
+        db = store->idle[--store->idle_count];
+    pthread_mutex_unlock(&store->readers_lock);
+    if (!db && store_files_reader(&store->files, &db))
+        return NULL;
+    if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL)) {
+        sqlite3_close(db);
+        return NULL;
+    }
+    return db;
+}
+
+void store_read_end(struct store *store, sqlite3 *db)
+{
+    if (!db)
+        return;
+    bool clean = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
+    pthread_mutex_lock(&store->readers_lock);
+    if (clean && store->idle_count < IDLE_READERS) {
+        store->idle[store->idle_count++] = db;
+        db = NULL;
+    }
+    pthread_mutex_unlock(&store->readers_lock);
+    sqlite3_close(db);
+}
+
+/* --- life --- */
+
+int store_open(const char *state, struct store **out, struct tw_error *error)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (!store)
+        return tw_error_set(error, TW_NO_MEMORY, "no memory for the store");
+    store->tail = &store->head;
+    pthread_mutex_init(&store->lock, NULL);
+    pthread_mutex_init(&store->failure_lock, NULL);
+    pthread_mutex_init(&store->readers_lock, NULL);
+    pthread_cond_init(&store->wake, NULL);
+    pthread_cond_init(&store->done, NULL);
+    int status = store_files_open(&store->files, state, &store->db, error);
+    if (!status && pthread_create(&store->thread, NULL, store_main, store))
+        status = tw_error_set(error, TW_IO, "cannot start the store thread");
+    if (status) {
+        store_files_close(&store->files, store->db);
+        free(store);
+        return status;
+    }
+    store_call(store, store_blob_collect, NULL, NULL); /* a failure shows in store_failed */
+    *out = store;
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    pthread_mutex_lock(&store->lock);
+    store->stopping = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->lock);
+    pthread_join(store->thread, NULL);
+    /* The writer goes last: it is the one that checkpoints. */
+    while (store->idle_count)
+        sqlite3_close(store->idle[--store->idle_count]);
+    store_files_close(&store->files, store->db);
+    pthread_cond_destroy(&store->done);
+    pthread_cond_destroy(&store->wake);
+    pthread_mutex_destroy(&store->readers_lock);
+    pthread_mutex_destroy(&store->failure_lock);
+    pthread_mutex_destroy(&store->lock);
+    free(store);
+}

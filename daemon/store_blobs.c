@@ -1,0 +1,93 @@
+/* Blobs, addressed by the SHA-256 of their bytes: an artifact is written before the small transaction that makes its
+ * version visible. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sha256.h"
+#include "daemon/clock.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+
+/* A blob that was put so recently may wait for its version. */
+#define GRACE_MS (10 * 60 * 1000)
+
+struct blob {
+    const void *bytes;
+    size_t size;
+    const char *sha256;
+};
+
+static int put(sqlite3 *db, void *context, struct tw_error *error)
+{
+    const struct blob *blob = context;
+    int64_t now = clock_ms();
+    int status = store_sql_run(db, error, "UPDATE blobs SET put = ?2 WHERE sha256 = ?1", "ti", blob->sha256, now);
+    if (status || sqlite3_changes(db))
+        return status;
+    return store_sql_run(db, error, "INSERT INTO blobs (sha256, put, bytes) VALUES (?1, ?2, ?3)", "tib", blob->sha256,
+                         now, blob->bytes, blob->size);
+}
+
+int store_blob_put(struct store *store, const void *bytes, size_t size, char sha256[65], struct tw_error *error)
+{
+    tw_sha256_hex(bytes, size, sha256);
+    struct blob blob = {bytes, size, sha256};
+    return store_call(store, put, &blob, error);
+}
+
+/* The bytes go from the file straight into *bytes, without a copy on SQLite's side. */
+static int read_blob(sqlite3 *db, const char *sha256, unsigned char **bytes, size_t *size, struct tw_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    sqlite3_blob *blob = NULL;
+    int status = store_sql_prepare(db, &statement, error, "SELECT id FROM blobs WHERE sha256 = ?1", "t", sha256);
+    if (!status)
+        status = store_sql_step(statement, error);
+    if (status == TW_NOT_FOUND)
+        tw_error_set(error, TW_NOT_FOUND, "there is no blob %s", sha256);
+    if (!status)
+        status = store_sql_status(
+            db, sqlite3_blob_open(db, "main", "blobs", "bytes", sqlite3_column_int64(statement, 0), 0, &blob), error);
+    if (!status) {
+        *size = (size_t)sqlite3_blob_bytes(blob);
+        *bytes = malloc(*size ? *size : 1);
+        if (!*bytes)
+            status = tw_error_set(error, TW_NO_MEMORY, "no memory for a blob of %zu bytes", *size);
+    }
+    if (!status)
+        status = store_sql_status(db, sqlite3_blob_read(blob, *bytes, (int)*size, 0), error);
+    sqlite3_blob_close(blob);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+int store_blob_get(struct store *store, const char *sha256, unsigned char **bytes, size_t *size, struct tw_error *error)
+{
+    char found[TW_SHA256_HEX];
+    *bytes = NULL;
+    sqlite3 *db = store_read_begin(store);
+    if (!db)
+        return tw_error_set(error, TW_NO_MEMORY, "no read connection");
+    int status = read_blob(db, sha256, bytes, size, error);
+    store_read_end(store, db);
+    if (!status) {
+        tw_sha256_hex(*bytes, *size, found);
+        if (strcmp(found, sha256))
+            status = tw_error_set(error, TW_CORRUPT, "blob %s holds other bytes", sha256);
+    }
+    if (status) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    return status;
+}
+
+int store_blob_collect(sqlite3 *db, void *unused, struct tw_error *error)
+{
+    int status = store_sql_run(db, error,
+                               "DELETE FROM blobs WHERE put < ?1"
+                               " AND NOT EXISTS (SELECT 1 FROM versions WHERE artifact = blobs.sha256)"
+                               " AND NOT EXISTS (SELECT 1 FROM versions WHERE reference = blobs.sha256)",
+                               "i", clock_ms() - GRACE_MS);
+    return status ? status : store_sql_exec(db, "PRAGMA incremental_vacuum(4096)", error);
+}

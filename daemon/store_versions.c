@@ -1,0 +1,75 @@
+/* Versions: immutable but for their status. */
+#include "daemon/clock.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+
+#define SEED_MAX ((UINT64_C(1) << 53) - 1)
+
+static int next_number(sqlite3 *db, int64_t twin, int *version, struct tw_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    int status = store_sql_prepare(db, &statement, error,
+                                   "SELECT coalesce(max(version), 0) + 1 FROM versions WHERE twin = ?1", "i", twin);
+    if (!status)
+        status = store_sql_step(statement, error);
+    if (!status)
+        *version = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+int store_version_insert(sqlite3 *db, struct store_version *version, struct tw_error *error)
+{
+    if (version->seed > SEED_MAX)
+        return tw_error_set(error, TW_INVALID, "seed %llu is not below 2^53", (unsigned long long)version->seed);
+    int status = next_number(db, version->twin, &version->version, error);
+    if (status)
+        return status;
+    return store_sql_run(db, error,
+                         "INSERT INTO versions (twin, version, parent, created, cause, status, reason, artifact,"
+                         " reference, seed, first_ordinal, last_ordinal, kernels, metrics)"
+                         " VALUES (?1, ?2, nullif(?3, 0), ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                         "iiiitttttiiitt", version->twin, (int64_t)version->version, (int64_t)version->parent,
+                         clock_ms(), version->cause, version->status, version->reason, version->sha256,
+                         version->reference_sha256, (int64_t)version->seed, (int64_t)version->first_ordinal,
+                         (int64_t)version->last_ordinal, version->kernels, version->metrics);
+}
+
+#define COLUMNS                                                                                                        \
+    "version, parent, created, cause, status, reason, artifact, seed, metrics, first_ordinal, last_ordinal, kernels"
+
+static json_t *version_row(sqlite3_stmt *row)
+{
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", store_sql_integer(row, 0), "parent",
+                     store_sql_integer(row, 1), "created", store_sql_time(row, 2), "cause", store_sql_text(row, 3),
+                     "status", store_sql_text(row, 4), "reason", store_sql_text(row, 5), "sha256",
+                     store_sql_text(row, 6), "seed", store_sql_integer(row, 7), "metrics", store_sql_json(row, 8),
+                     "ordinals", store_sql_ordinals(row, 9), "kernels", store_sql_text(row, 11));
+}
+
+static json_t *version_row_with_reference(sqlite3_stmt *row)
+{
+    json_t *version = version_row(row);
+    if (version)
+        json_object_set_new(version, "reference_sha256", store_sql_text(row, 12));
+    return version;
+}
+
+json_t *store_version_json(struct store *store, int64_t twin, int version)
+{
+    return store_sql_one(store, version_row_with_reference,
+                         "SELECT " COLUMNS ", reference FROM versions WHERE twin = ?1 AND version = ?2", "ii", twin,
+                         (int64_t)version);
+}
+
+json_t *store_list_versions(struct store *store, int64_t twin, int limit, const char *cursor)
+{
+    struct store_page page = {
+        .sql = "SELECT " COLUMNS " FROM versions WHERE twin = ?3 AND version < ?1 ORDER BY version DESC LIMIT ?2",
+        .make = version_row,
+        .start = INT64_MAX,
+        .limit = limit,
+        .cursor = cursor,
+    };
+    return store_sql_page(store, &page, "i", twin);
+}

@@ -1,0 +1,214 @@
+#include "daemon/training.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Fewer rows than this are no basis for a training, whatever the model. */
+enum { ROWS_MIN = 200 };
+
+struct training {
+    struct training_input input;
+    const struct tw_kernels *kernels;
+    struct tw_data data;
+    struct tw_trainer *trainer;
+};
+
+static int prepare(struct training *training, struct tw_error *error)
+{
+    const struct training_input *input = &training->input;
+    const struct definition *definition = input->twin->definition;
+    int status = window_read(input->twin, &input->window, &training->data, NULL, NULL, NULL, error);
+    if (status != TW_OK)
+        return status;
+    if (training->data.rows < ROWS_MIN)
+        return tw_error_set(error, TW_INVALID, "%zu valid rows are too few to train on: at least %d are needed",
+                            training->data.rows, ROWS_MIN);
+
+    struct tw_train_options options;
+    tw_trainer_defaults(&options, definition->kind, training->data.rows, input->parent != NULL);
+    options.seed = input->seed;
+    if (input->epochs > 0)
+        options.epochs = input->epochs;
+    return tw_trainer_new(definition->kind, definition->model, definition->schema, &training->data,
+                          input->parent ? input->parent->model : NULL, &options, training->kernels, &training->trainer,
+                          error);
+}
+
+int training_begin(const struct training_input *input, const struct tw_kernels *kernels, struct training **out,
+                   struct tw_error *error)
+{
+    struct training *training = calloc(1, sizeof(*training));
+    if (!training)
+        return TW_NO_MEMORY;
+    training->input = *input;
+    training->kernels = kernels;
+    if (input->parent)
+        snapshot_ref(input->parent);
+    tw_data_init(&training->data, input->twin->definition->schema);
+    int status = prepare(training, error);
+    if (status != TW_OK) {
+        training_free(training);
+        return status;
+    }
+    *out = training;
+    return TW_OK;
+}
+
+void training_free(struct training *training)
+{
+    if (!training)
+        return;
+    tw_trainer_free(training->trainer);
+    tw_data_fini(&training->data);
+    if (training->input.parent)
+        snapshot_unref(training->input.parent);
+    free(training);
+}
+
+int training_step(struct training *training, struct tw_pool *pool, double seconds, bool *done)
+{
+    return tw_trainer_run(training->trainer, pool, seconds, done);
+}
+
+double training_progress(const struct training *training)
+{
+    return tw_trainer_progress(training->trainer);
+}
+
+/* Mean and standard error of what is finite. */
+static void mean_error(const double *x, size_t n, double *mean, double *error)
+{
+    double sum = 0, squares = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i]))
+            continue;
+        sum += x[i];
+        squares += x[i] * x[i];
+        kept++;
+    }
+    *mean = kept ? sum / (double)kept : NAN;
+    *error = kept > 1 ? sqrt(fmax(squares / (double)kept - *mean * *mean, 0) / (double)kept) : NAN;
+}
+
+/* Scores the gate's rows, which nothing was trained on, under challenger and parent. */
+static int gate(const struct training *training, struct tw_pool *pool, struct training_outcome *out, double *mean,
+                double *error_of_mean)
+{
+    const struct training_input *input = &training->input;
+    struct tw_data rows;
+    tw_data_init(&rows, training->data.schema);
+    double *after = NULL, *before = NULL;
+    int status = tw_data_append_parts(&rows, &training->data, 1u << TW_PART_GATE);
+    if (status == TW_OK) {
+        after = malloc((rows.rows + 1) * sizeof(*after));
+        before = malloc((rows.rows + 1) * sizeof(*before));
+        status = after && before ? TW_OK : TW_NO_MEMORY;
+    }
+    if (status == TW_OK)
+        status = tw_model_proper_score(out->model, training->kernels, pool, &rows, after);
+    if (status == TW_OK)
+        mean_error(after, rows.rows, mean, error_of_mean);
+    if (status == TW_OK && input->parent) {
+        status = tw_model_proper_score(input->parent->model, training->kernels, pool, &rows, before);
+        double total = 0;
+        for (size_t i = 0; i < rows.rows; i++)
+            total += (double)rows.weights[i];
+        /* Where both are -inf neither model can say anything about the row, so neither gains. Weights count as they do
+         * in the training, their mean being one. */
+        for (size_t i = 0; status == TW_OK && i < rows.rows; i++) {
+            double weight = (double)rows.weights[i] * (double)rows.rows / total;
+            before[i] = after[i] == before[i] || weight == 0 ? 0 : weight * (after[i] - before[i]);
+        }
+        if (status == TW_OK)
+            status = tw_gate(before, rows.rows, input->policy.gate_min_gain, input->policy.gate_level, &out->gate);
+        out->gated = true;
+    }
+    free(after);
+    free(before);
+    tw_data_fini(&rows);
+    return status;
+}
+
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *metrics(const struct training *training, const struct training_outcome *out, double log_prob,
+                       double log_prob_error)
+{
+    struct tw_train_report report;
+    tw_trainer_report(training->trainer, &report);
+    json_t *json = json_pack(
+        "{s:I, s:I, s:i, s:i, s:I, s:o, s:o, s:i, s:o, s:o}", "rows", (json_int_t)training->data.rows, "invalid_rows",
+        (json_int_t)training->data.invalid, "epochs", report.epochs, "best_epoch", report.best_epoch, "steps",
+        (json_int_t)report.steps, "start_loss", number(report.start_loss), "stop_loss", number(report.stop_loss),
+        "recoveries", report.recoveries, "log_prob", number(log_prob), "log_prob_error", number(log_prob_error));
+    if (json && out->gated)
+        json_object_set_new(json, "gate",
+                            json_pack("{s:I, s:o, s:o, s:o, s:f, s:f, s:b}", "events", (json_int_t)out->gate.events,
+                                      "gain", number(out->gate.gain), "error", number(out->gate.error), "bound",
+                                      number(out->gate.bound), "min_gain", training->input.policy.gate_min_gain,
+                                      "level", training->input.policy.gate_level, "pass", out->gate.pass));
+    return json;
+}
+
+static int save(const struct training *training, struct training_outcome *out)
+{
+    struct tw_model_record record = {.seed = training->input.seed};
+    snprintf(record.twin, sizeof(record.twin), "%s", training->input.twin->name);
+    snprintf(record.cause, sizeof(record.cause), "%s", training->input.parent ? "weights" : "train");
+    snprintf(record.kernels, sizeof(record.kernels), "%s", training->kernels->detail);
+    if (training->input.parent)
+        snprintf(record.parent, sizeof(record.parent), "%s", training->input.parent->sha256);
+    int status = tw_model_save(out->model, &record, &out->artifact, &out->artifact_size);
+    if (status != TW_OK)
+        return status;
+
+    struct tw_data held;
+    tw_data_init(&held, training->data.schema);
+    status = tw_data_append_parts(&held, &training->data, 1u << TW_PART_STOP | 1u << TW_PART_GATE);
+    if (status == TW_OK)
+        status = tw_data_to_blob(&held, &out->reference, &out->reference_size);
+    tw_data_fini(&held);
+    return status;
+}
+
+int training_finish(struct training *training, struct tw_pool *pool, struct training_outcome *out,
+                    struct tw_error *error)
+{
+    memset(out, 0, sizeof(*out));
+    double log_prob = NAN, log_prob_error = NAN;
+    int status = tw_trainer_model(training->trainer, &out->model);
+    if (status == TW_OK)
+        status = gate(training, pool, out, &log_prob, &log_prob_error);
+    if (status == TW_OK)
+        status = save(training, out);
+    if (status == TW_OK && !(out->metrics = metrics(training, out, log_prob, log_prob_error)))
+        status = TW_NO_MEMORY;
+    if (status != TW_OK) {
+        training_outcome_fini(out);
+        return tw_error_set(error, status, "the trained model could not be evaluated or saved: %s",
+                            tw_status_name(status));
+    }
+    if (out->gated)
+        snprintf(out->reason, sizeof(out->reason), "gain %+.4f +- %.4f, lower bound %+.4f on %zu events (needs > %g)",
+                 out->gate.gain, out->gate.error, out->gate.bound, out->gate.events,
+                 training->input.policy.gate_min_gain);
+    else
+        snprintf(out->reason, sizeof(out->reason), "first training, log_prob %.4f +- %.4f on held-out events", log_prob,
+                 log_prob_error);
+    return TW_OK;
+}
+
+void training_outcome_fini(struct training_outcome *outcome)
+{
+    tw_model_unref(outcome->model);
+    free(outcome->artifact);
+    free(outcome->reference);
+    json_decref(outcome->metrics);
+    memset(outcome, 0, sizeof(*outcome));
+}

@@ -1,0 +1,57 @@
+/* A training on its way from rows to a version: initial (`train`) or a warm-started retune (`weights`).
+ *
+ * It is a pure function of (definition, parent, range of ordinals, seed, kernels): interrupted and begun again it gives
+ * the same bytes.
+ */
+#ifndef DAEMON_TRAINING_H
+#define DAEMON_TRAINING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/pool.h"
+#include "daemon/registry.h"
+#include "daemon/window.h"
+#include "model/trainer.h"
+#include "stat/gate.h"
+
+struct training_input {
+    struct twin *twin;
+    struct snapshot *parent; /* NULL: from scratch */
+    struct window window;
+    uint64_t seed;
+    int epochs; /* 0: the default */
+    struct loop_policy policy;
+};
+
+struct training;
+
+/* Reads the rows and prepares. TW_INVALID: too few rows, with a sentence. */
+int training_begin(const struct training_input *input, const struct tw_kernels *kernels, struct training **out,
+                   struct tw_error *error);
+void training_free(struct training *training);
+
+/* About `seconds` of training. */
+int training_step(struct training *training, struct tw_pool *pool, double seconds, bool *done);
+double training_progress(const struct training *training);
+
+/* What came out. Blobs are malloc'd and owned by the outcome. */
+struct training_outcome {
+    struct tw_model *model;
+    unsigned char *artifact;
+    size_t artifact_size;
+    unsigned char *reference; /* acceptance reference: the held-out rows of this data */
+    size_t reference_size;
+    bool gated; /* there was a parent */
+    struct tw_gate gate;
+    json_t *metrics; /* of the version: no timings, so that equal inputs give equal rows */
+    char reason[160];
+};
+
+int training_finish(struct training *training, struct tw_pool *pool, struct training_outcome *out,
+                    struct tw_error *error);
+void training_outcome_fini(struct training_outcome *outcome);
+
+#endif

@@ -1,0 +1,95 @@
+"""Counts the cases of meson's test logs.
+
+    count_tests.py [NAME=testlog.json ...] [--broken N]
+    meson introspect --tests BUILD | count_tests.py --threaded
+
+A case is one TAP line; a program that speaks no TAP is one case. A case that ran in several builds counts once, and has
+failed if it failed in one of them. A program that died, timed out or printed less than it planned is a failed case by
+itself. The exit status is 0 only if something passed, nothing failed, and N (steps that broke off before) is 0.
+"""
+import argparse
+import json
+import re
+import sys
+
+# Everything else is one thread's work: TSan has nothing to see there.
+THREADED_LAYERS = ("base", "model", "stat", "daemon", "client", "system")
+LINE = re.compile(r"^\s*(not )?ok\b\s*(\d+)?\s*(?:- )?([^#]*)(#\s*(skip|todo)\b)?", re.I)
+
+
+def cases(run):
+    """{case: "pass" | "fail" | "skip"} of one test program's entry in the log."""
+    found = {}
+    for line in run.get("stdout", "").splitlines():
+        match = LINE.match(line)
+        if match:
+            key = (run["name"], match[2] or str(len(found) + 1), match[3].strip())
+            found[key] = "skip" if match[4] else "fail" if match[1] else "pass"
+    result = run["result"]
+    program = (run["name"], "", "the program itself")
+    if result in ("SKIP",):
+        return found or {program: "skip"}
+    if result in ("OK", "EXPECTEDFAIL"):
+        return found or {program: "pass"}
+    if "fail" not in found.values():
+        found[program] = "fail"
+    return found
+
+
+def merge(logs):
+    total = {}
+    for name, lines in logs:
+        for line in lines:
+            if not line.strip():
+                continue
+            for key, state in cases(json.loads(line)).items():
+                states, where = total.setdefault(key, (set(), []))
+                states.add(state)
+                if state == "fail":
+                    where.append(name)
+    return total
+
+
+def summary(logs, broken):
+    total = merge(logs)
+    failed = {k: where for k, (states, where) in total.items() if "fail" in states}
+    passed = [k for k, (states, _) in total.items() if "fail" not in states and "pass" in states]
+    lines = [f"failed in {', '.join(where)}: {k[0]}: {k[2] or k[1]}" for k, where in failed.items()]
+    skipped = len(total) - len(failed) - len(passed)
+    if skipped:
+        lines.append(f"{skipped} skipped")
+    lines.append(f"{len(passed)} passed, {len(failed) + broken} failed")
+    return lines, 0 if passed and not failed and not broken else 1
+
+
+def threaded(tests):
+    """Names of the test programs that belong to a layer with threads; what is killed can report nothing."""
+    return [t["name"] for t in tests if not any(s.endswith(":kill") for s in t["suite"])
+            and any(f"tests/{layer}/" in part for part in t["cmd"] for layer in THREADED_LAYERS)]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("logs", nargs="*")
+    parser.add_argument("--broken", type=int, default=0)
+    parser.add_argument("--threaded", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.threaded:
+        print("\n".join(threaded(json.load(sys.stdin))))
+        return 0
+    logs = []
+    for log in arguments.logs:
+        name, path = log.split("=", 1)
+        try:
+            with open(path) as f:
+                logs.append((name, f.readlines()))
+        except FileNotFoundError:
+            print(f"{name}: no test ran")
+            arguments.broken += 1
+    lines, status = summary(logs, arguments.broken)
+    print("\n".join(lines))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+/* Every hot loop of the library behind one table of function pointers.
+ *
+ * Layout: a matrix is (rows, cols) with cols contiguous; rows are features, hidden units or spline parameters, columns
+ * are events. Work is done in blocks of TW_BLOCK events, so that a block stays in the L2 cache, every product is
+ * (out x in)(in x TW_BLOCK), and every row is a contiguous vector over events. Short blocks are padded by the caller:
+ * a result never depends on how many events came along. All pointers are 64-byte aligned, cols is a multiple of 16.
+ *
+ * `ref` is the naive reference, kept for good, compiled for float and double. `blas` multiplies with OpenBLAS and runs
+ * loops that the compiler vectorises, compiled for several instruction sets of which the best present is taken.
+ */
+#ifndef TW_KERNEL_KERNEL_H
+#define TW_KERNEL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/real.h"
+
+#define TW_BLOCK 256 /* events in a block */
+
+enum tw_activation { TW_LINEAR, TW_RELU, TW_SILU, TW_TANH };
+
+enum tw_spline_kind {
+    TW_SPLINE_TAILS,    /* [-bound, bound], identity outside, slope 1 at both ends; 3K-1 parameters */
+    TW_SPLINE_BOUNDED,  /* [-bound, bound], free slopes at both ends, input clamped to the interval; 3K+1 */
+    TW_SPLINE_CIRCULAR, /* [-bound, bound) is a circle: equal slopes at both ends, then a shift; 3K+1 */
+};
+
+/* Parameters are rows, in this order: K width logits, K height logits, then slope logits: K-1 inner (tails), K+1 from
+ * left to right (bounded), K (circular: the first serves both ends) followed by the shift, in units of the coordinate.
+ * widths  = 2 bound (min_width + (1 - K min_width) softmax(w)); heights alike; slope = min_slope + softplus(s).
+ * Rational-quadratic splines: Durkan et al. 2019 (arXiv:1906.04032), eqs. 4-8; circular: Rezende et al. 2020
+ * (arXiv:2002.02428). */
+struct tw_spline {
+    enum tw_spline_kind kind;
+    int bins; /* 2..64 */
+    tw_real bound;
+    tw_real min_width, min_height, min_slope; /* 1e-3 each */
+};
+
+/* Number of parameter rows for one feature. */
+int tw_spline_rows(const struct tw_spline *spline);
+
+struct tw_kernels {
+    const char *name;   /* "ref", "blas" */
+    const char *detail; /* e.g. "OpenBLAS 0.3.21 Haswell, loops x86-64-v4": recorded with every version */
+
+    /* C (m,n) = op(A) op(B) + beta C; row-major with leading dimensions. k may be 0. */
+    void (*gemm)(bool ta, bool tb, int m, int n, int k, const tw_real *a, int lda, const tw_real *b, int ldb,
+                 tw_real beta, tw_real *c, int ldc);
+
+    /* y = act(W x + b). W (out,in), b (out), x (in,cols), y (out,cols). `pre` keeps W x + b where the derivative needs
+     * it (SILU); it may be NULL in inference and is not read for LINEAR, RELU, TANH. */
+    void (*dense)(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
+                  const tw_real *x, tw_real *pre, tw_real *y);
+    /* gy (out,cols) is overwritten by the gradient before the activation. gw, gb and gx are added to; each may be
+     * NULL. */
+    void (*dense_vjp)(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
+                      const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx);
+
+    /* One feature: x (cols), parameters p (tw_spline_rows, cols) -> y (cols); log_det (cols) += log |dy/dx|. y may be
+     * x. NaN gives NaN in its own column, in y and log_det. */
+    void (*spline)(const struct tw_spline *spline, int cols, const tw_real *x, const tw_real *p, tw_real *y,
+                   tw_real *log_det);
+    /* The inverse map: y -> x; log_det += log |dx/dy|. */
+    void (*spline_inverse)(const struct tw_spline *spline, int cols, const tw_real *y, const tw_real *p, tw_real *x,
+                           tw_real *log_det);
+    /* Given gradients of the loss with respect to y and to log_det: gx (cols) = , gp (rows,cols) = (overwritten). */
+    void (*spline_vjp)(const struct tw_spline *spline, int cols, const tw_real *x, const tw_real *p, const tw_real *gy,
+                       const tw_real *glog_det, tw_real *gx, tw_real *gp);
+
+    /* y += a x */
+    void (*axpy)(size_t n, tw_real a, const tw_real *x, tw_real *y);
+    /* sum of squares, accumulated in double, in an order that depends on n alone */
+    double (*sum_squares)(size_t n, const tw_real *x);
+    /* Adam (Kingma, Ba 2015, alg. 1): step counts from 1; gradients are multiplied by `scale` first (clipping). */
+    void (*adam)(size_t n, tw_real *param, const tw_real *grad, tw_real *m, tw_real *v, tw_real rate, tw_real beta1,
+                 tw_real beta2, tw_real epsilon, long step, tw_real scale);
+    /* average = decay average + (1 - decay) x */
+    void (*average)(size_t n, tw_real decay, const tw_real *x, tw_real *average);
+    /* y = exp(x), y = log(x), elementwise; accuracy stated in kernel/vmath.h */
+    void (*exp)(size_t n, const tw_real *x, tw_real *y);
+    void (*log)(size_t n, const tw_real *x, tw_real *y);
+};
+
+/* The naive table, always there. */
+const struct tw_kernels *tw_kernels_ref(void);
+
+/* Chooses the best table of this machine; TWIN_KERNELS=ref|blas in the environment forces one (the caller passes the
+ * value, or NULL). A candidate is tested against `ref` on small inputs first; one that disagrees is passed over and
+ * `note` (may be NULL, 160 bytes) says so. Sets OpenBLAS to one thread. NULL if the forced name is unknown or fails. */
+const struct tw_kernels *tw_kernels_choose(const char *forced, char *note);
+
+#endif

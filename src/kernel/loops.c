@@ -1,0 +1,220 @@
+/* Everything but the splines: bias and activation in one pass over what the product left in the cache, elementwise
+ * steps of the optimiser, and sums in a fixed order. */
+#include "kernel/blas.h"
+#include "kernel/loops.h"
+#include "kernel/vmath.h"
+
+/* Partial sums, wide enough for several vectors in flight. The order of a sum depends on its length alone. */
+#define LANES 64
+
+static tw_real fold(tw_real *lanes)
+{
+    for (int width = LANES / 2; width > 0; width /= 2) {
+        for (int l = 0; l < width; l++)
+            lanes[l] += lanes[l + width];
+    }
+    return lanes[0];
+}
+
+static tw_real sum_row(int cols, const tw_real *restrict row)
+{
+    tw_real lanes[LANES] = {0};
+    int i = 0;
+    for (; i + LANES <= cols; i += LANES) {
+        for (int l = 0; l < LANES; l++)
+            lanes[l] += row[i + l];
+    }
+    for (int l = 0; i + l < cols; l++)
+        lanes[l] += row[i + l];
+    return fold(lanes);
+}
+
+static void bias(int cols, tw_real b, tw_real *restrict y)
+{
+    for (int i = 0; i < cols; i++)
+        y[i] += b;
+}
+
+static void bias_relu(int cols, tw_real b, tw_real *restrict y)
+{
+    for (int i = 0; i < cols; i++) {
+        tw_real z = y[i] + b;
+        y[i] = z < 0 ? 0 : z;
+    }
+}
+
+static void bias_silu(int cols, tw_real b, tw_real *restrict y)
+{
+    for (int i = 0; i < cols; i++) {
+        tw_real z = y[i] + b;
+        y[i] = z * tw_vmath_sigmoid(z);
+    }
+}
+
+static void bias_silu_pre(int cols, tw_real b, tw_real *restrict pre, tw_real *restrict y)
+{
+    for (int i = 0; i < cols; i++) {
+        tw_real z = y[i] + b;
+        pre[i] = z;
+        y[i] = z * tw_vmath_sigmoid(z);
+    }
+}
+
+static void bias_tanh(int cols, tw_real b, tw_real *restrict y)
+{
+    for (int i = 0; i < cols; i++)
+        y[i] = tw_vmath_tanh(y[i] + b);
+}
+
+/* y = act(W x + b) */
+static void dense(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
+                  const tw_real *x, tw_real *pre, tw_real *y)
+{
+    tw_blas_gemm(false, false, out, cols, in, w, in, x, cols, 0, y, cols);
+    for (int o = 0; o < out; o++, y += cols, pre = pre ? pre + cols : NULL) {
+        switch (act) {
+        case TW_LINEAR:
+            bias(cols, b[o], y);
+            break;
+        case TW_RELU:
+            bias_relu(cols, b[o], y);
+            break;
+        case TW_SILU:
+            if (pre)
+                bias_silu_pre(cols, b[o], pre, y);
+            else
+                bias_silu(cols, b[o], y);
+            break;
+        case TW_TANH:
+            bias_tanh(cols, b[o], y);
+            break;
+        }
+    }
+}
+
+static void relu_vjp(int cols, const tw_real *restrict y, tw_real *restrict gy)
+{
+    for (int i = 0; i < cols; i++)
+        gy[i] = y[i] > 0 ? gy[i] : 0;
+}
+
+static void silu_vjp(int cols, const tw_real *restrict pre, tw_real *restrict gy)
+{
+    for (int i = 0; i < cols; i++) {
+        tw_real sigmoid = tw_vmath_sigmoid(pre[i]);
+        gy[i] *= sigmoid * (1 + pre[i] * (1 - sigmoid));
+    }
+}
+
+static void tanh_vjp(int cols, const tw_real *restrict y, tw_real *restrict gy)
+{
+    for (int i = 0; i < cols; i++)
+        gy[i] *= 1 - y[i] * y[i];
+}
+
+/* gz = gy act'(z);  gW += gz x^T;  gb += gz 1;  gx += W^T gz */
+static void dense_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
+                      const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx)
+{
+    for (int o = 0; o < out; o++) {
+        size_t at = (size_t)o * cols;
+        switch (act) {
+        case TW_LINEAR:
+            break;
+        case TW_RELU:
+            relu_vjp(cols, y + at, gy + at);
+            break;
+        case TW_SILU:
+            silu_vjp(cols, pre + at, gy + at);
+            break;
+        case TW_TANH:
+            tanh_vjp(cols, y + at, gy + at);
+            break;
+        }
+        if (gb)
+            gb[o] += sum_row(cols, gy + at);
+    }
+    if (gw)
+        tw_blas_gemm(false, true, out, in, cols, gy, cols, x, cols, 1, gw, in);
+    if (gx)
+        tw_blas_gemm(true, false, in, cols, out, w, in, gy, cols, 1, gx, cols);
+}
+
+static void axpy(size_t n, tw_real a, const tw_real *restrict x, tw_real *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += a * x[i];
+}
+
+static double sum_squares(size_t n, const tw_real *restrict x)
+{
+    double lanes[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (int l = 0; l < LANES; l++)
+            lanes[l] += (double)x[i + l] * (double)x[i + l];
+    }
+    for (int l = 0; i + l < n; l++)
+        lanes[l] += (double)x[i + l] * (double)x[i + l];
+    double sum = 0;
+    for (int l = 0; l < LANES; l++)
+        sum += lanes[l];
+    return sum;
+}
+
+/* Kingma, Ba 2015 (arXiv:1412.6980), in the form at the end of section 2: the bias corrections go into the rate and
+ * epsilon. */
+static void adam(size_t n, tw_real *restrict param, const tw_real *restrict grad, tw_real *restrict m,
+                 tw_real *restrict v, tw_real rate, tw_real beta1, tw_real beta2, tw_real epsilon, long step,
+                 tw_real scale)
+{
+    double root2 = sqrt(1 - pow((double)beta2, (double)step));
+    tw_real corrected = (tw_real)((double)rate * root2 / (1 - pow((double)beta1, (double)step)));
+    tw_real floor = (tw_real)((double)epsilon * root2);
+    tw_real rest1 = 1 - beta1, rest2 = 1 - beta2;
+    for (size_t i = 0; i < n; i++) {
+        tw_real g = scale * grad[i];
+        m[i] = beta1 * m[i] + rest1 * g;
+        v[i] = beta2 * v[i] + rest2 * g * g;
+        param[i] -= corrected * m[i] / (tw_vmath_sqrt(v[i]) + floor);
+    }
+}
+
+static void average(size_t n, tw_real decay, const tw_real *restrict x, tw_real *restrict mean)
+{
+    tw_real rest = 1 - decay;
+    for (size_t i = 0; i < n; i++)
+        mean[i] = decay * mean[i] + rest * x[i];
+}
+
+static void exp_all(size_t n, const tw_real *x, tw_real *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = tw_vmath_exp(x[i]);
+}
+
+static void log_all(size_t n, const tw_real *x, tw_real *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = tw_vmath_log(x[i]);
+}
+
+#define TEXT_(name) #name
+#define TEXT(name)  TEXT_(name)
+
+const struct tw_kernels tw_loops = {
+    .name = "blas",
+    .detail = TEXT(TW_LOOPS_ISA),
+    .gemm = tw_blas_gemm,
+    .dense = dense,
+    .dense_vjp = dense_vjp,
+    .spline = tw_loops_spline,
+    .spline_inverse = tw_loops_spline_inverse,
+    .spline_vjp = tw_loops_spline_vjp,
+    .axpy = axpy,
+    .sum_squares = sum_squares,
+    .adam = adam,
+    .average = average,
+    .exp = exp_all,
+    .log = log_all,
+};

@@ -1,0 +1,35 @@
+/* The vectorised loops: one source, compiled for several instruction sets, a table of functions each.
+ *
+ * TW_LOOPS_ISA names the instruction set of the object that is being compiled; names get it as a suffix, so that all
+ * of them live side by side in one library. Nothing of an object may run before blas.c has asked the processor.
+ */
+#ifndef TW_KERNEL_LOOPS_H
+#define TW_KERNEL_LOOPS_H
+
+#include "kernel/kernel.h"
+
+extern const struct tw_kernels tw_loops_baseline;
+#ifdef __x86_64__
+extern const struct tw_kernels tw_loops_v3;
+extern const struct tw_kernels tw_loops_v4;
+#endif
+
+#ifdef TW_LOOPS_ISA
+#define TW_LOOPS_JOIN_(a, b) a##_##b
+#define TW_LOOPS_JOIN(a, b)  TW_LOOPS_JOIN_(a, b)
+#define TW_LOOPS_NAME(name)  TW_LOOPS_JOIN(name, TW_LOOPS_ISA)
+
+#define tw_loops                TW_LOOPS_NAME(tw_loops)
+#define tw_loops_spline         TW_LOOPS_NAME(tw_loops_spline)
+#define tw_loops_spline_inverse TW_LOOPS_NAME(tw_loops_spline_inverse)
+#define tw_loops_spline_vjp     TW_LOOPS_NAME(tw_loops_spline_vjp)
+
+void tw_loops_spline(const struct tw_spline *spline, int cols, const tw_real *x, const tw_real *p, tw_real *y,
+                     tw_real *log_det);
+void tw_loops_spline_inverse(const struct tw_spline *spline, int cols, const tw_real *y, const tw_real *p, tw_real *x,
+                             tw_real *log_det);
+void tw_loops_spline_vjp(const struct tw_spline *spline, int cols, const tw_real *x, const tw_real *p,
+                         const tw_real *gy, const tw_real *glog_det, tw_real *gx, tw_real *gp);
+#endif
+
+#endif

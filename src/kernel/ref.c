@@ -1,0 +1,158 @@
+/* The naive reference: one event at a time, the formula above each function. What it says is right by definition; every
+ * other table is tested against it. Written to be read, and slow. */
+#include <tgmath.h>
+
+#include "kernel/ref.h"
+#include "kernel/ref_spline.h"
+
+static tw_real sigmoid(tw_real x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+/* C_ij = sum_l A_il B_lj + beta C_ij */
+static void gemm(bool ta, bool tb, int m, int n, int k, const tw_real *a, int lda, const tw_real *b, int ldb,
+                 tw_real beta, tw_real *c, int ldc)
+{
+    for (int i = 0; i < m; i++) {
+        for (int j = 0; j < n; j++) {
+            tw_real sum = 0;
+            for (int l = 0; l < k; l++) {
+                tw_real a_il = ta ? a[(size_t)l * lda + i] : a[(size_t)i * lda + l];
+                tw_real b_lj = tb ? b[(size_t)j * ldb + l] : b[(size_t)l * ldb + j];
+                sum += a_il * b_lj;
+            }
+            tw_real *c_ij = &c[(size_t)i * ldc + j];
+            *c_ij = beta == 0 ? sum : sum + beta * *c_ij; /* beta = 0: C may hold anything */
+        }
+    }
+}
+
+static tw_real activate(enum tw_activation act, tw_real z)
+{
+    switch (act) {
+    case TW_LINEAR:
+        return z;
+    case TW_RELU:
+        return z < 0 ? 0 : z;
+    case TW_SILU:
+        return z * sigmoid(z);
+    case TW_TANH:
+        return tanh(z);
+    }
+    return z;
+}
+
+/* d act / dz, from z (SILU) or from y = act(z) (the others) */
+static tw_real activation_slope(enum tw_activation act, const tw_real *pre, const tw_real *y, size_t i)
+{
+    switch (act) {
+    case TW_LINEAR:
+        return 1;
+    case TW_RELU:
+        return y[i] > 0 ? 1 : 0;
+    case TW_SILU:
+        return sigmoid(pre[i]) * (1 + pre[i] * sigmoid(-pre[i]));
+    case TW_TANH:
+        return 1 - y[i] * y[i];
+    }
+    return 1;
+}
+
+/* y = act(W x + b) */
+static void dense(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
+                  const tw_real *x, tw_real *pre, tw_real *y)
+{
+    gemm(false, false, out, cols, in, w, in, x, cols, 0, y, cols);
+    for (int o = 0; o < out; o++) {
+        for (size_t i = (size_t)o * cols; i < (size_t)(o + 1) * cols; i++) {
+            tw_real z = y[i] + b[o];
+            if (pre)
+                pre[i] = z;
+            y[i] = activate(act, z);
+        }
+    }
+}
+
+/* gz = gy act'(z);  gW += gz x^T;  gb += gz 1;  gx += W^T gz */
+static void dense_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
+                      const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx)
+{
+    for (int o = 0; o < out; o++) {
+        tw_real sum = 0;
+        for (size_t i = (size_t)o * cols; i < (size_t)(o + 1) * cols; i++) {
+            gy[i] *= activation_slope(act, pre, y, i);
+            sum += gy[i];
+        }
+        if (gb)
+            gb[o] += sum;
+    }
+    if (gw)
+        gemm(false, true, out, in, cols, gy, cols, x, cols, 1, gw, in);
+    if (gx)
+        gemm(true, false, in, cols, out, w, in, gy, cols, 1, gx, cols);
+}
+
+static void axpy(size_t n, tw_real a, const tw_real *x, tw_real *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += a * x[i];
+}
+
+static double sum_squares(size_t n, const tw_real *x)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+/* Kingma, Ba 2015 (arXiv:1412.6980), algorithm 1, for the gradient scale g:
+ * m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p -= rate (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + epsilon) */
+static void adam(size_t n, tw_real *param, const tw_real *grad, tw_real *m, tw_real *v, tw_real rate, tw_real beta1,
+                 tw_real beta2, tw_real epsilon, long step, tw_real scale)
+{
+    tw_real bias1 = (tw_real)(1 - pow((double)beta1, (double)step));
+    tw_real bias2 = (tw_real)(1 - pow((double)beta2, (double)step));
+    for (size_t i = 0; i < n; i++) {
+        tw_real g = scale * grad[i];
+        m[i] = beta1 * m[i] + (1 - beta1) * g;
+        v[i] = beta2 * v[i] + (1 - beta2) * g * g;
+        param[i] -= rate * (m[i] / bias1) / (sqrt(v[i] / bias2) + epsilon);
+    }
+}
+
+static void average(size_t n, tw_real decay, const tw_real *x, tw_real *mean)
+{
+    for (size_t i = 0; i < n; i++)
+        mean[i] = decay * mean[i] + (1 - decay) * x[i];
+}
+
+static void exp_all(size_t n, const tw_real *x, tw_real *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = exp(x[i]);
+}
+
+static void log_all(size_t n, const tw_real *x, tw_real *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = log(x[i]);
+}
+
+const struct tw_kernels tw_ref_kernels = {
+    .name = "ref",
+    .detail = "plain C",
+    .gemm = gemm,
+    .dense = dense,
+    .dense_vjp = dense_vjp,
+    .spline = tw_ref_spline,
+    .spline_inverse = tw_ref_spline_inverse,
+    .spline_vjp = tw_ref_spline_vjp,
+    .axpy = axpy,
+    .sum_squares = sum_squares,
+    .adam = adam,
+    .average = average,
+    .exp = exp_all,
+    .log = log_all,
+};

@@ -1,0 +1,48 @@
+/* What kinds share about columns: the transform of each feature with its statistics, and conditions.
+ *
+ * Statistics of every kind hold "mean" and "width" (D), of the transformed feature over the training rows where it is
+ * standardised and 0 and 1 elsewhere, and with conditions "condition_mean" and "condition_width" (C).
+ */
+#ifndef TW_MODEL_COLUMNS_H
+#define TW_MODEL_COLUMNS_H
+
+#include <jansson.h>
+
+#include "flow/transform.h"
+#include "model/data.h"
+#include "model/schema.h"
+#include "nn/mlp.h"
+#include "nn/params.h"
+
+enum tw_transform_kind tw_columns_kind(const struct tw_column *column);
+
+int tw_columns_layout(const struct tw_schema *schema, struct tw_params *statistics);
+int tw_columns_prepare(const struct tw_data *data, struct tw_params *statistics);
+/* True if all are finite and widths are positive. */
+bool tw_columns_ok(const struct tw_schema *schema, const struct tw_params *statistics);
+
+/* The transform of feature f; `bound` is that of bounded features. */
+struct tw_transform_column tw_columns_transform(const struct tw_schema *schema, const struct tw_params *statistics,
+                                                int f, double bound);
+
+/* conditions (events, C) -> out (C, cols), standardised, padded with copies of the first event. */
+void tw_columns_conditions(const struct tw_schema *schema, const struct tw_params *statistics, const float *conditions,
+                           int events, int cols, tw_real *out);
+
+/* First periodic feature with the same min and max as feature f; -1 if f is not periodic. */
+int tw_columns_circle(const struct tw_schema *schema, int f);
+
+/* --- members of a model's JSON; each refusal names the member --- */
+
+/* Absent: *out stays. */
+int tw_columns_read_int(const json_t *json, const char *member, int low, int high, int *out, struct tw_error *error);
+int tw_columns_read_real(const json_t *json, const char *member, double low, double high, double *out,
+                         struct tw_error *error);
+int tw_columns_read_bool(const json_t *json, const char *member, bool *out, struct tw_error *error);
+/* "hidden": widths of the hidden layers; "activation". */
+int tw_columns_read_hidden(const json_t *json, int *count, int *hidden, struct tw_error *error);
+int tw_columns_read_activation(const json_t *json, enum tw_activation *activation, struct tw_error *error);
+/* Refuses members that are not in the list (ending with NULL). */
+int tw_columns_known(const json_t *json, const char *const *known, struct tw_error *error);
+
+#endif

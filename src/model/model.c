@@ -1,0 +1,422 @@
+#include "model/model.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "model/artifact.h"
+#include "model/columns.h"
+
+struct tw_model {
+    atomic_int references;
+    const struct tw_kind *kind;
+    void *config;
+    struct tw_schema *schema;
+    struct tw_params statistics, parameters;
+};
+
+int tw_model_new(const struct tw_kind *kind, void *config, struct tw_schema *schema, struct tw_params *statistics,
+                 struct tw_params *parameters, struct tw_model **out)
+{
+    struct tw_model *model = calloc(1, sizeof *model);
+
+    *out = model;
+    if (!model) {
+        kind->config_free(config);
+        tw_schema_free(schema);
+        tw_params_fini(statistics);
+        tw_params_fini(parameters);
+        return TW_NO_MEMORY;
+    }
+    atomic_init(&model->references, 1);
+    model->kind = kind;
+    model->config = config;
+    model->schema = schema;
+    model->statistics = *statistics;
+    model->parameters = *parameters;
+    tw_params_init(statistics);
+    tw_params_init(parameters);
+    return TW_OK;
+}
+
+struct tw_model *tw_model_ref(struct tw_model *model)
+{
+    if (model)
+        atomic_fetch_add_explicit(&model->references, 1, memory_order_relaxed);
+    return model;
+}
+
+void tw_model_unref(struct tw_model *model)
+{
+    if (!model || atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) != 1)
+        return;
+    model->kind->config_free(model->config);
+    tw_schema_free(model->schema);
+    tw_params_fini(&model->statistics);
+    tw_params_fini(&model->parameters);
+    free(model);
+}
+
+const struct tw_kind *tw_model_kind(const struct tw_model *model)
+{
+    return model->kind;
+}
+
+const struct tw_schema *tw_model_schema(const struct tw_model *model)
+{
+    return model->schema;
+}
+
+size_t tw_model_parameters(const struct tw_model *model)
+{
+    return tw_params_values(&model->parameters);
+}
+
+struct json_t *tw_model_json(const struct tw_model *model)
+{
+    return model->kind->describe(model->config);
+}
+
+struct tw_kind_state tw_model_state(const struct tw_model *model)
+{
+    return (struct tw_kind_state){.config = model->config,
+                                  .schema = model->schema,
+                                  .statistics = &model->statistics,
+                                  .parameters = &model->parameters};
+}
+
+/* --- artifact --- */
+
+int tw_model_save(const struct tw_model *model, const struct tw_model_record *record, unsigned char **bytes,
+                  size_t *size)
+{
+    struct tw_params statistics = model->statistics, parameters = model->parameters;
+    const struct tw_artifact_set sets[] = {{"statistics", &statistics}, {"parameters", &parameters}};
+    char seed[24];
+
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)record->seed);
+
+    json_t *json = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s}", "format", model->kind->format,
+                             "library", TW_VERSION, "kind", model->kind->name, "model", tw_model_json(model),
+                             "features", tw_schema_features_json(model->schema), "conditions",
+                             tw_schema_conditions_json(model->schema), "twin", record->twin, "seed", seed, "parent",
+                             record->parent, "cause", record->cause, "kernels", record->kernels);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    int status = text ? tw_artifact_write(text, sets, 2, bytes, size) : TW_NO_MEMORY;
+
+    free(text);
+    json_decref(json);
+    return status;
+}
+
+static int copy_text(const json_t *json, const char *member, char *out, size_t size, struct tw_error *error)
+{
+    const char *text = json_string_value(json_object_get(json, member));
+
+    if (!text || strlen(text) >= size)
+        return tw_error_set(error, TW_CORRUPT, "artifact: member \"%s\" is not a string that fits", member);
+    strcpy(out, text);
+    return TW_OK;
+}
+
+static int read_record(const json_t *json, struct tw_model_record *record, struct tw_error *error)
+{
+    char seed[24], *end;
+    int status;
+
+    memset(record, 0, sizeof *record);
+    if ((status = copy_text(json, "twin", record->twin, sizeof record->twin, error)) ||
+        (status = copy_text(json, "parent", record->parent, sizeof record->parent, error)) ||
+        (status = copy_text(json, "cause", record->cause, sizeof record->cause, error)) ||
+        (status = copy_text(json, "kernels", record->kernels, sizeof record->kernels, error)) ||
+        (status = copy_text(json, "seed", seed, sizeof seed, error)))
+        return status;
+    record->seed = strtoull(seed, &end, 10);
+    if (*end || !*seed)
+        return tw_error_set(error, TW_CORRUPT, "artifact: member \"seed\" is not a number");
+    return TW_OK;
+}
+
+/* Kind, schema and config from the JSON; the caller releases what was made. */
+static int read_json(const json_t *json, const struct tw_kind **kind, struct tw_schema **schema, void **config,
+                     struct tw_error *error)
+{
+    const char *name = json_string_value(json_object_get(json, "kind"));
+    int status;
+
+    *kind = name ? tw_kind_find(name) : NULL;
+    if (!*kind)
+        return tw_error_set(error, TW_CORRUPT, "artifact: unknown kind");
+    if (json_integer_value(json_object_get(json, "format")) != (*kind)->format)
+        return tw_error_set(error, TW_CORRUPT, "artifact: format of kind \"%s\" is not %d", name, (*kind)->format);
+    status = tw_schema_parse(json_object_get(json, "features"), json_object_get(json, "conditions"), schema, error);
+    if (!status)
+        status = (*kind)->parse(json_object_get(json, "model"), *schema, config, error);
+    return status > 0 ? TW_CORRUPT : status;
+}
+
+int tw_model_load(const unsigned char *bytes, size_t size, struct tw_model **out, struct tw_model_record *record,
+                  struct tw_error *error)
+{
+    struct tw_artifact artifact;
+    struct tw_params statistics, parameters;
+    const struct tw_artifact_set sets[] = {{"statistics", &statistics}, {"parameters", &parameters}};
+    const struct tw_kind *kind = NULL;
+    struct tw_schema *schema = NULL;
+    struct tw_model_record unused;
+    void *config = NULL;
+    json_t *json = NULL;
+    int status;
+
+    *out = NULL;
+    tw_params_init(&statistics);
+    tw_params_init(&parameters);
+    if ((status = tw_artifact_open(bytes, size, &artifact, error)))
+        return status;
+    json = json_loads(artifact.twin, JSON_REJECT_DUPLICATES, NULL);
+    if (!json) {
+        status = tw_error_set(error, TW_CORRUPT, "artifact: metadata \"twin\" is not JSON");
+        goto out;
+    }
+    if ((status = read_json(json, &kind, &schema, &config, error)) ||
+        (status = read_record(json, record ? record : &unused, error)) ||
+        (status = kind->layout(config, schema, &statistics, &parameters)) ||
+        (status = tw_artifact_read(&artifact, sets, 2, error)))
+        goto out;
+    if (!kind->statistics_ok(schema, &statistics)) {
+        status = tw_error_set(error, TW_CORRUPT, "artifact: a width is not positive");
+        goto out;
+    }
+    status = tw_model_new(kind, config, schema, &statistics, &parameters, out);
+    config = NULL;
+    schema = NULL;
+
+out:
+    if (config)
+        kind->config_free(config);
+    tw_schema_free(schema);
+    tw_params_fini(&statistics);
+    tw_params_fini(&parameters);
+    json_decref(json);
+    tw_artifact_close(&artifact);
+    return status;
+}
+
+/* --- queries: one task a block, scratch by worker --- */
+
+struct query {
+    const struct tw_model *model;
+    const struct tw_kernels *kernels;
+    struct tw_arena *arenas; /* (workers) */
+    size_t first, n;         /* events first .. first+n-1 */
+    const float *values, *conditions;
+    bool score;
+    double *out;
+    uint64_t key;
+    float *events;
+    atomic_int status;
+};
+
+static int run_query(struct query *query, struct tw_pool *pool, size_t blocks, tw_pool_task task)
+{
+    unsigned workers = tw_pool_workers(pool);
+
+    query->arenas = calloc(workers, sizeof *query->arenas);
+    if (!query->arenas)
+        return TW_NO_MEMORY;
+    for (unsigned w = 0; w < workers; w++)
+        tw_arena_init(&query->arenas[w]);
+    tw_pool_run(pool, blocks, task, query);
+    for (unsigned w = 0; w < workers; w++)
+        tw_arena_fini(&query->arenas[w]);
+    free(query->arenas);
+    return atomic_load(&query->status);
+}
+
+/* Copies the rows of a block that lie in the domain, and any such row in place of the others. Returns false if none
+ * does. */
+static bool usable_rows(const struct tw_schema *schema, const float *values, int events, float *rows, bool *ok)
+{
+    size_t d = (size_t)schema->features;
+    int some = -1;
+
+    for (int i = 0; i < events; i++) {
+        ok[i] = tw_schema_row_ok(schema, values + (size_t)i * d);
+        if (ok[i])
+            some = i;
+    }
+    for (int i = 0; some >= 0 && i < events; i++)
+        memcpy(rows + (size_t)i * d, values + (size_t)(ok[i] ? i : some) * d, d * sizeof *rows);
+    return some >= 0;
+}
+
+/* Where float32 overflows the event is infinitely unlikely, as far as anybody can tell. */
+static double log_prob_of(bool ok, double log_prob)
+{
+    return ok && !isnan(log_prob) ? log_prob : -INFINITY;
+}
+
+static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, int events)
+{
+    const struct tw_kind *kind = q->model->kind;
+    const struct tw_schema *schema = q->model->schema;
+    struct tw_kind_state state = tw_model_state(q->model);
+    size_t d = (size_t)schema->features, c = (size_t)schema->conditions;
+    size_t prepared = (size_t)kind->prepared_rows(state.config, schema);
+    float *rows = tw_arena_alloc(arena, (size_t)events * d * sizeof *rows);
+    bool *ok = tw_arena_alloc(arena, (size_t)events * sizeof *ok);
+    double *jacobian = tw_arena_alloc(arena, 2 * TW_BLOCK * sizeof *jacobian), *out = jacobian + TW_BLOCK;
+    tw_real *x = tw_arena_alloc(arena, (prepared + c) * TW_BLOCK * sizeof *x);
+    int status;
+
+    if (!rows || !ok || !jacobian || !x)
+        return TW_NO_MEMORY;
+    if (!usable_rows(schema, q->values + at * d, events, rows, ok)) {
+        for (int i = 0; i < events; i++)
+            q->out[at + (size_t)i] = q->score ? NAN : -INFINITY;
+        return TW_OK;
+    }
+
+    tw_real *conditions = c ? x + prepared * TW_BLOCK : NULL;
+
+    kind->prepare_block(&state, rows, events, TW_BLOCK, x, jacobian);
+    if (c)
+        tw_columns_conditions(schema, state.statistics, q->conditions + at * c, events, TW_BLOCK, conditions);
+    status = (q->score ? kind->score : kind->log_prob)(&state, q->kernels, arena, TW_BLOCK, x, conditions, out);
+    for (int i = 0; i < events && !status; i++)
+        q->out[at + (size_t)i] = q->score ? (ok[i] ? out[i] : NAN) : log_prob_of(ok[i], out[i] + jacobian[i]);
+    return status;
+}
+
+static void evaluate_task(void *context, size_t task, unsigned worker)
+{
+    struct query *q = context;
+    size_t at = task * TW_BLOCK, left = q->n - at;
+
+    tw_arena_reset(&q->arenas[worker]);
+
+    int status = evaluate_block(q, &q->arenas[worker], at, left < TW_BLOCK ? (int)left : TW_BLOCK);
+
+    if (status)
+        atomic_store(&q->status, status);
+}
+
+/* The conditions' default values, for each of n events. */
+static float *default_conditions(const struct tw_schema *schema, size_t n)
+{
+    size_t c = (size_t)schema->conditions;
+    float *values = calloc(n ? n : 1, c * sizeof *values);
+
+    for (size_t i = 0; values && i < n * c; i++)
+        values[i] = (float)schema->columns[(size_t)schema->features + i % c].value;
+    return values;
+}
+
+static int evaluate(const struct tw_model *model, bool score, const struct tw_kernels *kernels, struct tw_pool *pool,
+                    size_t n, const float *values, const float *conditions, double *out)
+{
+    float *defaults = NULL;
+
+    if (score ? !model->kind->score : !model->kind->log_prob)
+        return TW_INVALID;
+    if (model->schema->conditions && !conditions && !(defaults = default_conditions(model->schema, n)))
+        return TW_NO_MEMORY;
+
+    struct query query = {.model = model,
+                          .kernels = kernels,
+                          .n = n,
+                          .values = values,
+                          .conditions = defaults ? defaults : conditions,
+                          .score = score,
+                          .out = out};
+    int status = run_query(&query, pool, (n + TW_BLOCK - 1) / TW_BLOCK, evaluate_task);
+
+    free(defaults);
+    return status;
+}
+
+int tw_model_log_prob(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, size_t n,
+                      const float *values, const float *conditions, double *out)
+{
+    return evaluate(model, false, kernels, pool, n, values, conditions, out);
+}
+
+int tw_model_score(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, size_t n,
+                   const float *values, const float *conditions, double *out)
+{
+    return evaluate(model, true, kernels, pool, n, values, conditions, out);
+}
+
+/* Blocks are cut at multiples of TW_BLOCK of the sequence, so that an event is computed in the same column of the
+ * same block whatever was asked for. */
+static void sample_task(void *context, size_t task, unsigned worker)
+{
+    struct query *q = context;
+    const struct tw_schema *schema = q->model->schema;
+    struct tw_kind_state state = tw_model_state(q->model);
+    struct tw_arena *arena = &q->arenas[worker];
+    size_t d = (size_t)schema->features, c = (size_t)schema->conditions;
+    uint64_t begin = (q->first / TW_BLOCK + task) * TW_BLOCK, from = begin > q->first ? begin : q->first;
+    uint64_t end = begin + TW_BLOCK < q->first + q->n ? begin + TW_BLOCK : q->first + q->n;
+
+    tw_arena_reset(arena);
+
+    float *events = tw_arena_alloc(arena, TW_BLOCK * d * sizeof *events);
+    tw_real *conditions = c ? tw_arena_alloc(arena, c * TW_BLOCK * sizeof *conditions) : NULL;
+    int status = TW_NO_MEMORY;
+
+    if (events && (!c || conditions)) {
+        if (c) /* one row, which serves all columns */
+            tw_columns_conditions(schema, state.statistics, q->conditions, 1, TW_BLOCK, conditions);
+        status = q->model->kind->sample(&state, q->kernels, arena, TW_BLOCK, q->key, begin, conditions, events);
+    }
+    if (status)
+        atomic_store(&q->status, status);
+    else
+        memcpy(q->events + (from - q->first) * d, events + (from - begin) * d, (end - from) * d * sizeof *events);
+}
+
+int tw_model_sample(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, uint64_t seed,
+                    uint64_t first, size_t n, const float *conditions, float *out)
+{
+    float *defaults = NULL;
+
+    if (!model->kind->sample || n > SIZE_MAX / 2 || first > UINT64_MAX / 2)
+        return TW_INVALID;
+    if (n == 0)
+        return TW_OK;
+    if (model->schema->conditions && !conditions && !(defaults = default_conditions(model->schema, 1)))
+        return TW_NO_MEMORY;
+
+    struct query query = {.model = model,
+                          .kernels = kernels,
+                          .first = first,
+                          .n = n,
+                          .conditions = defaults ? defaults : conditions,
+                          .key = seed,
+                          .events = out};
+    size_t blocks = (size_t)((first + n - 1) / TW_BLOCK - first / TW_BLOCK) + 1;
+    int status = run_query(&query, pool, blocks, sample_task);
+
+    free(defaults);
+    return status;
+}
+
+int tw_model_proper_score(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool,
+                          const struct tw_data *data, double *out)
+{
+    if (model->kind->log_prob)
+        return tw_model_log_prob(model, kernels, pool, data->rows, data->features, data->conditions, out);
+    if (!data->labels)
+        return TW_INVALID;
+
+    int status = tw_model_score(model, kernels, pool, data->rows, data->features, data->conditions, out);
+
+    for (size_t i = 0; i < data->rows && !status; i++) /* log-likelihood of the label */
+        out[i] = (double)data->labels[i] * out[i] - (out[i] > 0 ? out[i] : 0) - log1p(exp(-fabs(out[i])));
+    return status;
+}

@@ -1,0 +1,70 @@
+/* What an event is: the columns of a twin, their units, roles and domains.
+ *
+ * Parsed from the members "features" and "conditions" of a definition; immutable afterwards.
+ */
+#ifndef TW_MODEL_SCHEMA_H
+#define TW_MODEL_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+
+struct json_t;
+
+#define TW_NAME_MAX    64 /* with the final zero */
+#define TW_UNIT_MAX    32
+#define TW_COLUMNS_MAX 1024
+
+enum tw_role { TW_FEATURE, TW_CONDITION, TW_TARGET, TW_LABEL, TW_WEIGHT, TW_AUX };
+enum tw_column_kind { TW_REAL, TW_PERIODIC };
+enum tw_transform { TW_STANDARDISE, TW_LOG };
+
+/* The hard domain follows from kind, transform and bounds:
+ *   periodic           any finite value, wrapped into [min, max)
+ *   log                (min, inf): ln(x - min)
+ *   min and max, real  [min, max]: a bounded spline on a uniform base
+ *   else               any finite value */
+struct tw_column {
+    char name[TW_NAME_MAX];
+    char unit[TW_UNIT_MAX];
+    enum tw_role role;
+    enum tw_column_kind kind;
+    enum tw_transform transform;
+    bool has_min, has_max;
+    double min, max;
+    double value; /* condition: default where a batch does not set it */
+};
+
+struct tw_schema {
+    int features;   /* D; columns[0..D-1] */
+    int conditions; /* C; columns[D..D+C-1] */
+    struct tw_column *columns;
+};
+
+/* `features` is a JSON array, `conditions` an array or NULL. Unknown members and members that are not built yet
+ * (optional, kind discrete) give TW_INVALID with a sentence that names the member. Release with _free. */
+int tw_schema_parse(const struct json_t *features, const struct json_t *conditions, struct tw_schema **out,
+                    struct tw_error *error);
+void tw_schema_free(struct tw_schema *schema);
+
+/* A copy to be released with _free; NULL when memory is out. */
+struct tw_schema *tw_schema_copy(const struct tw_schema *schema);
+/* True if names, kinds, transforms and domains of all columns agree. */
+bool tw_schema_equal(const struct tw_schema *a, const struct tw_schema *b);
+
+/* The same JSON with every default written out; new references. NULL when memory is out. */
+struct json_t *tw_schema_features_json(const struct tw_schema *schema);
+struct json_t *tw_schema_conditions_json(const struct tw_schema *schema);
+
+/* Index of a feature or condition by name, -1 if there is none. */
+int tw_schema_find(const struct tw_schema *schema, const char *name);
+
+/* True if `value` is finite and inside the hard domain of the column. */
+bool tw_schema_value_ok(const struct tw_column *column, float value);
+/* A finite value of a periodic column brought into [min, max); of other columns as it is. */
+float tw_schema_wrap(const struct tw_column *column, float value);
+/* True if all D features of a row are ok. */
+bool tw_schema_row_ok(const struct tw_schema *schema, const float *row);
+
+#endif

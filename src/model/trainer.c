@@ -1,0 +1,443 @@
+/* Training is a sequence of units, each of them a step or a part of an evaluation: judge the start, then for each
+ * epoch all steps and a judgement of the averaged weights on the stop rows. A caller may stop between any two units. */
+#include "model/trainer.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/rng.h"
+#include "base/size.h"
+#include "model/minibatch.h"
+#include "model/rows.h"
+#include "nn/optim.h"
+
+#define JUDGE_ROWS     (16 * TW_BLOCK) /* evaluated in one unit */
+#define SAVE_STEPS     64              /* between two good states */
+#define RECOVERIES_MAX 20
+/* of a training, by default; the limits of epochs come last */
+#define STEPS_LEAST  600.0
+#define STEPS_MOST   8000.0
+#define EPOCHS_LEAST 6
+#define EPOCHS_MOST  100
+
+enum phase { JUDGE, TRAIN, DONE };
+
+/* What a roll-back needs. */
+struct good_state {
+    tw_real *params;
+    struct tw_optim optim;
+    int epoch;
+    long step; /* in the epoch */
+};
+
+struct tw_trainer {
+    const struct tw_kind *kind;
+    const struct tw_kernels *kernels;
+    struct tw_train_options options;
+    struct tw_schema *schema;
+    void *config;
+    struct tw_params statistics, params, best;
+    struct tw_optim optim;
+    struct good_state good;
+    struct tw_rows train, stop;
+    uint32_t *order;
+    struct tw_minibatch batch;
+    enum phase phase;
+    int epoch;        /* being trained or judged, from 1; 0: the start is judged */
+    long step, steps; /* in the epoch; of an epoch */
+    size_t judged;    /* stop rows evaluated */
+    double judge_loss, judge_weight;
+    double rate_factor, progress;
+    struct tw_train_report report;
+};
+
+/* --- defaults --- */
+
+void tw_trainer_defaults(struct tw_train_options *options, const struct tw_kind *kind, size_t rows, bool warm)
+{
+    int batch = kind->labelled && rows < 20000 ? 256 : rows < 200000 ? 512 : 1024;
+    double steps = (double)rows / batch + 1;
+
+    *options = (struct tw_train_options){
+        .seed = 1,
+        .epochs = warm ? 12 : 24,
+        .batch = batch,
+        .rate = warm ? 4e-4 : 1.5e-3,
+        .warmup = 0.05,
+        .clip = 5,
+        .patience = warm ? 4 : 6,
+        .weight_decay = 0.2,
+    };
+    if (kind->labelled) {
+        options->rate = 2e-3;
+        options->epochs = 20;
+        options->patience = 5;
+        options->weight_decay = 0.02;
+    }
+    /* few rows need more epochs for the same number of steps, many rows fewer; the stop rows end what goes on too long
+     */
+    if (options->epochs * steps < STEPS_LEAST)
+        options->epochs = (int)(STEPS_LEAST / steps);
+    if (options->epochs * steps > STEPS_MOST)
+        options->epochs = (int)(STEPS_MOST / steps);
+    options->epochs = options->epochs > EPOCHS_MOST    ? EPOCHS_MOST
+                      : options->epochs < EPOCHS_LEAST ? EPOCHS_LEAST
+                                                       : options->epochs;
+    /* the average spans about a twentieth of the training */
+    options->decay = 1 - 1 / (1 + 0.05 * steps * options->epochs);
+    options->decay = options->decay > 0.999 ? 0.999 : options->decay;
+}
+
+static int check_options(const struct tw_train_options *o, struct tw_error *error)
+{
+    if (o->epochs < 0 || o->epochs > 100000)
+        return tw_error_set(error, TW_INVALID, "epochs must be from 0 to 100000");
+    if (o->batch < TW_BLOCK || o->batch % TW_BLOCK || o->batch > TW_MINIBATCH_BLOCKS * TW_BLOCK)
+        return tw_error_set(error, TW_INVALID, "batch must be a multiple of %d, at most %d", TW_BLOCK,
+                            TW_MINIBATCH_BLOCKS * TW_BLOCK);
+    if (!(o->rate > 0 && isfinite(o->rate)) || !(o->warmup >= 0 && o->warmup <= 1) || !(o->clip >= 0) ||
+        !(o->decay >= 0 && o->decay < 1) || !(o->weight_decay >= 0))
+        return tw_error_set(error, TW_INVALID, "rate, warmup, clip, decay or weight_decay is out of range");
+    return TW_OK;
+}
+
+/* --- construction --- */
+
+static struct tw_kind_state state_of(const struct tw_trainer *t, const struct tw_params *params)
+{
+    return (struct tw_kind_state){
+        .config = t->config, .schema = t->schema, .statistics = &t->statistics, .parameters = params};
+}
+
+/* Config, statistics and parameters: from the parent, or fresh. */
+static int make_model(struct tw_trainer *t, const json_t *config, const struct tw_data *train, struct tw_model *parent,
+                      struct tw_error *error)
+{
+    struct tw_kind_state from;
+    json_t *json = NULL;
+    int status;
+
+    if (parent) {
+        from = tw_model_state(parent);
+        if (tw_model_kind(parent) != t->kind || !tw_schema_equal(from.schema, t->schema))
+            return tw_error_set(error, TW_INVALID, "the parent is of another kind or has other columns");
+        config = json = tw_model_json(parent);
+        if (!json)
+            return TW_NO_MEMORY;
+    }
+    status = t->kind->parse(config, t->schema, &t->config, error);
+    json_decref(json);
+    if (status || (status = t->kind->layout(t->config, t->schema, &t->statistics, &t->params)))
+        return status;
+    if (parent) {
+        tw_params_fini(&t->statistics);
+        tw_params_fini(&t->params);
+        status = tw_params_copy(&t->statistics, from.statistics);
+        return status ? status : tw_params_copy(&t->params, from.parameters);
+    }
+    if (tw_params_alloc(&t->statistics) || tw_params_alloc(&t->params))
+        return TW_NO_MEMORY;
+    status = t->kind->prepare(t->config, train, &t->statistics);
+    return status ? status : t->kind->init(t->config, t->schema, &t->params, tw_rng_mix(t->options.seed, 0));
+}
+
+static bool negative_weight(const struct tw_data *data)
+{
+    for (size_t i = 0; i < data->rows; i++)
+        if (data->weights[i] < 0)
+            return true;
+    return false;
+}
+
+static int make_rows(struct tw_trainer *t, const struct tw_data *train, const struct tw_data *stop,
+                     struct tw_error *error)
+{
+    struct tw_kind_state state = state_of(t, &t->params);
+
+    if (tw_rows_init(&t->train, t->kind, &state, train) || tw_rows_init(&t->stop, t->kind, &state, stop))
+        return TW_NO_MEMORY;
+    if (t->train.count == 0 || t->train.count > UINT32_MAX)
+        return tw_error_set(error, TW_INVALID, "there are no rows to train on");
+    if (!(t->train.weight > 0))
+        return tw_error_set(error, TW_INVALID, "the weights of the training rows do not have a positive sum");
+    if (negative_weight(train) || negative_weight(stop)) /* -w log p has no minimum then */
+        return tw_error_set(error, TW_INVALID,
+                            "negative weights have to be refined to positive ones first, which is "
+                            "not supported yet");
+    tw_rows_scale(&t->train, (double)t->train.count / t->train.weight);
+    return TW_OK;
+}
+
+static void save_good(struct tw_trainer *t)
+{
+    memcpy(t->good.params, t->params.block, t->params.size * sizeof *t->good.params);
+    tw_optim_assign(&t->good.optim, &t->optim);
+    t->good.step = t->step;
+    t->good.epoch = t->epoch;
+}
+
+static int make_buffers(struct tw_trainer *t)
+{
+    t->steps = (long)((t->train.count + (size_t)t->options.batch - 1) / (size_t)t->options.batch);
+    t->order = tw_size_alloc(t->train.count, sizeof *t->order);
+    t->good.params = tw_size_alloc(t->params.size + 1, sizeof *t->good.params);
+    if (!t->order || !t->good.params || tw_params_copy(&t->best, &t->params) || tw_optim_init(&t->optim, &t->params) ||
+        tw_optim_init(&t->good.optim, &t->params) ||
+        tw_minibatch_init(&t->batch, t->kind, t->kernels, t->options.batch / TW_BLOCK, t->params.size))
+        return TW_NO_MEMORY;
+    save_good(t); /* the start */
+    return TW_OK;
+}
+
+int tw_trainer_new(const struct tw_kind *kind, const struct json_t *config, const struct tw_schema *schema,
+                   const struct tw_data *data, struct tw_model *parent, const struct tw_train_options *options,
+                   const struct tw_kernels *kernels, struct tw_trainer **out, struct tw_error *error)
+{
+    struct tw_data train, stop;
+    struct tw_trainer *t;
+    int status = check_options(options, error);
+
+    *out = NULL;
+    if (status)
+        return status;
+    if (kind->labelled && !data->labels)
+        return tw_error_set(error, TW_INVALID, "kind \"%s\" needs labels", kind->name);
+    tw_data_init(&train, schema);
+    tw_data_init(&stop, schema);
+    t = calloc(1, sizeof *t);
+    status = TW_NO_MEMORY;
+    if (!t || tw_data_append_parts(&train, data, 1u << TW_PART_TRAIN) ||
+        tw_data_append_parts(&stop, data, 1u << TW_PART_STOP))
+        goto out;
+    t->kind = kind;
+    t->kernels = kernels;
+    t->options = *options;
+    t->rate_factor = 1;
+    t->report.start_loss = t->report.stop_loss = NAN;
+    t->schema = tw_schema_copy(schema);
+    if (!t->schema)
+        goto out;
+    status = make_model(t, config, &train, parent, error);
+    if (!status)
+        status = make_rows(t, &train, &stop, error);
+    if (!status)
+        status = make_buffers(t);
+
+out:
+    tw_data_fini(&train);
+    tw_data_fini(&stop);
+    if (status)
+        tw_trainer_free(t);
+    else
+        *out = t;
+    return status;
+}
+
+void tw_trainer_free(struct tw_trainer *trainer)
+{
+    struct tw_trainer *t = trainer;
+
+    if (!t)
+        return;
+    if (t->config)
+        t->kind->config_free(t->config);
+    tw_schema_free(t->schema);
+    tw_params_fini(&t->statistics);
+    tw_params_fini(&t->params);
+    tw_params_fini(&t->best);
+    tw_optim_fini(&t->optim);
+    tw_optim_fini(&t->good.optim);
+    tw_rows_fini(&t->train);
+    tw_rows_fini(&t->stop);
+    tw_minibatch_fini(&t->batch);
+    free(t->good.params);
+    free(t->order);
+    free(t);
+}
+
+static const struct tw_rows *judged_rows(const struct tw_trainer *t)
+{
+    return t->stop.weight > 0 ? &t->stop : &t->train; /* a handful of rows has no stop part */
+}
+
+/* --- steps --- */
+
+static int roll_back(struct tw_trainer *t)
+{
+    memcpy(t->params.block, t->good.params, t->params.size * sizeof *t->good.params);
+    tw_optim_assign(&t->optim, &t->good.optim);
+    t->step = t->good.epoch == t->epoch ? t->good.step : 0; /* a step counts in its epoch's order */
+    t->rate_factor *= 0.5;
+    return ++t->report.recoveries > RECOVERIES_MAX ? TW_NOT_FINITE : TW_OK;
+}
+
+static void begin_epoch(struct tw_trainer *t)
+{
+    t->epoch++;
+    t->step = 0;
+    t->phase = TRAIN;
+    tw_rng_permutation(tw_rng_mix(t->options.seed, (uint64_t)t->epoch), t->train.count, t->order);
+}
+
+/* Minibatches of an epoch differ by at most one event, so that the last one is no noisier than the others. */
+static size_t batch_begin(const struct tw_trainer *t, long step)
+{
+    return (size_t)((unsigned __int128)t->train.count * (unsigned long)step / (unsigned long)t->steps);
+}
+
+static int train_unit(struct tw_trainer *t, struct tw_pool *pool)
+{
+    struct tw_kind_state state = state_of(t, &t->params);
+    size_t first = batch_begin(t, t->step), events = batch_begin(t, t->step + 1) - first;
+    uint64_t key = tw_rng_mix(tw_rng_mix(t->options.seed, (uint64_t)t->epoch), (uint64_t)t->step);
+
+    if (tw_minibatch_run(&t->batch, pool, &state, &t->train, t->order, first, events, key, true))
+        return TW_NO_MEMORY;
+
+    const struct tw_train_options *o = &t->options;
+    long total = (long)o->epochs * t->steps, done = (long)(t->epoch - 1) * t->steps + t->step;
+    double rate = t->rate_factor * tw_optim_rate(o->rate, o->warmup, done, total);
+
+    /* The parameters are known to be good only now that their loss is. */
+    if (!isfinite(t->batch.loss) || !isfinite(t->kernels->sum_squares(t->params.size, t->batch.grads)))
+        return roll_back(t);
+    if (t->step % SAVE_STEPS == 0)
+        save_good(t);
+    if (!tw_optim_step(&t->optim, t->kernels, &t->params, t->batch.grads, rate, o->clip, o->weight_decay, o->decay))
+        return roll_back(t);
+    t->step++;
+    t->report.steps++;
+    if (t->step == t->steps) {
+        t->phase = JUDGE;
+        t->report.epochs = t->epoch;
+    }
+    return TW_OK;
+}
+
+/* --- judgement of the averaged weights --- */
+
+static void end_judgement(struct tw_trainer *t)
+{
+    double loss = t->judge_weight > 0 ? t->judge_loss / t->judge_weight : t->judge_loss;
+
+    t->judged = 0;
+    t->judge_loss = t->judge_weight = 0;
+    if (t->epoch == 0)
+        t->report.start_loss = t->report.stop_loss = loss;
+    else if (isfinite(loss) && !(loss >= t->report.stop_loss)) {
+        t->report.stop_loss = loss;
+        t->report.best_epoch = t->epoch;
+        memcpy(t->best.block, t->optim.average, t->params.size * sizeof *t->best.block);
+    }
+
+    bool tired = t->options.patience > 0 && t->epoch - t->report.best_epoch >= t->options.patience;
+
+    if (t->epoch >= t->options.epochs || tired)
+        t->phase = DONE;
+    else
+        begin_epoch(t);
+}
+
+static int judge_unit(struct tw_trainer *t, struct tw_pool *pool)
+{
+    struct tw_params averaged = t->params;
+    struct tw_kind_state state = state_of(t, &averaged);
+    const struct tw_rows *rows = judged_rows(t);
+    size_t left = rows->count - t->judged, events = left < JUDGE_ROWS ? left : JUDGE_ROWS;
+
+    averaged.block = t->optim.average;
+    if (tw_minibatch_run(&t->batch, pool, &state, rows, NULL, t->judged, events, 0, false))
+        return TW_NO_MEMORY;
+    t->judge_loss += t->batch.loss;
+    t->judge_weight += t->batch.weight;
+    t->judged += events;
+    if (t->judged == rows->count)
+        end_judgement(t);
+    return TW_OK;
+}
+
+/* --- the caller's side --- */
+
+static double seconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Early stopping jumps to the end; a roll-back does not go back. */
+static double progress(const struct tw_trainer *t)
+{
+    double total = (double)t->options.epochs * (double)t->steps + 1;
+    double now = t->phase == DONE ? 1
+                 : t->epoch == 0  ? 0
+                                  : ((double)(t->epoch - 1) * (double)t->steps + (double)t->step) / total;
+
+    return now > t->progress ? now : t->progress;
+}
+
+int tw_trainer_run(struct tw_trainer *trainer, struct tw_pool *pool, double seconds, bool *done)
+{
+    struct tw_trainer *t = trainer;
+    double end = seconds_now() + seconds;
+    int status = TW_OK;
+
+    while (!status && t->phase != DONE) {
+        status = t->phase == JUDGE ? judge_unit(t, pool) : train_unit(t, pool);
+        t->progress = progress(t);
+        if (seconds > 0 && seconds_now() >= end)
+            break;
+    }
+    *done = !status && t->phase == DONE;
+    return status;
+}
+
+double tw_trainer_progress(const struct tw_trainer *trainer)
+{
+    return trainer->progress;
+}
+
+void tw_trainer_report(const struct tw_trainer *trainer, struct tw_train_report *report)
+{
+    *report = trainer->report;
+}
+
+int tw_trainer_model(struct tw_trainer *trainer, struct tw_model **out)
+{
+    struct tw_trainer *t = trainer;
+    struct tw_params statistics, params;
+    struct tw_schema *schema;
+    struct tw_error error;
+    void *config = NULL;
+    int status;
+
+    *out = NULL;
+    if (t->phase != DONE)
+        return TW_BUSY;
+
+    json_t *json = t->kind->describe(t->config);
+
+    status = json ? t->kind->parse(json, t->schema, &config, &error) : TW_NO_MEMORY;
+    json_decref(json);
+    if (status)
+        return status;
+    schema = tw_schema_copy(t->schema);
+    tw_params_init(&statistics);
+    tw_params_init(&params);
+    /* the layout is declared again for the indices that the config keeps */
+    status = schema ? t->kind->layout(config, schema, &statistics, &params) : TW_NO_MEMORY;
+    tw_params_fini(&statistics);
+    tw_params_fini(&params);
+    if (status || (status = tw_params_copy(&statistics, &t->statistics)) ||
+        (status = tw_params_copy(&params, &t->best))) {
+        t->kind->config_free(config);
+        tw_schema_free(schema);
+        tw_params_fini(&statistics);
+        return status;
+    }
+    return tw_model_new(t->kind, config, schema, &statistics, &params, out);
+}

@@ -1,0 +1,78 @@
+/* A define-by-run tape over coarse differentiable operations.
+ *
+ * A variable is a (rows, cols) matrix with the events of one block as columns. Each operation (nn/ops.h, map.h,
+ * reduce.h) computes its result at once and, if somebody may ask for its gradient, leaves a record with its
+ * vector-Jacobian product; _backward walks the records from last to first. Everything lives in the caller's arena and
+ * is dropped with it.
+ *
+ * Parameters are borrowed; their gradients are added into the caller's block, which has the layout of the parameters.
+ * Gradients with respect to inputs are kept with the variable. First order only.
+ *
+ * Operations pass NULL on: when memory is out, or after an operand was NULL, the result is NULL, so that a graph is
+ * written down without a test at each line and its end is tested once.
+ */
+#ifndef TW_NN_TAPE_H
+#define TW_NN_TAPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/real.h"
+#include "kernel/kernel.h"
+#include "nn/params.h"
+
+struct tw_var {
+    int rows;
+    const tw_real *value; /* (rows, cols) */
+    tw_real *grad;        /* (rows, cols) after _backward; NULL if nothing flowed into it */
+    bool needs_grad;
+};
+
+struct tw_tape;
+
+/* Adds the products of one record to the gradients of its operands. */
+typedef void (*tw_tape_vjp)(struct tw_tape *tape, void *record);
+
+struct tw_tape_record {
+    struct tw_tape_record *previous;
+    tw_tape_vjp vjp;
+    void *data;
+};
+
+struct tw_tape {
+    const struct tw_kernels *kernels;
+    struct tw_arena *arena;
+    int cols;
+    const struct tw_params *params;
+    tw_real *param_grads; /* NULL: parameters are frozen */
+    struct tw_tape_record *last;
+    bool failed; /* memory ran out; sticky */
+};
+
+/* `param_grads` is NULL, or a block of params->size values that gradients are added to. */
+void tw_tape_init(struct tw_tape *tape, const struct tw_kernels *kernels, struct tw_arena *arena, int cols,
+                  const struct tw_params *params, tw_real *param_grads);
+
+/* Leaves. Values are borrowed, (rows, cols). An input's gradient is wanted, a constant's is not. */
+struct tw_var *tw_tape_input(struct tw_tape *tape, int rows, const tw_real *value);
+struct tw_var *tw_tape_constant(struct tw_tape *tape, int rows, const tw_real *value);
+
+/* Gradients of sum_c seed[c] loss[c] for a loss of one row. False when memory is out. */
+bool tw_tape_backward(struct tw_tape *tape, struct tw_var *loss, const tw_real *seed);
+
+/* --- for operations --- */
+
+/* A result with memory for its values, which the operation writes through *value. */
+struct tw_var *tw_tape_result(struct tw_tape *tape, int rows, bool needs_grad, tw_real **value);
+/* Scratch of the tape's life; NULL and failed when memory is out. */
+void *tw_tape_alloc(struct tw_tape *tape, size_t bytes);
+tw_real *tw_tape_rows(struct tw_tape *tape, int rows);
+/* Keeps a record of the operation. */
+bool tw_tape_push(struct tw_tape *tape, tw_tape_vjp vjp, void *data);
+/* The gradient of an operand to add to: zeroed when it is first asked for; NULL if the operand needs none. */
+tw_real *tw_tape_grad(struct tw_tape *tape, struct tw_var *var);
+/* For products that overwrite: *fresh says that nothing is there yet and the memory is not zeroed. */
+tw_real *tw_tape_grad_fresh(struct tw_tape *tape, struct tw_var *var, bool *fresh);
+
+#endif

@@ -1,0 +1,645 @@
+"""twinctl against an HTTP server that answers as twind does, and wrongly where that is the question."""
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from cases import TWINCTL, code, environment, finish, has, lacks, run, same, start, twinctl
+from fakes import TOKEN, Http, npy
+
+HOME = tempfile.TemporaryDirectory(prefix="twinctl-commands-")
+COMMANDS = ("status create train feed sample log-prob drift watch retune ops versions show promote rollback "
+            "history").split()
+
+TWIN = {"name": "zmumu", "verdict": "drifted", "since": "2026-03-01T12:00:00.5Z", "activity": "retuning",
+        "champion": {"version": 3, "since": "2026-03-01T11:00:00Z"},
+        "ingest": {"batches": 40, "events": 40000, "duplicates": 1, "gaps": 0, "invalid_rows": 2, "lag_batches": 5}}
+
+
+def statistic(name, verdict="drift", **more):
+    return {"name": name, "verdict": verdict, "feature": None, "value": None, "error": None, "floor": None,
+            "p_value": None, "threshold": None, **more}
+
+
+def iteration(number, drift=False, decision="none"):
+    return {"iteration": number, "time": "2026-03-01T12:00:00Z", "version": 3, "events": 5000, "drift": drift,
+            "ordinals": {"first": 5 * number, "last": 5 * number + 4}, "decision": decision, "policy": {},
+            "statistics": [statistic("c2st", value=0.61 if drift else 0.503, error=0.006,
+                                     p_value=1e-9 if drift else 0.4, threshold=1e-4),
+                           statistic("ks", feature="mu_pt", value=0.01, p_value=0.7, threshold=1e-5),
+                           statistic("ks", feature="mu_eta", value=0.02, p_value=0.03, threshold=1e-5),
+                           statistic("invalid_rows", value=0.0, p_value=1.0, threshold=1e-4),
+                           statistic("c2st", "fidelity", value=0.55, floor=0.501)]}
+
+
+def page(items):
+    return 200, {"items": items, "next_cursor": None}
+
+
+def operation(state, progress=0.0, **more):
+    return {"id": 17, "kind": "train", "twin": "zmumu", "state": state, "progress": progress,
+            "created": "2026-03-01T12:00:00Z", "finished": None, **more}
+
+
+def ctl(http, *arguments, token=TOKEN, **more):
+    """With a token where the daemon leaves it by default."""
+    folder = os.path.join(HOME.name, ".local/state/twin")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "admin.token"), "w") as f:
+        f.write(token + "\n")
+    return twinctl(*arguments, home=HOME.name, TWIN_URL=http.url, **more)
+
+
+def scratch(name, content):
+    path = os.path.join(HOME.name, name)
+    with open(path, "wb") as f:
+        f.write(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def on_terminal(arguments, seconds=20, typed=b"", until=None, **env):
+    """Runs twinctl with a terminal of its own; exit status (None if it was ended by us) and what it showed."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execve(TWINCTL, [TWINCTL, *arguments], environment(HOME.name, **{"TERM": "xterm", **env}))
+    shown, end, status = b"", time.monotonic() + seconds, None
+    while time.monotonic() < end:
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:
+            break
+        shown += piece
+        if typed and b"[y/N]" in shown:
+            os.write(terminal, typed)
+            typed = b""
+        if until and until in shown:
+            os.write(terminal, b"\x03")
+            until = None
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), shown.decode()
+
+
+# ---- help and usage ----
+
+def test_help_of_all():
+    """--help of every command shows usage, options and examples"""
+    overview = code(twinctl("--help"), 0).out
+    for command in COMMANDS:
+        has(overview, f"  {command} ")
+        text = code(twinctl(command, "--help"), 0).out
+        has(text, f"usage: twinctl {command} ", "examples:\n", f"  twinctl {command} ", "--url", "--timeout")
+        same(code(twinctl("help", command), 0).out, text)
+    for later in "export", "tune", "doctor", "completion":
+        lacks(overview, f"  {later} ")
+        code(twinctl(later, "x"), 64)
+
+
+def test_manual():
+    """the manual describes every command with every option, and mandoc finds nothing wrong in the manuals"""
+    folder = os.path.join(os.path.dirname(__file__), "../../docs/man")
+    with open(os.path.join(folder, "twinctl.1")) as f:
+        manual = f.read()
+    for command in COMMANDS:
+        section = re.search(rf"^\.Ss {command}\b.*?(?=^\.S[sh] )", manual, re.DOTALL | re.MULTILINE).group()
+        own = code(twinctl(command, "--help"), 0).out.partition("\noptions:")[2].partition("\nshared options:")[0]
+        for option in re.findall(r"--([a-z-]+)", "\n".join(line[:28] for line in own.splitlines())):
+            assert re.search(rf"(Fl|,) -{option}\b", section), f"{command} --{option} is not in the manual"
+    for option in re.findall(r"^ .{6}--([a-z-]+)", code(twinctl("--help"), 0).out, re.MULTILINE):
+        assert re.search(rf"Fl -{option}\b", manual), f"--{option} is not in the manual"
+    pages = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+    same(len(pages), 3)
+    done = subprocess.run(["mandoc", "-Tlint", *pages], capture_output=True, text=True)
+    same((done.returncode, done.stdout), (0, ""))
+
+
+def test_version():
+    """--version"""
+    assert re.fullmatch(r"twinctl \d+\.\d+\.\d+\n", code(twinctl("--version"), 0).out)
+
+
+def test_usage():
+    """wrong usage is 64, with a sentence on stderr and nothing on stdout"""
+    for arguments in ([], ["status", "a", "b"], ["train", "zmumu"], ["train", "zmumu", "x", "--spooled"], ["drift"],
+                      ["sample", "zmumu", "-n", "many"], ["sample", "zmumu", "--out", "x.root"], ["promote", "zmumu"],
+                      ["promote", "zmumu", "three"], ["create"], ["create", "zmumu"], ["create", "--from", "x.csv"],
+                      ["show", "zmumu", "x"], ["status", "-o", "xml"], ["status", "../etc"], ["status", "--timeout"],
+                      ["status", "--timeout", "-1"], ["status", "--yes=1"], ["rollback", "zmumu", "--to", "x"],
+                      ["status", "--url", "ftp://127.0.0.1"], ["log-prob", "zmumu", "x", "--rows", "3"],
+                      ["watch", "zmumu", "-n", "0"], ["ops", "--limit", "0"], ["sample", "zmumu", "-n", "0"],
+                      ["retune", "zmumu", "--events", "0"], ["help", "status", "drift"]):
+        result = code(twinctl(*arguments), 64)
+        same(result.out, "")
+        has(result.err, "usage: twinctl")
+
+
+def test_typos():
+    """a mistyped command or option gets a suggestion"""
+    has(code(twinctl("staus"), 64).err, "did you mean status?")
+    has(code(twinctl("rolback", "zmumu"), 64).err, "did you mean rollback?")
+    has(code(twinctl("drfit", "zmumu"), 64).err, "did you mean drift?")
+    has(code(twinctl("train", "zmumu", "x.npy", "--epoch-s", "5"), 64).err, "did you mean --epochs?")
+    lacks(code(twinctl("wibble"), 64).err, "did you mean")
+
+
+# ---- errors of the connection and of the server ----
+
+def test_nobody():
+    """nobody listens: 69, and words that say where"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        has(code(twinctl("status", "--url", url), 69).err, url)
+        same(code(twinctl("drift", "zmumu", "--url", url), 69).out, "")
+
+
+def test_no_answer():
+    """a server that accepts and says nothing: 69 after --timeout"""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        begin = time.monotonic()
+        code(twinctl("status", "--url", url, "--timeout", "1"), 69)
+        assert time.monotonic() - begin < 20
+
+
+def test_proxies_and_redirects():
+    """no proxy is used and no redirect followed"""
+    with Http() as http:
+        http.answer("GET", "/v1/twins", page([]))
+        code(ctl(http, "status", http_proxy="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9"), 0)
+        http.answer("GET", "/v1/twins", (302, b"", {"Location": http.url + "/elsewhere"}))
+        code(ctl(http, "status"), 1)
+        same([r["path"] for r in http.requests], ["/v1/twins", "/v1/twins"])
+
+
+def test_problems():
+    """problem+json becomes a sentence, its status an exit status"""
+    for status, wanted in (400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (412, 75), (500, 1), (503, 75):
+        with Http() as http:
+            http.answer("GET", "/v1/twins", (status, {"title": "T", "detail": "the sentence", "error": "e"}))
+            result = code(ctl(http, "status"), wanted)
+            same(result.err, "twinctl: the sentence\n")
+            same(result.out, "")
+
+
+def test_nonsense():
+    """an answer that is no JSON, or not twind's, is an error"""
+    with Http() as http:
+        http.answer("GET", "/v1/twins", (200, b"<html>"))
+        has(code(ctl(http, "status"), 1).err, "is that twind?")
+        http.answer("GET", "/v1/twins", (500, b"<html>"))
+        has(code(ctl(http, "status"), 1).err, "500")
+
+
+def test_token():
+    """the token comes from --token-file, TWIN_TOKEN_FILE or the state folder, and goes only with changes"""
+    definition = scratch("d.json", '{"name": "zmumu", "features": []}')
+    right, wrong = scratch("right", TOKEN), scratch("wrong", "nonsense")
+    with Http() as http:
+        http.answer("POST", "/v1/twins", (201, TWIN))
+        http.answer("GET", "/v1/twins", page([TWIN]))
+        create = ("create", "--file", definition)
+        code(ctl(http, *create), 0)
+        code(ctl(http, *create, token="wrong", TWIN_TOKEN_FILE=right), 0)
+        code(ctl(http, *create, "--token-file", right, TWIN_TOKEN_FILE=wrong), 0)
+        code(twinctl(*create, home="/nonexistent", TWIN_URL=http.url, XDG_STATE_HOME=HOME.name + "/.local/state"), 0)
+        has(code(ctl(http, *create, token="wrong"), 77).err, "admin.token")
+        has(code(ctl(http, *create, "--token-file", "/nonexistent/token"), 77).err, "/nonexistent/token", "No such file")
+        code(ctl(http, *create, "--token-file", scratch("evil", "a\r\nHost: b")), 77)
+        code(ctl(http, "status"), 0)
+        lacks(http.requests[-1]["headers"], "Authorization")
+
+
+def test_control_characters():
+    """control characters of the server never reach the terminal"""
+    with Http() as http:
+        http.answer("GET", "/v1/twins", (400, {"detail": "red \033[31m\x07 alert \u009b1m"}))
+        result = code(ctl(http, "status"), 1)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", result.err), result
+        http.answer("GET", "/v1/twins", page([{**TWIN, "activity": "\033[31mx\ny"}]))
+        result = code(ctl(http, "status"), 0)
+        assert "\033" not in result.out and result.out.count("\n") == 2, result
+
+
+# ---- looking ----
+
+def test_status():
+    """status as table, CSV and JSON, of all twins and of one; pages are followed"""
+    with Http() as http:
+        http.answer("GET", "/v1/twins", lambda r: (200, {"items": [TWIN], "next_cursor": "a b&c"}) if "cursor" not in
+                    r["query"] else page([{**TWIN, "name": "ttbar", "verdict": "true", "champion": None}]))
+        lines = code(ctl(http, "status"), 0).out.splitlines()
+        same(lines[0].split(), ["TWIN", "VERDICT", "ACTIVITY", "CHAMPION", "EVENTS", "LAG", "SINCE"])
+        same(lines[1].split(), ["zmumu", "drifted", "retuning", "3", "40000", "5", "2026-03-01", "12:00:00"])
+        same(lines[2].split()[:4], ["ttbar", "true", "retuning", "-"])
+        same(http.requests[-1]["query"]["cursor"], ["a b&c"])
+        same(len(set(line.index("4000") for line in lines[1:])), 1)
+        rows = code(ctl(http, "status", "-o", "csv"), 0).out.splitlines()
+        same(rows[0], "name,verdict,activity,champion.version,ingest.events,ingest.lag_batches,since")
+        same(rows[2], "ttbar,true,retuning,,40000,5,2026-03-01T12:00:00.5Z")
+        same(len(json.loads(code(ctl(http, "status", "-o", "json"), 0).out)), 2)
+        http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
+        same(json.loads(code(ctl(http, "status", "zmumu", "-o", "json"), 0).out), TWIN)
+        http.answer("GET", "/v1/twins", page([]))
+        has(code(ctl(http, "status"), 0).err, "no twins yet")
+
+
+def test_show():
+    """show flattens what it gets"""
+    with Http() as http:
+        http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
+        has(code(ctl(http, "show", "zmumu"), 0).out, "champion.version     3\n", "ingest.lag_batches   5\n")
+        http.answer("GET", "/v1/twins/zmumu/versions/3", (200, {"version": 3, "metrics": {"loss": 1.25}, "a": [1, 2]}))
+        same(code(ctl(http, "show", "zmumu", "3", "-o", "csv"), 0).out, 'member,value\nversion,3\nmetrics.loss,1.25\n'
+             'a,"[1,2]"\n')
+        code(ctl(http, "show", "zmumu", "9"), 1)
+
+
+def test_drift():
+    """drift: every statistic; 0 none, 1 drift, 75 nothing compared, 2 no such twin"""
+    path = "/v1/twins/zmumu/iterations"
+    with Http() as http:
+        skipped = {**iteration(5, decision="skipped"), "statistics": []}
+        http.answer("GET", path, page([iteration(4)]))
+        result = code(ctl(http, "drift", "zmumu"), 0)
+        same(len(result.out.splitlines()), 6)
+        has(result.err, "window 4", "no drift")
+        http.answer("GET", path, page([skipped, iteration(4, True, "advised"), iteration(3)]))
+        result = code(ctl(http, "drift", "zmumu"), 1)
+        same(sum("yes" in line for line in result.out.splitlines()), 1)
+        same(json.loads(code(ctl(http, "drift", "zmumu", "-o", "json"), 1).out)["iteration"], 4)
+        http.answer("GET", path, page([skipped]))
+        lacks(code(ctl(http, "drift", "zmumu"), 75).err, "events")
+        http.answer("GET", "/v1/twins/zmumu", (200, {"ingest": {"events": 10000}, "definition": {"loop": {"window": 20000}}}))
+        has(code(ctl(http, "drift", "zmumu"), 75).err, "zmumu was compared yet: a window is 20000 events, 10000 have")
+        http.answer("GET", path, (404, {"detail": "no twin zmumu"}))
+        code(ctl(http, "drift", "zmumu"), 2)
+
+
+def test_watch():
+    """watch prints a line for each new iteration, and again when a retune is decided"""
+    with Http() as http:
+        looks = [page([iteration(1)]), page([iteration(1)]), page([iteration(2, True, "retuning"), iteration(1)]),
+                 page([iteration(2, True, "promoted"), iteration(1)]),
+                 page([iteration(4), iteration(3), iteration(2, True, "promoted"), iteration(1)])]
+        http.answer("GET", "/v1/twins/zmumu/iterations", *looks)
+        watch = ("watch", "zmumu", "--interval", "0.05", "--count", "3")
+        lines = code(ctl(http, *watch), 0).out.splitlines()
+        same(lines[0].split()[:2], ["WINDOW", "TIME"])
+        same([(line.split()[0], line.split()[5]) for line in lines[1:]],
+             [("2", "retuning"), ("2", "promoted"), ("3", "none"), ("4", "none")])
+        same(lines[1].split(), "2 12:00:00 3 5000 yes retuning 0.61 1e-09 0.0001 0.03 1e-05 mu_eta 1 0.55 0.501".split())
+        http.answer("GET", "/v1/twins/zmumu/iterations", *looks)
+        objects = [json.loads(line) for line in code(ctl(http, *watch, "-o", "json"), 0).out.splitlines()]
+        same([o["iteration"] for o in objects], [2, 2, 3, 4])
+        http.answer("GET", "/v1/twins/zmumu/iterations", *looks[3:])
+        out = code(ctl(http, *watch[:-1], "2", "--last", "2", "-o", "csv"), 0).out.splitlines()
+        same([line.split(",")[0] for line in out], ["iteration", "1", "2", "3", "4"])
+
+
+def test_watch_ends():
+    """watch ends with 130 on Ctrl-C, after --timeout with 75 if --count is not reached"""
+    with Http() as http:
+        http.answer("GET", "/v1/twins/zmumu/iterations", page([iteration(1)]))
+        process = start("watch", "zmumu", "--interval", "0.05", TWIN_URL=http.url)
+        while len(http.requests) < 3:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        code(finish(process), 130)
+        code(ctl(http, "watch", "zmumu", "--interval", "0.1", "--count", "1", "--timeout", "0.5"), 75)
+        code(ctl(http, "watch", "zmumu", "--interval", "0.1", "--timeout", "0.5"), 0)
+
+
+def test_versions_history_ops():
+    """versions, history and ops list what there is"""
+    with Http() as http:
+        version = {"version": 3, "parent": 2, "created": "2026-03-01T12:00:00Z", "cause": "weights",
+                   "status": "champion", "reason": "gate passed, by far", "sha256": "ab" * 32}
+        http.answer("GET", "/v1/twins/zmumu/versions", page([version]))
+        has(code(ctl(http, "versions", "zmumu"), 0).out, "abababababab ", "champion", "gate passed, by far")
+        has(code(ctl(http, "versions", "zmumu", "-o", "csv"), 0).out, "ab" * 32, '"gate passed, by far"')
+        move = {"move": 9, "alias": "champion", "version": 3, "from": "2026-03-01T12:00:00Z", "to": None,
+                "actor": "operator", "reason": "why not"}
+        http.answer("GET", "/v1/twins/zmumu/history", page([move]))
+        has(code(ctl(http, "history", "zmumu", "--alias", "champion", "--at", "2026-03-01T13:00:00+01:00"), 0).out,
+            "operator", "why not")
+        same(http.requests[-1]["query"], {"alias": ["champion"], "at": ["2026-03-01T13:00:00+01:00"], "limit": ["100"]})
+        http.answer("GET", "/v1/operations", page([operation("failed", 0.5, error={"detail": "too few rows"})]))
+        has(code(ctl(http, "ops", "zmumu"), 0).out, "17", "failed", "too few rows")
+        same(http.requests[-1]["query"]["twin"], ["zmumu"])
+        http.answer("DELETE", "/v1/operations/17", (200, operation("cancelled")))
+        has(code(ctl(http, "ops", "--cancel", "17"), 0).err, "cancelled")
+
+
+# ---- changing ----
+
+def test_create():
+    """create sends the definition; a name on the command line wins"""
+    path = scratch("d.json", '{"name": "a", "features": [{"name": "x", "min": -3.141592653589793}]}')
+    with Http() as http:
+        http.answer("POST", "/v1/twins", (201, TWIN))
+        code(ctl(http, "create", "--file", path), 0)
+        same(json.loads(http.requests[-1]["body"]), {"name": "a", "features": [{"name": "x", "min": -np.pi}]})
+        code(ctl(http, "create", "zmumu", path), 0)
+        same(json.loads(http.requests[-1]["body"])["name"], "zmumu")
+        with open(path, "rb") as f:
+            code(ctl(http, "create", "--file", "-", stdin=f.read()), 0)
+        has(code(ctl(http, "create", "a", scratch("bad.json", '{"name": }')), 1).err, "line 1")
+        code(ctl(http, "create", "a", scratch("list.json", "[]")), 1)
+        code(ctl(http, "create", "a", HOME.name + "/nothing"), 1)
+        http.answer("POST", "/v1/twins", (409, {"detail": "there is a twin zmumu already"}))
+        has(code(ctl(http, "create", "zmumu", path), 1).err, "already")
+
+
+def test_create_from_events():
+    """--from guesses: log for long tails, periodic for angles, standardise for the rest; --dry-run makes nothing"""
+    rng, n = np.random.default_rng(3), 5000
+    rows = np.column_stack([rng.lognormal(3, 1, n), rng.normal(size=n), rng.uniform(-np.pi, np.pi, n),
+                            rng.uniform(0, 2 * np.pi, n), rng.uniform(-0.5, 0.5, n), rng.poisson(3, n)])
+    names = "pt,eta,phi,phi_star,dphi,n"
+    path = scratch("guess.csv", names + "\n" + "\n".join(",".join(f"{x:.6f}" for x in row) for row in rows))
+    numbers = scratch("guess.npy", npy(rows))
+    wanted = [{"name": "pt", "transform": "log", "min": 0}, {"name": "eta", "transform": "standardise"},
+              {"name": "phi", "kind": "periodic", "min": -np.pi, "max": np.pi},
+              {"name": "phi_star", "kind": "periodic", "min": 0, "max": 2 * np.pi},
+              {"name": "dphi", "transform": "standardise"}, {"name": "n", "transform": "standardise"}]
+    with Http() as http:
+        http.answer("POST", "/v1/twins", (201, TWIN))
+        for arguments in [path], [numbers, "--columns", names]:
+            result = code(ctl(http, "create", "new", "--from", *arguments, "--dry-run"), 0)
+            same(json.loads(result.out), {"name": "new", "features": wanted})
+            has(result.err, "n looks like a count")
+            same(http.requests, [])
+        result = code(ctl(http, "create", "new", "--from", path), 0)
+        same(json.loads(http.requests[-1]["body"]), json.loads(result.out))
+        has(code(ctl(http, "create", "new", "--from", numbers), 1).err, "--columns")
+        has(code(ctl(http, "create", "new", "--from", scratch("few.csv", "a\n1\n2\n")), 1).err, "too few")
+
+
+def test_units():
+    """a unit in the name of a column becomes the feature's unit; the rows go by the bare name; "# " is no name"""
+    data = np.random.default_rng(1).normal(size=(200, 4))
+    lines = "".join(",".join(map(repr, row)) + "\n" for row in data.tolist())
+    path = scratch("units.csv", "# e_cal [GeV],p_t (GeV/c), f(x) ,m[GeV]\n" + lines)
+    with Http() as http:
+        http.answer("POST", "/v1/twins/zmumu/train", (202, operation("queued")))
+        features = json.loads(code(ctl(http, "create", "new", "--from", path, "--dry-run"), 0).out)["features"]
+        same([(f["name"], f.get("unit")) for f in features],
+             [("e_cal", "GeV"), ("p_t", "GeV/c"), ("f(x)", None), ("m", "GeV")])
+        code(ctl(http, "train", "zmumu", path), 0)
+        same(http.requests[-1]["query"]["columns"], ["e_cal,p_t,f(x),m"])
+        same(http.requests[-1]["body"], npy(data.astype(np.float32)))
+
+
+def test_train():
+    """train posts the rows with seed, epochs and columns in the query; prints the operation"""
+    data = np.random.default_rng(1).normal(size=(500, 2)).astype(np.float32)
+    with Http() as http:
+        http.answer("POST", "/v1/twins/zmumu/train", (202, operation("queued"), {"Location": "/v1/operations/17"}))
+        out = code(ctl(http, "train", "zmumu", scratch("t.npy", npy(data)), "--rows", "100:", "--seed", "7", "--epochs",
+                       "5", "-o", "json"), 0).out
+        same(json.loads(out)["id"], 17)
+        request = http.requests[-1]
+        same((request["query"], request["headers"]["Content-Type"]),
+             ({"seed": ["7"], "epochs": ["5"]}, "application/x-npy"))
+        same(request["body"], npy(data[100:]))
+        text = "a b,c\n" + "".join(f"{float(x)!r},{float(y)!r}\n" for x, y in data)
+        code(ctl(http, "train", "zmumu", "-", stdin=text.encode()), 0)
+        same((http.requests[-1]["query"], http.requests[-1]["body"]), ({"columns": ["a b,c"]}, npy(data)))
+        code(ctl(http, "train", "zmumu", "--spooled", "--seed", "3"), 0)
+        same(json.loads(http.requests[-1]["body"]), {"source": "spool", "seed": 3})
+        count = len(http.requests)
+        has(code(ctl(http, "train", "zmumu", HOME.name + "/t.npy", "--dry-run"), 0).err, "would ask")
+        same(len(http.requests), count)
+        code(ctl(http, "train", "zmumu", HOME.name + "/no.npy"), 1)
+        has(code(ctl(http, "train", "zmumu", HOME.name + "/t.npy"), 0).err, "training on 500 events")
+        http.answer("POST", "/v1/twins/zmumu/train", (409, {"detail": "zmumu is trained"}))
+        lacks(code(ctl(http, "train", "zmumu", HOME.name + "/t.npy"), 1).err, "training on")
+
+
+def test_wait():
+    """--wait ends as the operation does: 0, 1 with its reason, 75 after --timeout"""
+    with Http() as http:
+        http.answer("POST", "/v1/twins/zmumu/train", (202, operation("queued")))
+        for states, wanted, words in (
+                ([operation("running", 0.5), operation("succeeded", 1.0, result={"version": 1})], 0, ""),
+                ([operation("failed", 0.5, error={"detail": "the loss diverged"})], 1, "the loss diverged"),
+                ([operation("cancelled")], 1, "cancelled"), ([(503, {"detail": "busy"})], 75, "busy")):
+            http.answer("GET", "/v1/operations/17", *[s if isinstance(s, tuple) else (200, s) for s in states])
+            result = code(ctl(http, "train", "zmumu", "--spooled", "--wait", "-o", "json"), wanted)
+            has(result.err, words)
+            has(json.dumps(http.requests[-1]["query"]), "wait")
+        http.delay = 0.3
+        http.answer("GET", "/v1/operations/17", (200, operation("running")))
+        has(code(ctl(http, "ops", "--wait-for", "17", "--timeout", "1"), 75).err, "goes on")
+
+
+def test_retune():
+    """retune asks with an Idempotency-Key of its own"""
+    with Http() as http:
+        http.answer("POST", "/v1/twins/zmumu/retunes", (202, operation("queued")))
+        code(ctl(http, "retune", "zmumu", "--events", "30000", "--seed", "3"), 0)
+        code(ctl(http, "retune", "zmumu"), 0)
+        first, second = http.requests
+        same(json.loads(first["body"]), {"kind": "weights", "events": 30000, "seed": 3})
+        same(json.loads(second["body"]), {"kind": "weights"})
+        assert first["headers"]["Idempotency-Key"] != second["headers"]["Idempotency-Key"]
+
+
+def alias(version=3, move=9, hold=True):
+    return 200, {"alias": "champion", "version": version, "move": move, "hold": hold}, {"ETag": f'"{move}"'}
+
+
+def test_promote():
+    """promote moves with If-Match; 75 if somebody was faster; --no-hold, --lift-hold, --alias"""
+    path = "/v1/twins/zmumu/aliases/champion"
+    with Http() as http:
+        http.answer("GET", path, alias())
+        http.answer("PUT", path, alias(4, 10))
+        result = code(ctl(http, "promote", "zmumu", "4", "--reason", "it is \"good\""), 0)
+        request = http.requests[-1]
+        same(request["headers"]["If-Match"], '"9"')
+        same(json.loads(request["body"]), {"version": 4, "reason": 'it is "good"'})
+        has(result.err, "on hold", "--lift-hold")
+        http.answer("PUT", path, alias(4, 10, False))
+        lacks(code(ctl(http, "promote", "zmumu", "4", "--no-hold", "--reason", "x"), 0).err, "on hold")
+        same(json.loads(http.requests[-1]["body"])["hold"], False)
+        http.answer("PUT", path, (412, {"detail": "the alias has moved"}))
+        code(ctl(http, "promote", "zmumu", "4", "--reason", "x"), 75)
+        http.answer("PUT", path, (409, {"detail": "version 4 was rejected"}))
+        code(ctl(http, "promote", "zmumu", "4", "--reason", "x"), 1)
+        http.answer("PATCH", "/v1/twins/zmumu", (200, TWIN))
+        code(ctl(http, "promote", "zmumu", "--lift-hold"), 0)
+        same((http.requests[-1]["method"], json.loads(http.requests[-1]["body"])), ("PATCH", {"hold": False}))
+        reference = "/v1/twins/zmumu/aliases/reference"
+        http.answer("GET", reference, (404, {"detail": "no alias", "error": "unknown_alias"}))
+        http.answer("PUT", reference, alias(2, 11))
+        code(ctl(http, "promote", "zmumu", "2", "--alias", "reference", "--reason", "x"), 0)
+        same(http.requests[-1]["headers"]["If-None-Match"], "*")
+        count = len(http.requests)
+        has(code(ctl(http, "promote", "zmumu", "4", "--dry-run"), 0).err, "would ask: PUT")
+        same([r["method"] for r in http.requests[count:]], ["GET"])
+        code(ctl(http, "promote", "other", "4"), 1)
+
+
+def test_rollback():
+    """rollback goes to the champion before, again to the one before that, and with --to where it is told"""
+    path = "/v1/twins/zmumu/aliases/champion"
+    with Http() as http:
+        http.answer("GET", path, alias())
+        http.answer("PUT", path, alias())
+        for moves, wanted in ([1, 2, 3], 2), ([1, 2, 3, 2], 1), ([1, 2, 3, 2, 4], 2), ([1, 2, 1, 3], 1), ([5, 5, 6, 6], 5):
+            http.answer("GET", "/v1/twins/zmumu/history", page([{"version": v} for v in reversed(moves)]))
+            code(ctl(http, "rollback", "zmumu", "--reason", "x"), 0)
+            same(json.loads(http.requests[-1]["body"])["version"], wanted, f"after {moves}")
+            same(http.requests[-2]["query"]["alias"], ["champion"])
+        for moves in [], [1], [1, 2, 1]:
+            http.answer("GET", "/v1/twins/zmumu/history", page([{"version": v} for v in reversed(moves)]))
+            has(code(ctl(http, "rollback", "zmumu", "--reason", "x"), 1).err, "no champion before")
+        code(ctl(http, "rollback", "zmumu", "--to", "1", "--reason", "x"), 0)
+        same(json.loads(http.requests[-1]["body"]), {"version": 1, "reason": "x"})
+
+
+# ---- events ----
+
+def test_sample():
+    """sample: CSV on stdout, .npy and .csv by the ending, the seed on stderr; nothing is left when it fails"""
+    data = np.arange(6, dtype=np.float32).reshape(3, 2)
+    bodies = {"application/x-npy": npy(data), "text/csv": b"a,b\n0,1\n2,3\n4,5\n", "application/json": b'{"items": []}'}
+    headers = {"Twin-Version": "3", "Twin-Seed": "42", "Twin-Columns": "a,b"}
+    with Http() as http:
+        http.answer("POST", "/v1/twins/zmumu/sample", lambda r: (200, bodies[r["headers"]["Accept"]], headers))
+        result = code(ctl(http, "sample", "zmumu", "-n", "3"), 0)
+        same(result.out.encode(), bodies["text/csv"])
+        has(result.err, "3 events of version 3, seed 42")
+        same(json.loads(http.requests[-1]["body"]), {"n": 3})
+        lacks(http.requests[-1]["headers"], "Authorization")
+        same(code(ctl(http, "sample", "zmumu", "-o", "json"), 0).out, '{"items": []}')
+        out = HOME.name + "/s.npy"
+        code(ctl(http, "sample", "zmumu", "-n", "3", "--seed", "7", "--version", "2", "--condition", "alpha=0.5",
+                 "--out", out), 0)
+        same(json.loads(http.requests[-1]["body"]), {"n": 3, "seed": 7, "version": 2, "conditions": {"alpha": 0.5}})
+        same(np.load(out).tolist(), data.tolist())
+        http.answer("POST", "/v1/twins/zmumu/sample", (409, {"detail": "zmumu is not trained yet"}))
+        has(code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no.csv"), 1).err, "not trained")
+        same([n for n in os.listdir(HOME.name) if n.startswith("no.csv")], [])
+        code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no/folder.csv"), 1)
+
+
+def test_sample_stopped():
+    """Ctrl-C while a sample is on its way: 130, and no file"""
+    with Http() as http:
+        http.delay = 3
+        http.answer("POST", "/v1/twins/zmumu/sample", (200, b"a\n1\n"))
+        out = HOME.name + "/stopped.csv"
+        process = start("sample", "zmumu", "--out", out, TWIN_URL=http.url)
+        while not http.requests:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        code(finish(process, 10), 130)
+        same([n for n in os.listdir(HOME.name) if n.startswith("stopped")], [])
+
+
+def test_log_prob():
+    """log-prob: in pieces of less than 1 MiB, all answered by one version; -inf stays, null in JSON"""
+    data = np.random.default_rng(2).normal(size=(50000, 10)).astype(np.float32)
+    versions = iter("345")
+
+    def answer(request):
+        rows = np.load(io.BytesIO(request["body"]))
+        assert len(request["body"]) <= 1 << 20
+        version = request["query"].get("version", [None])[0] or next(versions)
+        return 200, npy(np.where(rows[:, 0] > 3, -np.inf, rows.sum(axis=1, dtype=np.float64))), {"Twin-Version": version}
+
+    wanted = np.where(data[:, 0] > 3, -np.inf, data.sum(axis=1, dtype=np.float64))
+    assert np.isinf(wanted).any()
+    path, out = scratch("lp.npy", npy(data)), HOME.name + "/out.npy"
+    with Http() as http:
+        http.answer("POST", "/v1/twins/zmumu/log_prob", answer)
+        has(code(ctl(http, "log-prob", "zmumu", path, "--out", out), 0).err, "version 3")
+        same(np.array_equal(np.load(out), wanted), True)
+        assert len(http.requests) == 2
+        lines = code(ctl(http, "log-prob", "zmumu", path, "--rows", "0:2", "--columns", ",".join("abcdefghij")), 0).out
+        same(lines.splitlines()[0], "log_prob")
+        assert abs(float(lines.splitlines()[2]) - wanted[1]) < 1e-6
+        same(http.requests[-1]["query"], {"columns": [",".join("abcdefghij")]})
+        first = int(np.argmax(np.isinf(wanted)))
+        span = f"{first}:{first + 1}"
+        has(code(ctl(http, "log-prob", "zmumu", path, "--rows", span, "-o", "json"), 0).out, "null")
+        has(code(ctl(http, "log-prob", "zmumu", path, "--rows", span, "--version", "2"), 0).out, "-inf")
+        same(http.requests[-1]["query"], {"version": ["2"]})
+        http.answer("POST", "/v1/twins/zmumu/log_prob", (200, b"nonsense"))
+        code(ctl(http, "log-prob", "zmumu", path), 1)
+
+
+# ---- terminals ----
+
+def test_colours():
+    """colours on a terminal; none with NO_COLOR, on a dumb one, or into a pipe"""
+    with Http() as http:
+        http.answer("GET", "/v1/twins", page([TWIN]))
+        for env, wanted in ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"NO_COLOR": ""}, True):
+            status, shown = on_terminal(["status", "--url", http.url], **env)
+            same(status, 0)
+            has(shown, "zmumu")
+            same("\033[" in shown, wanted, f"colours with {env}")
+        lacks(code(ctl(http, "status"), 0).out, "\033")
+
+
+def test_asks_back():
+    """promote asks on a terminal, not with --yes; no is no"""
+    path = "/v1/twins/zmumu/aliases/champion"
+    with Http() as http:
+        ctl(http, "--version")
+        http.answer("GET", path, alias())
+        http.answer("PUT", path, alias(4, 10))
+        arguments = ["promote", "zmumu", "4", "--reason", "x", "--url", http.url]
+        status, shown = on_terminal(arguments, typed=b"n\n")
+        same(status, 1)
+        has(shown, "from version 3 to 4? [y/N]", "nothing was moved")
+        same([r["method"] for r in http.requests], ["GET"])
+        same(on_terminal(arguments, typed=b"y\n")[0], 0)
+        status, shown = on_terminal([*arguments, "--yes"])
+        same(status, 0)
+        lacks(shown, "[y/N]")
+
+
+def test_watch_on_terminal():
+    """watch on a terminal draws the table with the twin's state above it, and ends with Ctrl-C"""
+    with Http() as http:
+        http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
+        http.answer("GET", "/v1/twins/zmumu/iterations", page([iteration(2, True, "retuning"), iteration(1)]))
+        status, shown = on_terminal(["watch", "zmumu", "--url", http.url, "--interval", "0.1"], until=b"\x1b[?7h")
+        same(status, 130)
+        has(shown, "\033[H", "drifted, retuning  champion 3  lag 5", "WINDOW")
+
+
+def test_full_disk():
+    """data that could not be written make a failure"""
+    if not os.path.exists("/dev/full"):
+        return
+    with Http() as http:
+        http.answer("GET", "/v1/twins", page([TWIN]))
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([TWINCTL, "status", "--url", http.url], stdout=full, stderr=subprocess.PIPE,
+                                  env=environment(HOME.name))
+        same(done.returncode, 1)
+        has(done.stderr.decode(), "could not be written")
+
+
+if __name__ == "__main__":
+    run(sys.modules[__name__])

@@ -1,0 +1,110 @@
+/* The policy of retunes: when one is due, and when an episode ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "daemon/episode.h"
+
+static void begins_once_until_promoted(void **state)
+{
+    struct episode e = {0};
+    assert_false(episode_begins(&e, false));
+    assert_true(episode_begins(&e, true));
+    episode_begin(&e, 7, 1000);
+    assert_false(episode_begins(&e, true)); /* the same drift, not yet learnt */
+    episode_decided(&e, true, false);
+    assert_false(episode_begins(&e, false));
+    assert_true(episode_begins(&e, true)); /* what was learnt has drifted again */
+}
+
+static void due_when_grown_by_half(void **state)
+{
+    struct episode e = {0};
+    assert_false(episode_due(&e));
+    episode_begin(&e, 0, 1000);
+    assert_true(episode_due(&e));
+    episode_decided(&e, false, false);
+    assert_false(episode_due(&e));
+    episode_window(&e, 499, true);
+    assert_false(episode_due(&e));
+    episode_window(&e, 1, true);
+    assert_true(episode_due(&e)); /* after a rejection too */
+}
+
+static void ends_when_nothing_is_gained(void **state)
+{
+    struct episode e = {0};
+    episode_begin(&e, 0, 1000);
+    episode_decided(&e, false, false);
+    episode_decided(&e, false, false);
+    episode_decided(&e, false, false);
+    assert_true(e.active); /* nothing promoted yet: more data may do it */
+    episode_decided(&e, true, false);
+    for (int i = 0; i < EPISODE_REJECTIONS_MAX - 1; i++)
+        episode_decided(&e, false, false);
+    assert_true(e.active);
+    episode_decided(&e, false, true); /* rejected, but promising: the question is open */
+    assert_true(e.active);
+    episode_decided(&e, false, false);
+    assert_false(e.active);
+}
+
+static void ends_when_it_was_a_false_alarm(void **state)
+{
+    struct episode e = {0};
+    episode_begin(&e, 0, 1000);
+    episode_decided(&e, false, false);
+    for (int i = 0; i < EPISODE_QUIET_MAX - 1; i++)
+        episode_window(&e, 1000, false);
+    assert_true(e.active);
+    episode_window(&e, 1000, true); /* an alarm between: it is real */
+    for (int i = 0; i < EPISODE_QUIET_MAX; i++)
+        episode_window(&e, 1000, false);
+    assert_false(e.active);
+}
+
+static void has_a_last_attempt(void **state)
+{
+    struct episode e = {0};
+    episode_begin(&e, 0, 1000);
+    for (int i = 0; i < EPISODE_ATTEMPTS_MAX; i++) {
+        assert_true(e.active);
+        episode_decided(&e, false, false);
+    }
+    assert_false(e.active);
+    episode_begin(&e, 0, 1000);
+    episode_window(&e, EPISODE_ROWS_MAX, true);
+    assert_false(e.active);
+}
+
+static void survives_json(void **state)
+{
+    struct episode e = {0}, back;
+    episode_begin(&e, 123456789012345, 4321);
+    episode_window(&e, 99, false);
+    episode_decided(&e, true, false);
+    json_t *json = episode_json(&e);
+    assert_non_null(json);
+    episode_from_json(&back, json);
+    assert_memory_equal(&back, &e, sizeof(e));
+    json_decref(json);
+    episode_from_json(&back, NULL);
+    assert_false(back.active);
+    json = json_pack("{s:s}", "active", "yes");
+    episode_from_json(&back, json);
+    assert_false(back.active);
+    json_decref(json);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(begins_once_until_promoted),  cmocka_unit_test(due_when_grown_by_half),
+        cmocka_unit_test(ends_when_nothing_is_gained), cmocka_unit_test(ends_when_it_was_a_false_alarm),
+        cmocka_unit_test(has_a_last_attempt),          cmocka_unit_test(survives_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

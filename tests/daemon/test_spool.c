@@ -1,0 +1,521 @@
+/* The spool: what was appended is read again; a torn end is cut; damage to what was promised is named. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/segment.h"
+#include "daemon/spool.h"
+
+static char dir[64], file[128];
+
+static int setup(void **state)
+{
+    strcpy(dir, "/tmp/test_spool.XXXXXX");
+    if (!mkdtemp(dir))
+        return -1;
+    strcat(dir, "/inner/spool");
+    snprintf(file, sizeof file, "%s/0000000000000000.seg", dir);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    int status = spool_remove(dir);
+    for (int i = 0; i < 2; i++) {
+        *strrchr(dir, '/') = '\0';
+        status |= rmdir(dir);
+    }
+    return status;
+}
+
+static struct spool *open_spool(size_t segment_bytes, size_t *torn)
+{
+    struct spool *spool;
+    struct tw_error error = {""};
+    int status = spool_open(dir, segment_bytes, &spool, torn, &error);
+    if (status)
+        fail_msg("spool_open: %s", error.text);
+    return spool;
+}
+
+/* Record `n` has n % 4 + 1 frames of sizes and bytes that follow from n. */
+static size_t make_frames(uint64_t n, unsigned char *bytes, struct twp_frame frames[TWP_FRAMES_MAX])
+{
+    size_t count = n % 4 + 1, at = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t size = (n * 37 + i * 11) % 90;
+        for (size_t k = 0; k < size; k++)
+            bytes[at + k] = (unsigned char)(n * 7 + i * 3 + k);
+        frames[i] = (struct twp_frame){bytes + at, size};
+        at += size;
+    }
+    return count;
+}
+
+static size_t append(struct spool *spool, uint64_t n)
+{
+    unsigned char bytes[512];
+    struct twp_frame frames[TWP_FRAMES_MAX];
+    struct tw_error error = {""};
+    uint64_t ordinal = 0;
+    size_t count = make_frames(n, bytes, frames);
+    if (spool_append(spool, 1000 + (int64_t)n, frames, count, &ordinal, &error))
+        fail_msg("spool_append: %s", error.text);
+    assert_int_equal(ordinal, n);
+    return segment_record_size(frames, count);
+}
+
+static void check_frames(uint64_t n, int64_t received_ms, const struct twp_frame *frames, size_t count)
+{
+    unsigned char bytes[512];
+    struct twp_frame expected[TWP_FRAMES_MAX];
+    assert_int_equal(count, make_frames(n, bytes, expected));
+    assert_int_equal(received_ms, 1000 + (int64_t)n);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(frames[i].size, expected[i].size);
+        assert_memory_equal(frames[i].data, expected[i].data, expected[i].size);
+    }
+}
+
+static void check_read(struct spool *spool, uint64_t n)
+{
+    struct twp_frame frames[TWP_FRAMES_MAX];
+    struct tw_error error = {""};
+    int64_t received_ms;
+    size_t count;
+    void *memory;
+    if (spool_read(spool, n, &memory, &received_ms, frames, TWP_FRAMES_MAX, &count, &error))
+        fail_msg("spool_read: %s", error.text);
+    check_frames(n, received_ms, frames, count);
+    free(memory);
+}
+
+static int visit(void *context, uint64_t ordinal, int64_t received_ms, const struct twp_frame *frames, size_t count)
+{
+    uint64_t *next = context;
+    assert_int_equal(ordinal, (*next)++);
+    check_frames(ordinal, received_ms, frames, count);
+    return 0;
+}
+
+static size_t segment_files(void)
+{
+    size_t count = 0;
+    DIR *open = opendir(dir);
+    struct dirent *entry;
+    while ((entry = readdir(open)))
+        count += strstr(entry->d_name, ".seg") != NULL;
+    closedir(open);
+    return count;
+}
+
+static unsigned char *slurp(size_t *size)
+{
+    FILE *in = fopen(file, "rb");
+    struct stat stat;
+    assert_non_null(in);
+    assert_int_equal(fstat(fileno(in), &stat), 0);
+    unsigned char *bytes = malloc((size_t)stat.st_size);
+    *size = fread(bytes, 1, (size_t)stat.st_size, in);
+    fclose(in);
+    return bytes;
+}
+
+static void overwrite(const unsigned char *bytes, size_t size)
+{
+    FILE *out = fopen(file, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, size, out), size);
+    fclose(out);
+}
+
+/* Makes these bytes the only segment. */
+static void spill(const unsigned char *bytes, size_t size)
+{
+    assert_int_equal(spool_remove(dir), 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    overwrite(bytes, size);
+}
+
+/* --- */
+
+static void records_come_back(void **state)
+{
+    size_t torn = 99;
+    struct tw_error error;
+    struct spool *spool = open_spool(4096, &torn);
+    assert_int_equal(torn, 0);
+    assert_int_equal(spool_next(spool), 0);
+    for (uint64_t n = 0; n < 200; n++) {
+        append(spool, n);
+        if (n % 7 == 0)
+            assert_int_equal(spool_sync(spool, &error), 0);
+        check_read(spool, n);
+        check_read(spool, n / 2);
+    }
+    assert_int_equal(spool_sync(spool, &error), 0);
+    assert_true(segment_files() > 5);
+    for (int again = 0; again < 2; again++) {
+        for (uint64_t from = 0; from < 200; from += 67) {
+            uint64_t next = from;
+            assert_int_equal(spool_scan(spool, from, visit, &next, &error), 0);
+            assert_int_equal(next, 200);
+        }
+        spool_close(spool);
+        spool = open_spool(4096, &torn);
+        assert_int_equal(torn, 0);
+        assert_int_equal(spool_next(spool), 200);
+    }
+    append(spool, 200);
+    check_read(spool, 200);
+    check_read(spool, 3);
+    void *memory;
+    int64_t received_ms;
+    size_t count;
+    struct twp_frame frames[TWP_FRAMES_MAX];
+    assert_int_equal(spool_read(spool, 201, &memory, &received_ms, frames, TWP_FRAMES_MAX, &count, &error),
+                     TW_NOT_FOUND);
+    spool_close(spool);
+}
+
+static void a_large_record_gets_a_segment_of_its_size(void **state)
+{
+    size_t torn, size = 100000;
+    unsigned char *bytes = malloc(size);
+    memset(bytes, 7, size);
+    struct twp_frame frame = {bytes, size};
+    struct tw_error error;
+    uint64_t ordinal;
+    struct spool *spool = open_spool(4096, &torn);
+    assert_int_equal(spool_append(spool, 1, &frame, 1, &ordinal, &error), 0);
+    assert_int_equal(spool_append(spool, 1, &frame, 1, &ordinal, &error), 0);
+    assert_int_equal(ordinal, 1);
+    assert_int_equal(segment_files(), 2);
+    assert_int_equal(spool_append(spool, 1, &frame, 0, &ordinal, &error), TW_INVALID);
+    assert_int_equal(spool_append(spool, 1, &frame, TWP_FRAMES_MAX + 1, &ordinal, &error), TW_INVALID);
+    frame.size = (size_t)TWP_BATCH_BYTES_MAX * 2;
+    assert_int_equal(spool_append(spool, 1, &frame, 1, &ordinal, &error), TW_INVALID);
+    spool_close(spool);
+    spool = open_spool(4096, &torn);
+    assert_int_equal(spool_next(spool), 2);
+    spool_close(spool);
+    free(bytes);
+}
+
+/* Writes `synced` records that are promised and `loose` that are not; *first_loose gets where those begin. */
+static void write_records(uint64_t synced, uint64_t loose, size_t *first_loose, size_t *end)
+{
+    size_t torn, at = SEGMENT_HEADER;
+    struct tw_error error;
+    struct spool *spool = open_spool(8192, &torn);
+    for (uint64_t n = 0; n < synced; n++)
+        at += append(spool, n);
+    assert_int_equal(spool_sync(spool, &error), 0);
+    *first_loose = at;
+    for (uint64_t n = synced; n < synced + loose; n++)
+        at += append(spool, n);
+    *end = at;
+    spool_close(spool);
+}
+
+/* A write that was cut at any byte, with zeros or the end of the file behind it: what was synced is there, the rest is
+ * gone, and appending goes on. */
+static void torn_tail(void **state)
+{
+    size_t first, end, size, torn;
+    write_records(5, 1, &first, &end);
+    unsigned char *whole = slurp(&size), *cut = malloc(size);
+    for (size_t at = first; at < end; at++) {
+        for (int shorter = 0; shorter < 2; shorter++) {
+            memcpy(cut, whole, size);
+            memset(cut + at, 0, size - at);
+            spill(cut, shorter ? at : size);
+            struct spool *spool = open_spool(8192, &torn);
+            bool padding = spool_next(spool) == 6; /* only zeros were cut off */
+            if (padding)
+                assert_memory_equal(cut, whole, size);
+            else
+                assert_int_equal(spool_next(spool), 5);
+            if (at == first)
+                assert_int_equal(torn, 0);
+            for (uint64_t n = 0; n < spool_next(spool); n++)
+                check_read(spool, n);
+            append(spool, spool_next(spool));
+            spool_close(spool);
+            spool = open_spool(8192, &torn);
+            assert_int_equal(torn, 0);
+            assert_int_equal(spool_next(spool), padding ? 7 : 6);
+            spool_close(spool);
+        }
+    }
+    free(cut);
+    free(whole);
+}
+
+/* Of a group that was never synced any page may be missing, also one before a whole record. */
+static void torn_group(void **state)
+{
+    size_t first, end, size, torn;
+    write_records(3, 3, &first, &end);
+    unsigned char *whole = slurp(&size);
+    whole[first + 60] ^= 1;
+    spill(whole, size);
+    struct spool *spool = open_spool(8192, &torn);
+    assert_int_equal(spool_next(spool), 3);
+    assert_true(torn > 0 && torn <= end - first);
+    append(spool, 3);
+    append(spool, 4);
+    spool_close(spool);
+    spool = open_spool(8192, &torn);
+    assert_int_equal(spool_next(spool), 5); /* nothing of the old group has come back */
+    spool_close(spool);
+    free(whole);
+}
+
+/* A process that was killed between write and sync: the records are whole and count. */
+static void whole_records_count(void **state)
+{
+    size_t first, end, torn;
+    write_records(2, 2, &first, &end);
+    struct spool *spool = open_spool(8192, &torn);
+    assert_int_equal(torn, 0);
+    assert_int_equal(spool_next(spool), 4);
+    spool_close(spool);
+}
+
+static int open_status(struct tw_error *error)
+{
+    struct spool *spool;
+    size_t torn;
+    int status = spool_open(dir, 8192, &spool, &torn, error);
+    if (status == 0) {
+        for (uint64_t n = 0; n < spool_next(spool); n++)
+            check_read(spool, n);
+        assert_int_equal(spool_next(spool), 6);
+        spool_close(spool);
+    }
+    return status;
+}
+
+/* One bit anywhere in what was promised: reported with file and offset, or harmless (padding, unused bytes). */
+static void flipped_bits(void **state)
+{
+    size_t first, end, size, reported = 0;
+    write_records(6, 0, &first, &end);
+    unsigned char *whole = slurp(&size);
+    for (size_t at = 0; at < end; at++) {
+        struct tw_error error = {""};
+        whole[at] ^= (unsigned char)(1u << at % 8);
+        spill(whole, size);
+        int status = open_status(&error);
+        if (status) {
+            assert_true(status == TW_CORRUPT || (status == TW_CONFLICT && at >= 8 && at < 12));
+            assert_non_null(strstr(error.text, "0000000000000000.seg"));
+            assert_true(status == TW_CONFLICT || strstr(error.text, "byte "));
+            reported++;
+        }
+        whole[at] ^= (unsigned char)(1u << at % 8);
+    }
+    assert_true(reported > (end - SEGMENT_HEADER) * 9 / 10);
+    spill(whole, size);
+    struct tw_error error;
+    assert_int_equal(open_status(&error), 0);
+    free(whole);
+}
+
+/* In a sealed segment the headers are checked at open, the bodies when they are read. */
+static void damage_in_a_sealed_segment(void **state)
+{
+    size_t torn, size, first_size;
+    struct tw_error error;
+    struct spool *spool = open_spool(1024, &torn);
+    first_size = append(spool, 0);
+    for (uint64_t n = 1; n < 30; n++)
+        append(spool, n);
+    assert_int_equal(spool_sync(spool, &error), 0);
+    spool_close(spool);
+    assert_true(segment_files() > 3);
+    unsigned char *whole = slurp(&size);
+
+    whole[SEGMENT_HEADER + first_size + SEGMENT_RECORD + 20] ^= 4;
+    overwrite(whole, size);
+    spool = open_spool(1024, &torn);
+    struct twp_frame frames[TWP_FRAMES_MAX];
+    int64_t received_ms;
+    size_t count;
+    void *memory;
+    check_read(spool, 0);
+    assert_int_equal(spool_read(spool, 1, &memory, &received_ms, frames, TWP_FRAMES_MAX, &count, &error), TW_CORRUPT);
+    assert_null(memory);
+    uint64_t next = 0;
+    assert_int_equal(spool_scan(spool, 0, visit, &next, &error), TW_CORRUPT);
+    assert_int_equal(next, 1);
+    check_read(spool, 2);
+    spool_close(spool);
+
+    whole[SEGMENT_HEADER + first_size + 9] ^= 4;
+    overwrite(whole, size);
+    assert_int_equal(spool_open(dir, 1024, &spool, &torn, &error), TW_CORRUPT);
+    assert_int_equal(unlink(file), 0); /* the first segment was pruned: the spool begins later */
+    spool = open_spool(1024, &torn);
+    assert_int_equal(spool_next(spool), 30);
+    assert_int_equal(spool_read(spool, 0, &memory, &received_ms, frames, TWP_FRAMES_MAX, &count, &error), TW_NOT_FOUND);
+    spool_close(spool);
+    free(whole);
+}
+
+static void leftovers_are_removed(void **state)
+{
+    size_t torn;
+    struct spool *spool = open_spool(4096, &torn);
+    append(spool, 0);
+    spool_close(spool);
+    char path[256];
+    snprintf(path, sizeof path, "%s/0000000000000001.seg.tmp", dir);
+    FILE *out = fopen(path, "w");
+    fputs("half", out);
+    fclose(out);
+    spool = open_spool(4096, &torn);
+    assert_int_equal(spool_next(spool), 1);
+    assert_int_not_equal(access(path, F_OK), 0);
+    spool_close(spool);
+}
+
+/* A file size limit stands in for a full disk. */
+static void a_full_disk_refuses_and_recovers(void **state)
+{
+    struct rlimit before, tight;
+    struct tw_error error = {""};
+    size_t torn;
+    uint64_t ordinal;
+    static unsigned char bytes[6000];
+    struct twp_frame frame = {bytes, sizeof bytes};
+    signal(SIGXFSZ, SIG_IGN);
+    struct spool *spool = open_spool(4096, &torn);
+    append(spool, 0);
+    getrlimit(RLIMIT_FSIZE, &before);
+    tight = before;
+    tight.rlim_cur = 4096;
+    setrlimit(RLIMIT_FSIZE, &tight);
+    int status = spool_append(spool, 1, &frame, 1, &ordinal, &error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(status, TW_FULL);
+    assert_int_equal(segment_files(), 1);
+    assert_int_equal(spool_next(spool), 1);
+    append(spool, 1); /* what fits still does */
+    assert_int_equal(spool_append(spool, 1, &frame, 1, &ordinal, &error), 0);
+    assert_int_equal(ordinal, 2);
+    spool_close(spool);
+    spool = open_spool(4096, &torn);
+    assert_int_equal(spool_next(spool), 3);
+    check_read(spool, 1);
+    spool_close(spool);
+}
+
+/* A write that fails half way leaves nothing that a later chain could run into. */
+static void a_failed_write_leaves_nothing(void **state)
+{
+    struct rlimit before, tight;
+    struct tw_error error = {""};
+    size_t torn, size;
+    uint64_t ordinal;
+    static unsigned char bytes[3000];
+    struct twp_frame frame = {bytes, sizeof bytes};
+    memset(bytes, 0x5a, sizeof bytes);
+    signal(SIGXFSZ, SIG_IGN);
+    struct spool *spool = open_spool(8192, &torn);
+    size_t end = SEGMENT_HEADER + append(spool, 0);
+    getrlimit(RLIMIT_FSIZE, &before);
+    tight = before;
+    tight.rlim_cur = 2000;
+    setrlimit(RLIMIT_FSIZE, &tight);
+    int status = spool_append(spool, 1, &frame, 1, &ordinal, &error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(status, TW_FULL);
+    unsigned char *whole = slurp(&size);
+    for (size_t at = end; at < size; at++)
+        assert_int_equal(whole[at], 0);
+    free(whole);
+    append(spool, 1);
+    spool_close(spool);
+    spool = open_spool(8192, &torn);
+    assert_int_equal(torn, 0);
+    assert_int_equal(spool_next(spool), 2);
+    spool_close(spool);
+}
+
+struct reader {
+    struct spool *spool;
+    bool failed;
+};
+
+static void *read_along(void *context)
+{
+    struct reader *reader = context;
+    uint64_t next;
+    do {
+        next = spool_next(reader->spool);
+        for (uint64_t n = next > 20 ? next - 20 : 0; n < next; n++) {
+            struct twp_frame frames[TWP_FRAMES_MAX];
+            int64_t received_ms;
+            size_t count;
+            void *memory;
+            int status = spool_read(reader->spool, n, &memory, &received_ms, frames, TWP_FRAMES_MAX, &count, NULL);
+            reader->failed |= status != 0 || received_ms != 1000 + (int64_t)n || count != n % 4 + 1;
+            free(memory);
+        }
+    } while (next < 1000 && !reader->failed);
+    return NULL;
+}
+
+static void readers_run_beside_the_writer(void **state)
+{
+    size_t torn;
+    struct tw_error error;
+    struct spool *spool = open_spool(4096, &torn);
+    struct reader readers[2] = {{spool, false}, {spool, false}};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_along, &readers[i]), 0);
+    for (uint64_t n = 0; n < 1000; n++)
+        append(spool, n);
+    assert_int_equal(spool_sync(spool, &error), 0);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        assert_false(readers[i].failed);
+    }
+    spool_close(spool);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(records_come_back),
+        CASE(a_large_record_gets_a_segment_of_its_size),
+        CASE(torn_tail),
+        CASE(torn_group),
+        CASE(whole_records_count),
+        CASE(flipped_bits),
+        CASE(damage_in_a_sealed_segment),
+        CASE(leftovers_are_removed),
+        CASE(a_full_disk_refuses_and_recovers),
+        CASE(a_failed_write_leaves_nothing),
+        CASE(readers_run_beside_the_writer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

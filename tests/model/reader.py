@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""log_prob from an artifact, in NumPy and double, written from docs/model-format.md alone.
+
+Run: reader.py ARTIFACT EVENTS.npy OUT.npy
+"""
+import json
+import struct
+import sys
+
+import numpy as np
+
+
+def load(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + length])
+    meta = json.loads(header.pop("__metadata__")["twin"])
+    body = data[8 + length:]
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        tensors[name] = np.frombuffer(body[begin:end], "<f4").reshape(entry["shape"]).astype(np.float64)
+    return meta, tensors
+
+
+def wrap(a):
+    return a - 2 * np.pi * np.floor((a + np.pi) / (2 * np.pi))
+
+
+def kind_of(feature):
+    if feature.get("kind") == "periodic":
+        return "periodic"
+    if feature.get("transform") == "log":
+        return "log"
+    return "bounded" if "min" in feature and "max" in feature else "real"
+
+
+def coordinates(x, meta, tensors):
+    """(n, D) -> coordinates and the summed log Jacobian."""
+    bound, y, jacobian = meta["model"]["bound"], np.empty_like(x), np.zeros(len(x))
+    for f, feature in enumerate(meta["features"]):
+        kind, v = kind_of(feature), x[:, f]
+        mean, width = tensors["statistics/mean"][f], tensors["statistics/width"][f]
+        if kind in ("periodic", "bounded"):
+            low, high = feature["min"], feature["max"]
+            half = np.pi if kind == "periodic" else bound
+            y[:, f] = half * (2 * (v - low) / (high - low) - 1)
+            if kind == "periodic":
+                y[:, f] = wrap(y[:, f])
+            jacobian += np.log(2 * half / (high - low))
+        elif kind == "log":
+            u = np.log(v - feature["min"])
+            y[:, f] = (u - mean) / width
+            jacobian -= u + np.log(width)
+        else:
+            y[:, f] = (v - mean) / width
+            jacobian -= np.log(width)
+    if meta["model"]["torus"]:
+        original, first = y.copy(), {}
+        for f, feature in enumerate(meta["features"]):
+            if kind_of(feature) == "periodic":
+                circle = (feature["min"], feature["max"])
+                if circle in first:
+                    y[:, f] = wrap(original[:, f] - original[:, first[circle]])
+                else:
+                    first[circle] = f
+    return y, jacobian
+
+
+def softplus(s):
+    return np.logaddexp(0, s)
+
+
+def spline(kind, bins, bound, x, p):
+    """x (n), p (n, parameters) -> y, log dy/dx."""
+    reach = np.pi if kind == "periodic" else bound
+    n, rows = len(x), np.arange(len(x))
+
+    def knots(logits):
+        e = np.exp(logits - logits.max(1, keepdims=True))
+        parts = 2 * reach * (1e-3 + (1 - 1e-3 * bins) * e / e.sum(1, keepdims=True))
+        k = np.concatenate([np.zeros((n, 1)), np.cumsum(parts, 1)], 1) - reach
+        k[:, -1] = reach
+        return k
+
+    xs, ys, rest = knots(p[:, :bins]), knots(p[:, bins:2 * bins]), p[:, 2 * bins:]
+    if kind == "periodic":
+        slopes, shift = 1e-3 + softplus(rest[:, :bins]), rest[:, bins]
+        slopes = np.concatenate([slopes, slopes[:, :1]], 1)
+    elif kind == "bounded":
+        slopes = 1e-3 + softplus(rest)
+        x = np.clip(x, -reach, reach)
+    else:
+        slopes = np.concatenate([np.ones((n, 1)), 1e-3 + softplus(rest), np.ones((n, 1))], 1)
+    inside = np.clip(x, -reach, reach)
+    k = np.clip((inside[:, None] >= xs[:, 1:-1]).sum(1), 0, bins - 1)
+    x0, y0 = xs[rows, k], ys[rows, k]
+    dx, dy = xs[rows, k + 1] - x0, ys[rows, k + 1] - y0
+    s0, s1, d, t = slopes[rows, k], slopes[rows, k + 1], dy / dx, (inside - x0) / dx
+    den = d + (s1 + s0 - 2 * d) * t * (1 - t)
+    y = y0 + dy * (d * t * t + s0 * t * (1 - t)) / den
+    log_slope = np.log(d * d * (s1 * t * t + 2 * d * t * (1 - t) + s0 * (1 - t) ** 2) / den ** 2)
+    if kind == "periodic":
+        y = wrap(y + shift)
+    elif kind not in ("bounded",):
+        outside = np.abs(x) > reach
+        y, log_slope = np.where(outside, x, y), np.where(outside, 0, log_slope)
+    return y, log_slope
+
+
+ACTIVATIONS = {"relu": lambda v: np.maximum(v, 0), "tanh": np.tanh, "silu": lambda v: v / (1 + np.exp(-v))}
+
+
+def network(tensors, prefix, activation, x):
+    layer = 0
+    while f"{prefix}/{layer}/weight" in tensors:
+        if layer:
+            x = ACTIVATIONS[activation](x)
+        x = x @ tensors[f"{prefix}/{layer}/weight"].T + tensors[f"{prefix}/{layer}/bias"]
+        layer += 1
+    return x
+
+
+def log_prob(meta, tensors, x, conditions=None):
+    """x (n, D) in raw units, conditions (n, C) -> (n)."""
+    model, kinds = meta["model"], [kind_of(f) for f in meta["features"]]
+    bins, bound = model["bins"], model["bound"]
+    y, result = coordinates(np.asarray(x, np.float64), meta, tensors)
+    count = {"real": 3 * bins - 1, "log": 3 * bins - 1, "bounded": 3 * bins + 1, "periodic": 3 * bins + 1}
+    extra = []
+    if meta["conditions"]:
+        extra = [(np.asarray(conditions, np.float64) - tensors["statistics/condition_mean"])
+                 / tensors["statistics/condition_width"]]
+    for b, mask in enumerate(model["masks"]):
+        inputs = []
+        for f, kind in enumerate(kinds):
+            if mask[f] == "1":
+                continue
+            if kind == "periodic":
+                for m in range(1, model["harmonics"] + 1):
+                    inputs += [np.cos(m * y[:, f])[:, None], np.sin(m * y[:, f])[:, None]]
+            else:
+                inputs.append(y[:, f:f + 1] * (np.sqrt(3) / bound if kind == "bounded" else 1))
+        inputs = np.concatenate([np.zeros((len(y), 0))] + inputs + extra, 1)
+        p, at = network(tensors, f"parameters/block{b}", model["activation"], inputs), 0
+        for f, kind in enumerate(kinds):
+            if mask[f] == "1":
+                y[:, f], log_slope = spline(kind, bins, bound, y[:, f], p[:, at:at + count[kind]])
+                result += log_slope
+                at += count[kind]
+    for f, kind in enumerate(kinds):
+        if kind == "bounded":
+            result -= np.log(2 * bound)
+        elif kind == "periodic":
+            result -= np.log(2 * np.pi)
+        else:
+            result -= 0.5 * y[:, f] ** 2 + 0.5 * np.log(2 * np.pi)
+    return result
+
+
+if __name__ == "__main__":
+    contents = load(sys.argv[1])
+    np.save(sys.argv[3], log_prob(*contents, np.load(sys.argv[2])))

@@ -1,0 +1,137 @@
+/* Drives a fuzz target without libFuzzer: each file of the corpus as it is, cut at every length, and mutated many
+ * times by a generator of fixed seed. Inputs lie in blocks of their exact size, where a sanitizer sees every overrun.
+ *
+ *   fuzz_wire CORPUS_FOLDER [MUTATIONS]
+ *
+ * To search for new inputs: clang -fsanitize=fuzzer,address with the target's file instead of this one. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+
+enum { INPUTS_MAX = 256, SIZE_MAX_READ = 1 << 20, CUTS_MAX = 2048 };
+
+struct input {
+    char name[256];
+    uint8_t *bytes;
+    size_t size;
+};
+
+static uint64_t state = 0x9e3779b97f4a7c15u;
+
+static uint64_t draw(uint64_t below)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state % below;
+}
+
+static void try_bytes(const uint8_t *bytes, size_t size)
+{
+    uint8_t *exact = malloc(size ? size : 1);
+    if (!exact)
+        abort();
+    memcpy(exact, bytes, size);
+    LLVMFuzzerTestOneInput(exact, size);
+    free(exact);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct input *)a)->name, ((const struct input *)b)->name);
+}
+
+static size_t load(const char *folder, struct input *inputs)
+{
+    size_t count = 0;
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    while (dir && count < INPUTS_MAX && (entry = readdir(dir))) {
+        char path[1024];
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        FILE *file = fopen(path, "rb");
+        struct input *input = &inputs[count];
+        input->bytes = file ? malloc(SIZE_MAX_READ) : NULL;
+        if (!input->bytes)
+            abort();
+        snprintf(input->name, sizeof input->name, "%s", entry->d_name);
+        input->size = fread(input->bytes, 1, SIZE_MAX_READ, file);
+        fclose(file);
+        count++;
+    }
+    if (dir)
+        closedir(dir);
+    qsort(inputs, count, sizeof *inputs, by_name);
+    return count;
+}
+
+/* One small change; returns the new size, at most `room`. */
+static size_t mutate(uint8_t *bytes, size_t size, size_t room, const struct input *other)
+{
+    static const uint8_t telling[] = {0, 1, 0x7f, 0x80, 0xff, '{', '}', '[', ']', '"', ',', ':', '-', '9', '\n', 'e'};
+    size_t at = size ? draw(size) : 0, length;
+    switch (draw(6)) {
+    case 0:
+        if (size)
+            bytes[at] ^= (uint8_t)(1u << draw(8));
+        return size;
+    case 1:
+        if (size)
+            bytes[at] = telling[draw(sizeof telling)];
+        return size;
+    case 2:
+        return at;
+    case 3: /* cut a piece out */
+        length = size > at ? draw(size - at) + 1 : 0;
+        memmove(bytes + at, bytes + at + length, size - at - length);
+        return size - length;
+    case 4: /* say a piece twice */
+        length = size > at ? draw(size - at) + 1 : 0;
+        length = size + length > room ? 0 : length;
+        memmove(bytes + at + length, bytes + at, size - at);
+        return size + length;
+    default: /* go on with another input */
+        length = other->size > at ? other->size - at : 0;
+        length = at + length > room ? room - at : length;
+        memcpy(bytes + at, other->bytes + (other->size > at ? at : 0), length);
+        return at + length;
+    }
+}
+
+static void run_input(const struct input *inputs, size_t count, const struct input *input, long mutations)
+{
+    static uint8_t scratch[2 * SIZE_MAX_READ];
+    try_bytes(input->bytes, input->size);
+    for (size_t cut = 0; cut < input->size && cut < CUTS_MAX; cut++)
+        try_bytes(input->bytes, cut);
+    for (long i = 0; i < mutations; i++) {
+        size_t size = input->size;
+        memcpy(scratch, input->bytes, size);
+        for (uint64_t changes = 1 + draw(4); changes > 0; changes--)
+            size = mutate(scratch, size, sizeof scratch, &inputs[draw(count)]);
+        try_bytes(scratch, size);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct input inputs[INPUTS_MAX];
+    size_t count = argc > 1 ? load(argv[1], inputs) : 0;
+    long mutations = argc > 2 ? atol(argv[2]) : 2000;
+    printf("1..%zu\n", count ? count : 1);
+    if (count == 0)
+        printf("not ok 1 - the corpus is empty\n");
+    for (size_t i = 0; i < count; i++) {
+        run_input(inputs, count, &inputs[i], mutations);
+        printf("ok %zu - %s\n", i + 1, inputs[i].name);
+        fflush(stdout);
+    }
+    for (size_t i = 0; i < count; i++)
+        free(inputs[i].bytes);
+    return count == 0;
+}

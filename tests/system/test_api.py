@@ -1,0 +1,640 @@
+"""Every route of the API, the formats, long polling, cancelling, streams that are broken off, and a corpus of requests
+that two parsers could read differently."""
+import io
+import json
+import socket
+import threading
+import time
+import unittest
+
+import numpy as np
+
+import toy
+from daemon import Daemon
+
+ROWS = 3000
+# Trains for minutes whatever the machine, for what has to happen meanwhile.
+SLOW = {**toy.DEFINITION, "name": "slow", "model": {"kind": "flow", "blocks": 10, "hidden": [256, 256], "bins": 16}}
+NPY = "application/x-npy"
+
+
+class WithDaemon(unittest.TestCase):
+    """One daemon a class; a trained toy twin, and one that is not."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon().start()
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.daemon.create(toy.DEFINITION)
+        cls.daemon.create({**toy.DEFINITION, "name": "raw"})
+        operation = cls.daemon.train("toy", toy.events(ROWS, 1), "?epochs=3&seed=3")
+        assert operation["state"] == "succeeded", operation
+        assert operation["result"]["metrics"]["rows"] == ROWS, operation
+
+    def ask(self, method, path, body=None, **more):
+        return self.daemon.request(method, path, body, **more)
+
+    def problem(self, answer, status, error=None):
+        self.assertEqual(answer.status, status, answer.body[:300])
+        self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
+        body = answer.json()
+        self.assertEqual(body["status"], status)
+        for member in ("type", "title", "detail", "error"):
+            self.assertIn(member, body)
+        if error:
+            self.assertEqual(body["error"], error)
+        return body
+
+    def raw(self, data, half_close=False, timeout_s=10):
+        """What the server says to these bytes until it closes or falls silent; None: nothing but a close."""
+        with socket.create_connection(("127.0.0.1", self.daemon.port), timeout_s) as s:
+            out = b""
+            try:
+                s.sendall(data)
+                if half_close:
+                    s.shutdown(socket.SHUT_WR)
+                s.settimeout(1.0)
+                while part := s.recv(65536):
+                    out += part
+                return out, True
+            except TimeoutError:
+                return out, False
+            except (ConnectionResetError, BrokenPipeError):
+                return out, True
+
+
+class Queries(WithDaemon):
+    def sample(self, query, accept=NPY):
+        answer = self.ask("GET", "/v1/twins/toy/sample?" + query, headers={"Accept": accept}, authorised=False)
+        self.assertEqual(answer.status, 200, answer.body[:300])
+        return answer
+
+    def test_chunks_do_not_show(self):
+        """Inline, one chunk, many chunks: prefixes of the same sequence."""
+        large = self.sample("n=20000&seed=5")
+        rows = large.npy()
+        self.assertEqual(rows.shape, (20000, 4))
+        self.assertEqual(int(large.headers["Content-Length"]), len(large.body))
+        for n in (1, 255, 256, 257, 4096, 4097):
+            np.testing.assert_array_equal(self.sample(f"n={n}&seed=5").npy(), rows[:n])
+        for name in ("Twin-Version", "Twin-Columns", "Twin-Seed"):
+            self.assertEqual(large.headers[name], {"Twin-Version": "1", "Twin-Columns": "pt,eta,phi,x",
+                                                   "Twin-Seed": "5"}[name])
+
+    def test_text_formats_hold_the_same_floats(self):
+        rows = self.sample("n=9000&seed=6").npy()
+        csv = self.sample("n=9000&seed=6", "text/csv")
+        self.assertEqual(csv.body.split(b"\n", 1)[0].strip(), b"pt,eta,phi,x")
+        np.testing.assert_array_equal(np.loadtxt(io.BytesIO(csv.body), delimiter=",", skiprows=1, dtype=np.float32), rows)
+        as_json = self.sample("n=9000&seed=6", "application/json").json()
+        self.assertEqual(as_json["columns"], ["pt", "eta", "phi", "x"])
+        np.testing.assert_array_equal(np.array(as_json["items"], np.float32), rows)
+
+    def test_post_and_defaults(self):
+        answer = self.ask("POST", "/v1/twins/toy/sample", {"n": 5, "seed": 6}, headers={"Accept": NPY}, authorised=False)
+        np.testing.assert_array_equal(answer.npy(), self.sample("n=5&seed=6").npy())
+        empty = self.ask("POST", "/v1/twins/toy/sample", authorised=False)
+        self.assertEqual(len(empty.json()["items"]), 1000)
+        seeds = {self.sample("n=1").headers["Twin-Seed"] for _ in range(5)}
+        self.assertEqual(len(seeds), 5)
+
+    def test_wrong_samples(self):
+        for query in ("n=0", "n=1000001", "n=1.5", "n=1&n=1", "seed=-1", "version=0", "colour=1", "conditions=3",
+                      "conditions={", "n=%31%30%00"):
+            self.problem(self.ask("GET", f"/v1/twins/toy/sample?{query}"), 400)
+        self.problem(self.ask("GET", "/v1/twins/toy/sample?version=2"), 404)
+        self.problem(self.ask("GET", "/v1/twins/raw/sample"), 409, "untrained")
+        self.problem(self.ask("GET", "/v1/twins/none/sample"), 404, "unknown_twin")
+        self.problem(self.ask("GET", "/v1/twins/toy/sample", headers={"Accept": "image/png"}), 406)
+        self.problem(self.ask("GET", '/v1/twins/toy/sample?conditions={"alpha":1}'), 400, "unknown_column")
+        for body in ({"n": "1"}, {"n": 0}, {"m": 1}, {"seed": 1.5}, {"conditions": {"a": 1}}, [1]):
+            self.problem(self.ask("POST", "/v1/twins/toy/sample", body), 400)
+
+    def test_log_prob(self):
+        rows = toy.events(5000, 8)
+        rows[7, 0] = 20  # the edge of a log feature lies outside
+        rows[8, 3] = np.nan
+        many = self.ask("POST", "/v1/twins/toy/log_prob", rows, headers={"Accept": NPY}, authorised=False)
+        values = many.npy()
+        self.assertEqual((values.shape, values.dtype), ((5000,), np.float64))
+        self.assertEqual(np.flatnonzero(np.isneginf(values)).tolist(), [7, 8])
+        self.assertTrue(np.isfinite(np.delete(values, [7, 8])).all())
+        self.assertEqual((many.headers["Twin-Version"], many.headers["Twin-Columns"]), ("1", "pt,eta,phi,x"))
+        few = self.ask("POST", "/v1/twins/toy/log_prob", rows[:100], headers={"Accept": NPY})
+        np.testing.assert_array_equal(few.npy(), values[:100])
+        as_json = self.ask("POST", "/v1/twins/toy/log_prob", rows).json()["items"]
+        self.assertEqual([i for i, v in enumerate(as_json) if v is None], [7, 8])
+        np.testing.assert_allclose(np.array(as_json, float)[np.isfinite(values)], values[np.isfinite(values)], rtol=1e-8)
+        csv = self.ask("POST", "/v1/twins/toy/log_prob", rows[:5], headers={"Accept": "text/csv"}).body.split()
+        self.assertEqual(csv[0], b"log_prob")
+        np.testing.assert_allclose(np.array(csv[1:], float), values[:5], rtol=1e-8)
+
+    def test_log_prob_columns_in_any_order(self):
+        rows = toy.events(50, 9)
+        plain = self.ask("POST", "/v1/twins/toy/log_prob", rows, headers={"Accept": NPY}).npy()
+        order = [2, 0, 3, 1]
+        names = [["pt", "eta", "phi", "x"][i] for i in order]
+        body = {"columns": names, "rows": rows[:, order].astype(float).tolist()}
+        np.testing.assert_array_equal(
+            self.ask("POST", "/v1/twins/toy/log_prob", body, headers={"Accept": NPY}).npy(), plain)
+        named = self.ask("POST", "/v1/twins/toy/log_prob?columns=" + ",".join(names), rows[:, order].copy(),
+                         headers={"Accept": NPY})
+        np.testing.assert_array_equal(named.npy(), plain)
+        for columns in ("pt,eta,phi", "pt,eta,phi,x,x", "pt,eta,phi,y", "pt,eta,phi,pt"):
+            self.problem(self.ask("POST", f"/v1/twins/toy/log_prob?columns={columns}", rows), 400)
+        self.problem(self.ask("POST", "/v1/twins/toy/log_prob", rows[:, :3].copy()), 400, "bad_shape")
+
+    def test_a_client_that_leaves_is_forgotten(self):
+        """Streams broken off by their clients free their jobs; the daemon goes on and stops cleanly (class cleanup)."""
+        request = (b"GET /v1/twins/toy/sample?n=1000000 HTTP/1.1\r\nHost: localhost\r\n"
+                   b"Accept: application/json\r\n\r\n")
+        before = self.daemon.memory_mb()
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", self.daemon.port), 10) as s:
+                s.sendall(request)
+                s.recv(1000)
+        self.sample("n=1000")
+        time.sleep(0.5)
+        self.assertLess(self.daemon.memory_mb(), before + 100)
+
+    def test_slow_streams_do_not_block_others(self):
+        """More half-read streams than workers, and still answers."""
+        request = b"GET /v1/twins/toy/sample?n=1000000 HTTP/1.1\r\nHost: localhost\r\nAccept: text/csv\r\n\r\n"
+        slow = []
+        for _ in range(8):
+            s = socket.create_connection(("127.0.0.1", self.daemon.port), 10)
+            s.sendall(request)
+            s.recv(100)
+            slow.append(s)
+        self.assertEqual(self.sample("n=5000").npy().shape, (5000, 4))
+        self.assertEqual(self.ask("GET", "/v1/twins/toy/versions").status, 200)
+        for s in slow:
+            s.close()
+
+
+class Ingest(WithDaemon):
+    def test_formats_meet_in_the_same_batch(self):
+        """A batch is its numbers: CSV and JSON of the same floats repeat each other."""
+        rows = toy.events(40, 11)
+        path = "/v1/twins/raw/batches?feed=daq&run=7&seq={}"
+        first = self.ask("POST", path.format(0), rows).json()
+        self.assertEqual({k: first[k] for k in ("twin", "feed", "run", "seq", "duplicate")},
+                         {"twin": "raw", "feed": "daq", "run": 7, "seq": 0, "duplicate": False})
+        again = self.ask("POST", path.format(0), rows).json()
+        self.assertEqual((again["ordinal"], again["duplicate"]), (first["ordinal"], True))
+        self.problem(self.ask("POST", path.format(0), toy.events(40, 12)), 409, "conflict")
+        csv = "pt,eta,phi,x\n" + "\n".join(",".join(repr(float(v)) for v in r) for r in rows)
+        second = self.ask("POST", path.format(2), csv.encode(), headers={"Content-Type": "text/csv"})
+        self.assertEqual(second.status, 200, second.body)
+        body = {"columns": ["pt", "eta", "phi", "x"], "rows": rows.astype(float).tolist()}
+        self.assertTrue(self.ask("POST", path.format(2), body).json()["duplicate"])
+        feeds = self.daemon.get("/v1/twins/raw/feeds")
+        row = feeds["items"][0]
+        self.assertEqual((row["feed"], row["run"], row["batches"], row["events"], row["duplicates"]),
+                         ("daq", 7, 2, 80, 2))
+        self.assertEqual((row["last_durable_seq"], feeds["gaps"]), (0, 1))
+        batches = self.daemon.get("/v1/twins/raw/batches?limit=1")
+        self.assertEqual(len(batches["items"]), 1)
+        rest = self.daemon.get("/v1/twins/raw/batches?limit=1&cursor=" + batches["next_cursor"])
+        self.assertEqual([b["items"][0]["seq"] for b in (batches, rest)], [0, 2])
+        self.assertIsNone(rest["next_cursor"])
+        self.problem(self.ask("GET", "/v1/twins/raw/batches?cursor=nonsense"), 400, "bad_cursor")
+
+    def test_wrong_batches(self):
+        good = "/v1/twins/raw/batches?feed=bad&run=1&seq=0"
+        rows = toy.events(10, 13)
+        for path in ("/v1/twins/raw/batches?feed=bad&run=1", "/v1/twins/raw/batches?run=1&seq=0",
+                     "/v1/twins/raw/batches?feed=bad&run=-1&seq=0", "/v1/twins/raw/batches?feed=Bad&run=1&seq=0",
+                     "/v1/twins/raw/batches?feed=train&run=1&seq=0", good + "&colour=red", good + "&columns=pt,eta",
+                     good + "&conditions=3", good + '&conditions={"alpha":0.1}', good + "&time=yesterday"):
+            self.problem(self.ask("POST", path, rows), 400)
+        self.problem(self.ask("POST", "/v1/twins/none/batches?feed=bad&run=1&seq=0", rows), 404, "unknown_twin")
+        self.problem(self.ask("POST", good, rows, authorised=False), 401)
+        whole = io.BytesIO()
+        np.save(whole, rows)
+        whole = whole.getvalue()
+        for name, body, kind in (
+                ("empty", b"", NPY), ("cut", whole[:-5], NPY), ("header only", whole[:64], NPY), ("longer", whole + b"x", NPY),
+                ("integers", b"\x93NUMPY" + whole[6:].replace(b"<f4", b"<i4"), NPY), ("no npy", b"hello", NPY),
+                ("no csv", b"a,b\n1\n", "text/csv"), ("words", b"pt,eta,phi,x\n1,2,3,four\n", "text/csv"),
+                ("no rows", b"pt,eta,phi,x\n", "text/csv"), ("no json", b"[[1,2,", "application/json"),
+                ("ragged", b"[[1,2,3,4],[1,2]]", "application/json"), ("an object", b'{"x": 1}', "application/json"),
+                ("other columns", b"a,b,c,d\n1,2,3,4\n", "text/csv"), ("shape", whole.replace(b"(10, 4)", b"(5, 8) "), NPY)):
+            with self.subTest(name):
+                self.problem(self.ask("POST", good, body, headers={"Content-Type": kind}), 400)
+        self.problem(self.ask("POST", good, b"<a/>", headers={"Content-Type": "application/xml"}), 415)
+        rng = np.random.default_rng(5)
+        for _ in range(100):
+            body = bytearray(whole)
+            for at in rng.integers(0, 90, 4):
+                body[at] = rng.integers(0, 256)
+            answer = self.ask("POST", good, bytes(body), headers={"Content-Type": NPY})
+            self.assertIn(answer.status, (200, 400, 409, 415), answer.body)
+        self.assertEqual(self.ask("GET", "/readyz").status, 200)
+
+    def test_training(self):
+        rows = toy.events(500, 14)
+        path = "/v1/twins/toy/train"
+        self.problem(self.ask("POST", path, rows), 409, "trained")
+        self.problem(self.ask("POST", "/v1/twins/raw/train", rows, authorised=False), 401)
+        for body in ({"source": "moon"}, {"source": "spool", "colour": 1}, {"source": "spool", "epochs": 0},
+                     {"source": "spool", "seed": -1}):
+            self.problem(self.ask("POST", "/v1/twins/raw/train", body), 400)
+        self.problem(self.ask("POST", "/v1/twins/raw/train?epochs=0", rows), 400)
+
+    def test_training_on_the_spool(self):
+        self.daemon.create({**toy.DEFINITION, "name": "spooled"})
+        for i, rows in enumerate(toy.batches(toy.events(2000, 15), 500)):
+            self.assertEqual(self.ask("POST", f"/v1/twins/spooled/batches?feed=daq&run=1&seq={i}", rows).status, 200)
+        answer = self.ask("POST", "/v1/twins/spooled/train", {"source": "spool", "epochs": 2, "seed": 1})
+        self.assertEqual(answer.status, 202, answer.body)
+        self.assertEqual(answer.headers["Location"], f"/v1/operations/{answer.json()['id']}")
+        done = self.daemon.wait(answer.json()["id"])
+        self.assertEqual(done["state"], "succeeded", done)
+        version = self.daemon.get("/v1/twins/spooled/versions/1")
+        self.assertEqual((version["seed"], version["metrics"]["rows"]), (1, 2000))
+
+
+class Operations(WithDaemon):
+    def test_a_twins_life(self):
+        definition = {**toy.DEFINITION, "name": "life", "description": "a"}
+        made = self.ask("POST", "/v1/twins", definition)
+        self.assertEqual((made.status, made.headers["Location"]), (201, "/v1/twins/life"))
+        self.assertEqual(made.json()["definition"]["name"], "life")
+        self.problem(self.ask("POST", "/v1/twins", definition), 409, "exists")
+        self.assertEqual(self.ask("PATCH", "/v1/twins/life", {"description": "b"}).json()["description"], "b")
+        self.problem(self.ask("PATCH", "/v1/twins/life", {"features": []}), 409)
+        self.problem(self.ask("PATCH", "/v1/twins/life", {"hold": 3}), 400)
+        listed = self.daemon.get("/v1/twins?limit=1")
+        names, cursor = [listed["items"][0]["name"]], listed["next_cursor"]
+        while cursor:
+            listed = self.daemon.get(f"/v1/twins?limit=1&cursor={cursor}")
+            names.append(listed["items"][0]["name"])
+            cursor = listed["next_cursor"]
+        self.assertEqual(names, sorted(names))
+        self.assertLessEqual({"life", "raw", "toy"}, set(names))
+        self.assertEqual(self.ask("DELETE", "/v1/twins/life").status, 204)
+        self.problem(self.ask("DELETE", "/v1/twins/life"), 404, "unknown_twin")
+        self.problem(self.ask("GET", "/v1/twins/life/feeds"), 404, "unknown_twin")
+
+    def feed(self, name, count, seed):
+        for i, rows in enumerate(toy.batches(toy.events(1000 * count, seed), 500)):
+            answer = self.ask("POST", f"/v1/twins/{name}/batches?feed=daq&run={seed}&seq={i}", rows)
+            self.assertEqual(answer.status, 200, answer.body)
+        end = time.monotonic() + 120
+        while self.daemon.get(f"/v1/twins/{name}")["ingest"]["lag_batches"] or \
+                not self.daemon.get(f"/v1/twins/{name}")["last_iteration"]:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+
+    def test_comparison_as_seen_over_http(self):
+        self.problem(self.ask("POST", "/v1/twins/raw/retunes", {"kind": "weights"}), 409, "untrained")
+        self.assertEqual(self.daemon.get("/v1/twins/raw/histograms")["items"], [])
+        self.feed("toy", 2, 21)
+        page = self.daemon.get("/v1/twins/toy/iterations?limit=1")
+        last = page["items"][0]
+        self.assertEqual(last["iteration"], 2)
+        older = self.daemon.get("/v1/twins/toy/iterations?cursor=" + page["next_cursor"])
+        self.assertEqual([i["iteration"] for i in older["items"]], [1])
+        drift = self.daemon.get("/v1/twins/toy/drift")
+        self.assertEqual((drift["iteration"], drift["drift"], drift["hold"]), (2, last["drift"], False))
+        self.assertEqual({s["verdict"] for s in drift["statistics"]}, {"drift"})
+        self.assertIn(drift["verdict"], ("true", "drifted"))
+
+        seen = self.ask("GET", "/v1/twins/toy/histograms?bins=10")
+        self.assertEqual(seen.headers["Twin-Version"], str(seen.json()["version"]))
+        items = seen.json()["items"]
+        self.assertEqual([i["feature"] for i in items], ["pt", "eta", "phi", "x"])
+        for item in items:
+            total = sum(item["data"]["values"]) + item["data"]["under"] + item["data"]["over"]
+            self.assertEqual((len(item["edges"]), total), (11, 1000))
+            samples = sum(item["samples"]["values"]) + item["samples"]["under"] + item["samples"]["over"]
+            self.assertAlmostEqual(samples, 1000, delta=1e-6)
+        one = self.daemon.get("/v1/twins/toy/histograms?feature=phi&bins=10")
+        self.assertEqual(one["items"], [items[2]])
+        self.problem(self.ask("GET", "/v1/twins/toy/histograms?feature=z"), 404, "unknown_feature")
+        self.problem(self.ask("GET", "/v1/twins/toy/histograms?bins=1"), 400)
+
+        metrics = self.ask("GET", "/metrics", authorised=False)
+        self.assertEqual(metrics.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
+        text = metrics.body.decode()
+        self.assertIn('twin_ingest_events_total{twin="toy"} 2000\n', text)
+        self.assertIn('twin_lag_batches{twin="toy"} 0\n', text)
+        self.assertIn('twin_drift_p_value{twin="toy",statistic="ks",feature="phi"} ', text)
+        families = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+        self.assertEqual(len(families), len(set(families)))
+        for line in text.splitlines():
+            if not line.startswith("#"):
+                float(line.rsplit(" ", 1)[1])
+                self.assertIn(line.split("{")[0].split(" ")[0], families)
+
+    def test_retunes(self):
+        self.feed("toy", 1, 22)
+        for body in ({}, {"kind": "theta"}, {"kind": "weights", "events": 0}, {"kind": "weights", "colour": 1},
+                     {"kind": "weights", "ordinals": {"first": 2, "last": 1}}, {"kind": "weights", "seed": "x"},
+                     {"kind": "weights", "ordinals": {"first": 0, "last": 100000}}):
+            self.problem(self.ask("POST", "/v1/twins/toy/retunes", body), 400)
+        key = {"Idempotency-Key": "abc"}
+        body = {"kind": "weights", "events": 1000, "seed": 2}
+        first = self.ask("POST", "/v1/twins/toy/retunes", body, headers=key)
+        self.assertEqual(first.status, 202, first.body)
+        again = self.ask("POST", "/v1/twins/toy/retunes", body, headers=key)
+        self.assertEqual((again.status, again.headers["Location"]), (202, first.headers["Location"]))
+        self.problem(self.ask("POST", "/v1/twins/toy/retunes", {"kind": "weights"}, headers=key), 409, "conflict")
+        done = self.daemon.wait(first.json()["id"])
+        self.assertEqual(done["state"], "succeeded", done)
+        listed = [o["id"] for o in self.daemon.get("/v1/operations?twin=toy")["items"]]
+        self.assertEqual(listed.count(first.json()["id"]), 1)
+        self.assertEqual(listed, sorted(listed, reverse=True))
+        self.problem(self.ask("DELETE", f"/v1/operations/{done['id']}"), 409)
+        self.problem(self.ask("GET", "/v1/operations?twin=none"), 404)
+
+    def test_waiting_and_cancelling(self):
+        self.daemon.create(SLOW)
+        asked = self.ask("POST", "/v1/twins/slow/train?epochs=10000", toy.events(100000, 23))
+        self.assertEqual(asked.status, 202, asked.body)
+        path = asked.headers["Location"]
+        self.problem(self.ask("POST", "/v1/twins/slow/train", toy.events(500, 24)), 409, "training")
+        began = time.monotonic()
+        waited = self.daemon.get(path + "?wait=1")
+        self.assertIn(waited["state"], ("queued", "running"))
+        self.assertGreaterEqual(time.monotonic() - began, 1)
+        self.problem(self.ask("GET", path + "?wait=61"), 400)
+        answers = []
+        waiters = [threading.Thread(target=lambda: answers.append(self.daemon.get(path + "?wait=60"))) for _ in range(12)]
+        for thread in waiters:
+            thread.start()
+        gone = socket.create_connection(("127.0.0.1", self.daemon.port))
+        gone.sendall(f"GET {path}?wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        time.sleep(0.3)
+        gone.close()
+        self.assertEqual(self.ask("GET", "/v1/twins/toy/versions").status, 200)  # waiting occupies nobody
+        self.problem(self.ask("DELETE", path, authorised=False), 401)
+        cancelled = self.ask("DELETE", path)
+        self.assertEqual(cancelled.status, 200, cancelled.body)
+        for thread in waiters:
+            thread.join(60)
+        self.assertEqual([a["state"] for a in answers], ["cancelled"] * 12)
+        for wrong in ("0", "x", "99999", "-1", "1%2f"):
+            self.problem(self.ask("GET", f"/v1/operations/{wrong}"), 404)
+
+    def test_stopping_with_waiters(self):
+        """Suspended connections are answered before the server ends; ending with one would abort the process."""
+        other = Daemon().start()
+        try:
+            other.create(SLOW)
+            operation = other.request("POST", "/v1/twins/slow/train?epochs=10000", toy.events(100000, 23)).json()["id"]
+            states = []
+
+            def wait():
+                answer = other.request("GET", f"/v1/operations/{operation}?wait=60")
+                states.append((answer.status, answer.json().get("state")))
+
+            threads = [threading.Thread(target=wait) for _ in range(5)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.5)
+            status = other.end()
+            for thread in threads:
+                thread.join(30)
+            self.assertEqual(status, 0, other.log()[-2000:])
+            self.assertEqual(len(states), 5)
+            for answer in states:
+                self.assertIn(answer, [(200, "queued"), (200, "running"), (503, None)])
+        finally:
+            other.stop()
+
+
+class Aliases(WithDaemon):
+    path = "/v1/twins/toy/aliases/champion"
+
+    def put(self, body, path=None, **headers):
+        return self.ask("PUT", path or self.path, body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def tag(self, path=None):
+        return self.ask("GET", path or self.path).headers["ETag"]
+
+    def test_moves(self):
+        tag = self.tag()
+        self.problem(self.put({"version": 1}), 428)
+        for stale in ('"999"', "W/" + tag, tag.strip('"'), '"x"'):
+            self.problem(self.put({"version": 1}, If_Match=stale), 412)
+        self.problem(self.put({"version": 1}, If_None_Match="*"), 412)
+        self.problem(self.put({"version": 9}, If_Match=tag), 404)
+        for body in ({}, {"version": "1"}, {"version": 0}, {"version": 1, "reason": 3}, {"version": 1, "why": ""},
+                     {"version": 1, "hold": 1}):
+            self.problem(self.put(body, If_Match=tag), 400)
+        self.problem(self.ask("PUT", self.path, {"version": 1}, headers={"If-Match": tag}, authorised=False), 401)
+        self.assertEqual(self.tag(), tag)
+        moved = self.put({"version": 1, "reason": "test ünïcode"}, If_Match=tag)
+        self.assertEqual(moved.status, 200, moved.body)
+        self.assertTrue(moved.json()["hold"])
+        self.assertEqual(moved.headers["ETag"], self.tag())
+        self.problem(self.put({"version": 1}, If_Match=tag), 412)
+        self.assertEqual(self.daemon.get("/v1/twins/toy")["activity"], "held")
+
+        lifted = self.put({"hold": False}, If_Match=self.tag())
+        self.assertEqual((lifted.status, lifted.json()["hold"]), (200, False))
+        self.assertTrue(self.ask("PATCH", "/v1/twins/toy", {"hold": True}).json()["hold"])
+        self.assertFalse(self.ask("PATCH", "/v1/twins/toy", {"hold": False}).json()["hold"])
+        kept = self.put({"version": 1, "hold": False}, If_Match="*")
+        self.assertEqual((kept.status, kept.json()["hold"]), (200, False))
+
+        history = self.daemon.get("/v1/twins/toy/history?alias=champion")["items"]
+        self.assertEqual([h["reason"] for h in history[:2]], ["", "test ünïcode"])
+        self.assertEqual(len({h["move"] for h in history}), len(history))
+        at = self.daemon.get("/v1/twins/toy/history?at=" + history[-1]["from"])["items"]
+        self.assertEqual([h["move"] for h in at if h["alias"] == "champion"], [history[-1]["move"]])
+        self.assertEqual(self.daemon.get("/v1/twins/toy/history?at=2001-01-01T00:00:00%2b02:00")["items"], [])
+        for wrong in ("yesterday", "2026-13-01T00:00:00Z", "2026-01-01", "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z"):
+            self.problem(self.ask("GET", f"/v1/twins/toy/history?at={wrong}"), 400)
+
+    def test_other_aliases(self):
+        reference = "/v1/twins/toy/aliases/reference"
+        answer = self.put({"version": 1, "reason": "again"}, reference, If_Match=self.tag(reference))
+        self.assertEqual(answer.status, 200, answer.body)
+        self.problem(self.put({"version": 1, "hold": True}, reference, If_Match=self.tag(reference)), 400)
+        self.problem(self.put({"version": 1}, "/v1/twins/toy/aliases/challenger", If_None_Match="*"), 409)
+        self.problem(self.put({"version": 1}, "/v1/twins/toy/aliases/king", If_None_Match="*"), 404)
+        self.problem(self.ask("GET", "/v1/twins/raw/aliases/champion"), 404, "unknown_alias")
+
+    def test_versions(self):
+        artifact = self.ask("GET", "/v1/twins/toy/versions/1/artifact", authorised=False)
+        version = self.daemon.get("/v1/twins/toy/versions/1")
+        self.assertEqual(artifact.headers["ETag"], f'"{version["sha256"]}"')
+        cached = self.ask("GET", "/v1/twins/toy/versions/1/artifact", headers={"If-None-Match": artifact.headers["ETag"]})
+        self.assertEqual((cached.status, cached.body), (304, b""))
+        for wrong in ("0", "2", "x", "01x", "99999999999"):
+            self.problem(self.ask("GET", f"/v1/twins/toy/versions/{wrong}"), 404, "unknown_version")
+            self.problem(self.ask("GET", f"/v1/twins/toy/versions/{wrong}/artifact"), 404, "unknown_version")
+
+
+LINE = b"POST /v1/twins HTTP/1.1\r\nHost: localhost\r\n"
+NEXT = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+# Requests about whose end two parsers could disagree: refused, closed, and what follows is never served.
+SMUGGLED = {
+    "two hosts": b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+    "no host": b"GET /livez HTTP/1.1\r\n\r\n",
+    "equal lengths": LINE + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+    "a list of lengths": LINE + b"Content-Length: 2, 2\r\n\r\n{}",
+    "a signed length": LINE + b"Content-Length: +2\r\n\r\n{}",
+    "a negative length": LINE + b"Content-Length: -2\r\n\r\n{}",
+    "a hexadecimal length": LINE + b"Content-Length: 0x2\r\n\r\n{}",
+    "no length in Content-Length": LINE + b"Content-Length:\r\n\r\n{}",
+    "length and chunks": LINE + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and length": LINE + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    "two encodings": LINE + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "a list of encodings": LINE + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "identity": LINE + b"Transfer-Encoding: identity\r\n\r\n",
+    "xchunked": LINE + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a space before the colon": LINE + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a vertical tab": LINE + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    "a quoted encoding": LINE + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n',
+    "chunks in HTTP/1.0": b"POST /v1/twins HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a lone carriage return": b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: a\rContent-Length: 5\r\n\r\n",
+    "a header without a colon": b"GET /livez HTTP/1.1\r\nHost: localhost\r\nnothing\r\n\r\n",
+    "a folded first line": b"GET /livez HTTP/1.1\r\n Host: localhost\r\nHost: localhost\r\n\r\n",
+    "chunk size of words": LINE + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "a negative chunk": LINE + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n",
+    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40 + b"\r\n\r\n",
+}
+
+
+class Door(WithDaemon):
+    def test_smuggling(self):
+        for name, request in SMUGGLED.items():
+            with self.subTest(name):
+                answer, closed = self.raw(request + NEXT)
+                self.assertTrue(closed)
+                self.assertIn(answer[:12], (b"HTTP/1.1 400", b""))
+                self.assertNotIn(b"\r\n\r\nok\n", answer)
+
+    def test_refused_bodies_are_not_requests(self):
+        """Early answers leave no unread body behind that could be taken for a request."""
+        inner = NEXT * 50
+        for method in (b"POST", b"PUT", b"PATCH", b"DELETE", b"GET"):
+            head = method + b" /v1/nothing HTTP/1.1\r\nHost: localhost\r\n"
+            answer, _ = self.raw(head + b"Content-Length: %d\r\n\r\n" % len(inner) + inner)
+            self.assertEqual((answer[:12], answer.count(b"HTTP/1.1 ")), (b"HTTP/1.1 404", 1))
+            large = b"Content-Length: 1000000\r\n\r\n" + inner
+            answer, closed = self.raw(head + large)
+            self.assertEqual((answer[:12], answer.count(b"HTTP/1.1 "), closed), (b"HTTP/1.1 404", 1, True))
+
+    def test_sizes(self):
+        token = b"Authorization: Bearer " + self.daemon.token().encode() + b"\r\n"
+        answer, closed = self.raw(LINE + token + b"Content-Length: 1048577\r\n\r\n")
+        self.assertEqual((answer[:12], closed), (b"HTTP/1.1 413", True))
+        answer, closed = self.raw(LINE + token + b"Content-Length: 1048577\r\nExpect: 100-continue\r\n\r\n")
+        self.assertEqual((answer[:12], closed), (b"HTTP/1.1 413", True))
+        chunk = b"10000\r\n" + b"a" * 65536 + b"\r\n"
+        answer, closed = self.raw(LINE + token + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 17 + b"0\r\n\r\n")
+        self.assertEqual((answer[:12], closed), (b"HTTP/1.1 413", True))
+        answer, closed = self.raw(LINE + token + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 400)
+        self.assertTrue(closed)
+        rows = (b"POST /v1/twins/raw/batches?feed=f&run=0&seq=0 HTTP/1.1\r\nHost: localhost\r\n" + token)
+        answer, closed = self.raw(rows + b"Content-Length: 268435457\r\n\r\n")
+        self.assertEqual((answer[:12], closed), (b"HTTP/1.1 413", True))
+        answer, closed = self.raw(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 300000 + b"\r\n\r\n")
+        self.assertTrue(closed)
+        answer, closed = self.raw(b"GET /" + b"a" * 300000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertTrue(closed)
+        self.assertEqual(self.ask("GET", "/livez").status, 200)
+
+    def test_truncated(self):
+        token = b"Authorization: Bearer " + self.daemon.token().encode() + b"\r\n"
+        whole = LINE + token + b'Content-Length: 20\r\n\r\n{"name": "truncated"'
+        for cut in range(1, len(whole), 7):
+            self.raw(whole[:cut], half_close=True)
+        self.assertNotIn("truncated", [t["name"] for t in self.daemon.get("/v1/twins")["items"]])
+
+    def test_random_bytes(self):
+        rng = np.random.default_rng(3)
+        for _ in range(30):
+            self.raw(rng.bytes(int(rng.integers(1, 2000))), half_close=True)
+        parts = [b"GET", b"POST", b" ", b"/v1/twins", b"/toy", b"?", b"%", b"\r\n", b"Host: localhost", b"\r\n\r\n", b":",
+                 b"HTTP/1.1", b"Content-Length: 3", b"Transfer-Encoding: chunked", b"{}", b"\0", b"\xff", b"0\r\n"]
+        for _ in range(60):
+            self.raw(b"".join(parts[i] for i in rng.integers(0, len(parts), 25)), half_close=True)
+        for _ in range(50):
+            for path in ("/v1/twins", "/v1/twins/toy/retunes", "/v1/twins/toy/sample", "/v1/twins/toy/log_prob"):
+                answer = self.ask("POST", path, rng.bytes(100), headers={"Content-Type": "application/json"})
+                self.problem(answer, 400)
+        self.assertEqual(self.ask("GET", "/readyz").status, 200)
+
+    def test_hosts_and_origins(self):
+        for host, status in (("localhost", 200), ("LOCALHOST:99", 200), ("127.0.0.1", 200), ("[::1]:8470", 200),
+                             ("evil.example", 421), ("localhost.evil.example", 421), ("127.0.0.2", 421), ("", 421)):
+            self.assertEqual(self.ask("GET", "/livez", headers={"Host": host}).status, status, host)
+        own = f"http://127.0.0.1:{self.daemon.port}"
+        for origin, status in ((own, 200), (own.replace("127.0.0.1", "localhost"), 200), ("http://evil.example", 403),
+                               ("null", 403), (own + ".evil.example", 403), ("http://localhost:1", 403)):
+            self.assertEqual(self.ask("GET", "/livez", headers={"Origin": origin}).status, status, origin)
+
+    def test_configured_names(self):
+        other = Daemon(arguments=["--hosts", "twin.lab,other.lab"]).start()
+        try:
+            for host, status in (("twin.lab", 200), ("other.lab:80", 200), ("lab", 421)):
+                self.assertEqual(other.request("GET", "/livez", headers={"Host": host}).status, status, host)
+        finally:
+            other.stop()
+
+    def test_methods_and_paths(self):
+        answer = self.ask("DELETE", "/v1/twins")
+        self.problem(answer, 405)
+        self.assertEqual(answer.headers["Allow"], "GET, HEAD, POST")
+        for path in ("/nothing", "/v1/twins/", "/v1/twins/toy/", "/v1/twins/toy/nothing", "//livez", "/v1/twins/a/b/c/d/e/f/g"):
+            self.problem(self.ask("GET", path), 404)
+        self.problem(self.ask("GET", "/v1/twins/%00"), 400)
+        self.problem(self.ask("GET", "/v1/twins/%zz"), 400)
+        self.problem(self.ask("GET", "/v1/twins/..%2f..%2fetc"), 404)
+        head = self.ask("HEAD", "/v1/twins")
+        self.assertEqual((head.status, head.body), (200, b""))
+
+    def test_health_and_page(self):
+        self.assertEqual(self.ask("GET", "/livez", authorised=False).body, b"ok\n")
+        self.assertEqual(self.ask("GET", "/readyz", authorised=False).body, b"ready\n")
+        verbose = self.daemon.get("/readyz?verbose")
+        self.assertTrue(all(check["ok"] for check in verbose["checks"]))
+        page = self.ask("GET", "/", authorised=False)
+        policy = page.headers["Content-Security-Policy"]
+        self.assertIn("default-src 'none'", policy)
+        self.assertNotIn("unsafe", policy)
+        self.assertIn(b"toy: ", page.body)
+        self.assertNotIn(b"src=", page.body)
+
+    def test_keep_alive_and_pipelining(self):
+        answer, _ = self.raw(NEXT * 20)
+        self.assertEqual(answer.count(b"HTTP/1.1 200"), 20)
+        mixed = b"GET /v1/twins/toy/versions HTTP/1.1\r\nHost: localhost\r\n\r\n" + NEXT
+        answer, _ = self.raw(mixed * 5)
+        self.assertEqual(answer.count(b"HTTP/1.1 200"), 10)
+
+    def test_many_connections(self):
+        """More than one address may have: the surplus is closed, the rest is served, then all is as before."""
+        sockets = []
+        for _ in range(450):
+            s = socket.create_connection(("127.0.0.1", self.daemon.port), 10)
+            sockets.append(s)
+        for s in sockets:
+            s.close()
+        end = time.monotonic() + 30
+        while True:
+            try:
+                self.assertEqual(self.ask("GET", "/livez").status, 200)
+                return
+            except (ConnectionError, OSError):
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.1)
+
+    def test_the_token_is_private(self):
+        import os
+        path = os.path.join(self.daemon.state, "state", "admin.token")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertNotIn(self.daemon.token(), self.daemon.log())
+        for header in ("Bearer", "Bearer ", "Bearer " + "0" * 64, "Basic " + self.daemon.token(), self.daemon.token()):
+            answer = self.ask("POST", "/v1/twins", toy.DEFINITION, headers={"Authorization": header})
+            self.problem(answer, 401)
+            self.assertTrue(answer.headers["WWW-Authenticate"].startswith("Bearer"))
+
+
+del WithDaemon  # its cases are those of its subclasses

@@ -14,9 +14,11 @@
 #include "daemon/http_check.h"
 
 enum type { TEXT, INTEGER, LONG };
+enum when { AT_START, ON_RELOAD }; /* a change takes effect at a start only, or also by SIGHUP */
 
 struct entry {
     const char *name;
+    enum when when;
     enum type type;
     size_t offset, size; /* of the member; size of texts */
     const char *standard;
@@ -82,24 +84,47 @@ static int check_state(const char *name, const char *value, struct tw_error *err
 #define NUMBER_AT(t, member) t, offsetof(struct config, member), 0
 
 static const struct entry entries[] = {
-    {"state", TEXT_AT(state), "", 0, 0, check_state, "DIR",
+    {"state", AT_START, TEXT_AT(state), "", 0, 0, check_state, "DIR",
      "folder of twin.db, spool and admin.token; default: STATE_DIRECTORY, else XDG_STATE_HOME/twin"},
-    {"http", TEXT_AT(http), "127.0.0.1:8470", 0, 0, check_http, "ADDR:PORT",
+    {"http", AT_START, TEXT_AT(http), "127.0.0.1:8470", 0, 0, check_http, "ADDR:PORT",
      "where HTTP is answered; port 0: any free one"},
-    {"ingest", TEXT_AT(ingest), "tcp://127.0.0.1:8471", 0, 0, address_check_zmq, "ENDPOINT",
+    {"ingest", AT_START, TEXT_AT(ingest), "tcp://127.0.0.1:8471", 0, 0, address_check_zmq, "ENDPOINT",
      "ZeroMQ endpoint of the feeds; tcp://127.0.0.1:* takes any free port"},
-    {"publish", TEXT_AT(publish), "tcp://127.0.0.1:8472", 0, 0, address_check_zmq, "ENDPOINT",
+    {"publish", AT_START, TEXT_AT(publish), "tcp://127.0.0.1:8472", 0, 0, address_check_zmq, "ENDPOINT",
      "ZeroMQ endpoint of the announcements"},
-    {"log-level", TEXT_AT(log_level), "info", 0, 0, check_level, "LEVEL", "error, warning, info or debug"},
-    {"hosts", TEXT_AT(hosts), "", 0, 0, check_hosts, "NAME,...",
+    {"log-level", ON_RELOAD, TEXT_AT(log_level), "info", 0, 0, check_level, "LEVEL", "error, warning, info or debug"},
+    {"hosts", AT_START, TEXT_AT(hosts), "", 0, 0, check_hosts, "NAME,...",
      "names that a request may carry in Host besides localhost and the loopback addresses"},
-    {"kernels", TEXT_AT(kernels), "", 0, 0, check_kernels, "NAME", "ref or blas; default: the best that works"},
-    {"threads", NUMBER_AT(INTEGER, threads), "0", 0, 1024, NULL, "N", "threads of training; 0: all cores"},
-    {"query-threads", NUMBER_AT(INTEGER, query_threads), "2", 1, 256, NULL, "N", "threads of heavy answers"},
-    {"segment-mb", NUMBER_AT(LONG, segment_mb), "64", 1, 4096, NULL, "MIB",
+    {"kernels", AT_START, TEXT_AT(kernels), "", 0, 0, check_kernels, "NAME",
+     "ref or blas; default: the best that works"},
+    {"threads", AT_START, NUMBER_AT(INTEGER, threads), "0", 0, 1024, NULL, "N", "threads of training; 0: all cores"},
+    {"query-threads", AT_START, NUMBER_AT(INTEGER, query_threads), "2", 1, 256, NULL, "N", "threads of heavy answers"},
+    {"segment-mb", AT_START, NUMBER_AT(LONG, segment_mb), "64", 1, 4096, NULL, "MIB",
      "size of a spool segment, allocated ahead; each twin has one open"},
-    {"credit-mb", NUMBER_AT(LONG, credit_mb), "64", 16, 4096, NULL, "MIB",
+    {"credit-mb", ON_RELOAD, NUMBER_AT(LONG, credit_mb), "64", 16, 4096, NULL, "MIB",
      "bytes that a feed may have in flight after its hello"},
+    {"memory-mb", ON_RELOAD, NUMBER_AT(LONG, memory_mb), "2048", 128, 1 << 20, NULL, "MIB",
+     "ceiling of the memory that the daemon holds; what would go beyond it waits or is refused"},
+    {"http-connections", AT_START, NUMBER_AT(LONG, http_connections), "512", 16, 65536, NULL, "N",
+     "HTTP connections at once; beyond it the one that has been idle longest goes"},
+    {"zmq-connections", ON_RELOAD, NUMBER_AT(LONG, zmq_connections), "1024", 4, 65536, NULL, "N",
+     "connections of feeds, and of listeners, at once"},
+    {"reserve-mb", ON_RELOAD, NUMBER_AT(LONG, reserve_mb), "16", 0, 1 << 20, NULL, "MIB",
+     "free disk space below which no data are accepted"},
+    {"spool-mb", ON_RELOAD, NUMBER_AT(LONG, spool_mb), "16384", 0, 1l << 40, NULL, "MIB",
+     "spool that each twin keeps; what is not processed is never removed: feeds wait; 0: no limit"},
+    {"spool-days", ON_RELOAD, NUMBER_AT(LONG, spool_days), "0", 0, 36500, NULL, "DAYS",
+     "age at which processed data leave the spool; 0: no limit"},
+    {"iterations", ON_RELOAD, NUMBER_AT(LONG, iterations), "100000", 0, 1l << 40, NULL, "N",
+     "iterations that each twin keeps; 0: no limit"},
+    {"iteration-days", ON_RELOAD, NUMBER_AT(LONG, iteration_days), "400", 0, 36500, NULL, "DAYS",
+     "age at which iterations are removed; their means stay as metrics; 0: no limit"},
+    {"versions", ON_RELOAD, NUMBER_AT(LONG, versions), "200", 0, 1l << 40, NULL, "N",
+     "versions that each twin keeps besides those that aliases and history name; 0: no limit"},
+    {"history-days", ON_RELOAD, NUMBER_AT(LONG, history_days), "400", 0, 36500, NULL, "DAYS",
+     "age at which moves of aliases leave the history; those in force stay; 0: no limit"},
+    {"metric-days", ON_RELOAD, NUMBER_AT(LONG, metric_days), "400", 0, 36500, NULL, "DAYS",
+     "how long hourly means of the statistics are kept, daily ones ten times as long; 0: no limit"},
 };
 enum { ENTRIES = sizeof entries / sizeof *entries };
 

@@ -20,7 +20,19 @@ struct config {
     int threads;        /* of training; 0 = all cores */
     int query_threads;  /* of heavy answers */
     long segment_mb;    /* size of a spool segment */
-    long credit_mb;     /* bytes in flight a feed may have after hello */
+    /* Numbers that a reload may change are read with config_live. */
+    long credit_mb;        /* bytes in flight a feed may have after hello */
+    long memory_mb;        /* ceiling of what the daemon holds in memory */
+    long http_connections; /* at once */
+    long zmq_connections;  /* at once, of feeds and of listeners each */
+    long reserve_mb;       /* free disk space below which no data are accepted */
+    long spool_mb;         /* processed data kept, each twin; 0: all */
+    long spool_days;       /* the same by age */
+    long iterations;       /* kept, each twin; 0: all */
+    long iteration_days;
+    long versions;      /* kept, each twin, beyond those that aliases and history name; 0: all */
+    long history_days;  /* moves of aliases, and what they name; 0: all */
+    long metric_days;   /* hourly means; daily ones ten times as long; 0: all */
     bool check;         /* --check */
     bool print_config;  /* --print-config */
     bool help, version; /* --help, --version */
@@ -33,6 +45,12 @@ struct config {
 int config_load(struct config *config, int argc, char **argv, struct tw_error *error);
 void config_print(const struct config *config); /* to stdout, as a configuration file with comments */
 void config_help(void);                         /* to stdout */
+
+/* A number that may change while the daemon runs. */
+static inline long config_live(const long *at)
+{
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
 
 /* The table, for the test that compares it with the documentation: name of entry i, NULL behind the last. */
 const char *config_name(size_t i);

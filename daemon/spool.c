@@ -21,6 +21,7 @@ struct spool {
     pthread_mutex_t lock;     /* guards what follows; only the appending thread changes it */
     struct segment *segments; /* by first ordinal */
     size_t count, room;
+    int pins; /* no segment is removed while there are any */
 };
 
 static struct segment *last_segment(struct spool *spool)
@@ -273,6 +274,20 @@ int spool_sync(struct spool *spool, struct tw_error *error)
 }
 
 /* --- reading --- */
+
+void spool_pin(struct spool *spool)
+{
+    pthread_mutex_lock(&spool->lock);
+    spool->pins++;
+    pthread_mutex_unlock(&spool->lock);
+}
+
+void spool_unpin(struct spool *spool)
+{
+    pthread_mutex_lock(&spool->lock);
+    spool->pins--;
+    pthread_mutex_unlock(&spool->lock);
+}
 
 uint64_t spool_next(struct spool *spool)
 {

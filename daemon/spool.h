@@ -43,6 +43,10 @@ int spool_sync(struct spool *spool, struct tw_error *error); /* fdatasync; a fai
 int spool_read(struct spool *spool, uint64_t ordinal, void **memory, int64_t *received_ms, struct twp_frame *frames,
                size_t max_frames, size_t *count, struct tw_error *error);
 
+/* While a spool is pinned, no segment of it is removed (a backup reads them). Any thread; pins count. */
+void spool_pin(struct spool *spool);
+void spool_unpin(struct spool *spool);
+
 /* Removes a spool's directory (twin deleted). */
 int spool_remove(const char *dir);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/api.h"
+#include "daemon/trouble.h"
 
 struct scrape {
     FILE *out;
@@ -178,6 +179,23 @@ static void process(const struct http_request *request, FILE *out)
     fprintf(out, "process_start_time_seconds %.3f\n", (double)api->started_ms / 1000);
 }
 
+static void troubles(FILE *out)
+{
+    json_t *list = trouble_json(), *trouble;
+    size_t i;
+    family(out, "twin_ready", "gauge", "1 if data are accepted and kept, as /readyz says.");
+    fprintf(out, "twin_ready %d\n", !trouble_unready());
+    family(out, "twin_trouble", "gauge", "1 for each thing that is wrong now; level unready: data are not accepted.");
+    json_array_foreach(list, i, trouble)
+    {
+        label(out, "twin_trouble{", "name", json_string_value(json_object_get(trouble, "name")));
+        label(out, ",", "subject", json_string_value(json_object_get(trouble, "subject")));
+        label(out, ",", "level", json_string_value(json_object_get(trouble, "level")));
+        fputs("} 1\n", out);
+    }
+    json_decref(list);
+}
+
 enum route_outcome metrics_get(struct http_request *request, struct http_response *response)
 {
     char *text = NULL;
@@ -194,6 +212,7 @@ enum route_outcome metrics_get(struct http_request *request, struct http_respons
     free(list);
     if (scrape.out != NULL && scrape.twin != NULL) {
         process(request, scrape.out);
+        troubles(scrape.out);
         twins(&scrape);
     }
     bool ok = scrape.out != NULL && fclose(scrape.out) == 0 && scrape.twin != NULL;

@@ -258,10 +258,10 @@ void segment_push(struct segment *segment, size_t size)
     segment->end += size;
 }
 
-/* Follows the chain to where it ends. */
-static int walk(int fd, const char *path, struct segment *segment, bool whole, struct tw_error *error)
+/* Follows the chain to where it ends, or for `most` records. */
+static int walk(int fd, const char *path, struct segment *segment, bool whole, size_t most, struct tw_error *error)
 {
-    for (;;) {
+    while (segment->count < most) {
         struct record record;
         bool failed = false;
         ssize_t got = read_at(fd, &record, sizeof record, segment->end);
@@ -276,6 +276,7 @@ static int walk(int fd, const char *path, struct segment *segment, bool whole, s
             return tw_error_set(error, TW_NO_MEMORY, "out of memory");
         segment_push(segment, (size_t)padded(SEGMENT_RECORD + record.bytes));
     }
+    return 0;
 }
 
 /* Bytes from `end` up to the last one that is not zero: what a torn write left. */
@@ -339,18 +340,19 @@ static int open_checked(int fd, const char *path, bool last, uint64_t next, stru
         return tw_error_set(error, TW_IO, "stat %.150s: %s", path, strerror(errno));
     out->capacity = (uint64_t)stat.st_size;
     int status = read_header(fd, path, out->first, &out->mark, error);
+    if (status == 0 && !last) {
+        out->count = (size_t)(next - out->first);
+        out->end = out->capacity;
+        return 0;
+    }
     if (status == 0 && out->capacity >= SEGMENT_HEADER)
-        status = walk(fd, path, out, last, error);
+        status = walk(fd, path, out, true, SIZE_MAX, error);
     if (status)
         return status;
-    uint64_t reached = out->first + out->count;
-    if (!last && reached != next)
-        return corrupt(error, path, out->end, "a record is damaged");
-    if (last && reached < out->mark)
+    if (out->first + out->count < out->mark)
         return corrupt(error, path, out->end, "a record that was acknowledged is damaged");
-    if (last)
-        status = torn_bytes(fd, path, out, torn, error);
-    return status == 0 && last && *torn > 0 ? cut(out, fd, error) : status;
+    status = torn_bytes(fd, path, out, torn, error);
+    return status == 0 && *torn > 0 ? cut(out, fd, error) : status;
 }
 
 int segment_open(const char *dir, uint64_t first, bool last, uint64_t next, struct segment *out, int *fd, size_t *torn,
@@ -373,6 +375,47 @@ int segment_open(const char *dir, uint64_t first, bool last, uint64_t next, stru
     else
         *fd = file;
     return status;
+}
+
+int segment_index(const char *dir, uint64_t first, size_t count, uint64_t **offset, struct tw_error *error)
+{
+    char path[SEGMENT_PATH_MAX];
+    struct segment walked = {.first = first, .end = SEGMENT_HEADER};
+    struct stat stat;
+    *offset = NULL;
+    int status = segment_path(dir, first, path, error);
+    if (status)
+        return status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &stat) != 0)
+        status = tw_error_set(error, fd < 0 && errno == ENOENT ? TW_NOT_FOUND : TW_IO, "opening %.150s: %s", path,
+                              strerror(errno));
+    if (status == 0) {
+        walked.capacity = (uint64_t)stat.st_size;
+        status = walk(fd, path, &walked, false, count, error);
+    }
+    if (status == 0 && walked.count < count)
+        status = corrupt(error, path, walked.end, "a record is damaged");
+    if (status)
+        segment_fini(&walked);
+    if (fd >= 0)
+        close(fd);
+    *offset = walked.offset;
+    return status;
+}
+
+int64_t segment_received(const char *dir, uint64_t first)
+{
+    char path[SEGMENT_PATH_MAX];
+    struct record record;
+    if (segment_path(dir, first, path, NULL) != 0)
+        return 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && read_at(fd, &record, sizeof record, SEGMENT_HEADER) == sizeof record &&
+              record_ok(&record, first, UINT64_MAX);
+    if (fd >= 0)
+        close(fd);
+    return ok ? record.received_ms : 0;
 }
 
 /* --- appending --- */
@@ -467,7 +510,7 @@ int segment_read(const char *dir, uint64_t first, uint64_t offset, uint64_t ordi
         return status;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return tw_error_set(error, TW_IO, "opening %.150s: %s", path, strerror(errno));
+        return tw_error_set(error, errno == ENOENT ? TW_NOT_FOUND : TW_IO, "opening %.150s: %s", path, strerror(errno));
     status = read_record(fd, path, offset, ordinal, &body, &record, error);
     if (status == 0 && (record.frames > max_frames || !split_body(body, &record, frames)))
         status = corrupt(error, path, offset, "the frames of a record do not add up");

@@ -29,11 +29,12 @@ enum { SEGMENT_HEADER = 64, SEGMENT_RECORD = 48, SEGMENT_PATH_MAX = 4096 };
 
 struct segment {
     uint64_t first;     /* ordinal of the first record */
-    uint64_t *offset;   /* (count) where each record starts */
+    uint64_t *offset;   /* (count) where each record starts; NULL: not known yet, segment_index finds it */
     size_t count, room; /* records, and entries that `offset` has space for */
     uint64_t end;       /* where the next record goes */
     uint64_t capacity;  /* bytes that are allocated */
     uint64_t mark;      /* as read or written last */
+    uint64_t used;      /* the spool's: when the index was last asked for */
 };
 
 /* Bytes that a record of these frames takes, its padding included; 0 if there are too many or they are too large. */
@@ -47,13 +48,19 @@ int segment_path(const char *dir, uint64_t first, char path[SEGMENT_PATH_MAX], s
 int segment_create(const char *dir, uint64_t first, uint64_t capacity, struct segment *out, int *fd,
                    struct tw_error *error);
 
-/* Opens a file and walks its chain. `last` is the segment that is appended to: all its records are checked whole, a
- * torn end is cut off (*torn gets its bytes) and the space is allocated again. Of others only record headers are read,
- * and the chain must reach the ordinal `next`. TW_CORRUPT names file and offset. *fd is open for writing if `last`,
- * else not touched. */
+/* Opens a file. `last` is the segment that is appended to: its chain is walked and all its records are checked whole, a
+ * torn end is cut off (*torn gets its bytes) and the space is allocated again. Of others, which reach up to the ordinal
+ * `next`, only the header is read: opening costs the same however much is stored. TW_CORRUPT names file and offset. *fd
+ * is open for writing if `last`, else not touched. */
 int segment_open(const char *dir, uint64_t first, bool last, uint64_t next, struct segment *out, int *fd, size_t *torn,
                  struct tw_error *error);
 void segment_fini(struct segment *segment);
+
+/* Where each of the `count` records of a sealed segment starts, from the records' headers: malloc'd. TW_CORRUPT if the
+ * chain stops before. */
+int segment_index(const char *dir, uint64_t first, size_t count, uint64_t **offset, struct tw_error *error);
+/* When the segment's first record arrived; 0 if it can't be read. */
+int64_t segment_received(const char *dir, uint64_t first);
 
 /* Writes a record at `end`; there must be room. Does not change the segment's index: segment_push does. On TW_FULL the
  * file is as before. */

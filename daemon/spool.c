@@ -1,5 +1,8 @@
 /* The spool is a row of segments; all but the last are sealed. A segment is synced before the next one exists, so only
- * the last can have a torn end. Files are opened anew for each read: readers share nothing but the index. */
+ * the last can have a torn end. Files are opened anew for each read: readers share nothing but the index.
+ *
+ * The last segment is the appending thread's; the lock guards what others see of it. Sealed ones change no more. Any
+ * thread may remove the oldest, so that positions in the list hold only under the lock. */
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -12,21 +15,27 @@
 #include "daemon/segment.h"
 #include "daemon/spool.h"
 
+enum { INDEXED = 8, SEGMENT_BYTES_MIN = 1 << 16 };
+
 struct spool {
     char *dir;
     size_t segment_bytes;
-    int fd;      /* of the last segment, -1 if there is none */
-    bool failed; /* an I/O error: nothing is accepted any more */
+    int fd;               /* of the last segment, -1 if there is none */
+    bool failed;          /* an I/O error: nothing is accepted any more */
+    struct segment *last; /* of the list; NULL: there is none yet */
 
-    pthread_mutex_t lock;     /* guards what follows; only the appending thread changes it */
-    struct segment *segments; /* by first ordinal */
+    pthread_mutex_t lock;      /* guards what follows */
+    struct segment **segments; /* by first ordinal */
     size_t count, room;
-    int pins; /* no segment is removed while there are any */
+    int pins;         /* no segment is removed while there are any */
+    uint64_t limit;   /* 0: none */
+    uint64_t sealed;  /* bytes of sealed segments */
+    uint64_t lookups; /* so far: which index was used last */
 };
 
 static struct segment *last_segment(struct spool *spool)
 {
-    return spool->count ? &spool->segments[spool->count - 1] : NULL;
+    return spool->last;
 }
 
 static uint64_t next_ordinal(struct spool *spool)
@@ -79,7 +88,7 @@ static bool is_leftover(const char *name)
 
 static int by_first(const void *a, const void *b)
 {
-    uint64_t x = ((const struct segment *)a)->first, y = ((const struct segment *)b)->first;
+    uint64_t x = (*(struct segment *const *)a)->first, y = (*(struct segment *const *)b)->first;
     return (x > y) - (x < y);
 }
 
@@ -87,14 +96,15 @@ static struct segment *add_segment(struct spool *spool)
 {
     if (spool->count == spool->room) {
         size_t room = spool->room ? spool->room * 2 : 8;
-        struct segment *grown = reallocarray(spool->segments, room, sizeof *grown);
+        struct segment **grown = reallocarray(spool->segments, room, sizeof *grown);
         if (!grown)
             return NULL;
         spool->segments = grown;
         spool->room = room;
     }
-    struct segment *added = &spool->segments[spool->count++];
-    *added = (struct segment){0};
+    struct segment *added = calloc(1, sizeof *added);
+    if (added)
+        spool->segments[spool->count++] = added;
     return added;
 }
 
@@ -130,10 +140,14 @@ static int open_segments(struct spool *spool, size_t *torn, struct tw_error *err
 {
     int status = 0;
     for (size_t i = 0; i < spool->count && status == 0; i++) {
-        struct segment *segment = &spool->segments[i];
+        struct segment *segment = spool->segments[i];
         bool last = i + 1 == spool->count;
-        uint64_t next = last ? 0 : segment[1].first;
+        uint64_t next = last ? 0 : spool->segments[i + 1]->first;
         status = segment_open(spool->dir, segment->first, last, next, segment, &spool->fd, torn, error);
+        if (last)
+            spool->last = segment;
+        else
+            spool->sealed += segment->end;
     }
     return status;
 }
@@ -169,8 +183,10 @@ void spool_close(struct spool *spool)
 {
     if (!spool)
         return;
-    for (size_t i = 0; i < spool->count; i++)
-        segment_fini(&spool->segments[i]);
+    for (size_t i = 0; i < spool->count; i++) {
+        segment_fini(spool->segments[i]);
+        free(spool->segments[i]);
+    }
     if (spool->fd >= 0)
         close(spool->fd);
     pthread_mutex_destroy(&spool->lock);
@@ -196,14 +212,24 @@ int spool_remove(const char *path)
 
 /* --- appending --- */
 
+/* How large a segment is made now. */
+static uint64_t segment_size(struct spool *spool)
+{
+    pthread_mutex_lock(&spool->lock);
+    uint64_t most = spool->limit ? spool->limit / 8 : UINT64_MAX;
+    pthread_mutex_unlock(&spool->lock);
+    most = most < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : most;
+    return most < spool->segment_bytes ? most : spool->segment_bytes;
+}
+
 /* Seals the last segment and opens a new one that holds `need` bytes of records. */
 static int roll(struct spool *spool, uint64_t need, struct tw_error *error)
 {
     struct segment *last = last_segment(spool), created;
-    uint64_t capacity = SEGMENT_HEADER + need;
+    uint64_t capacity = SEGMENT_HEADER + need, usual = segment_size(spool);
     int fd;
-    if (capacity < spool->segment_bytes)
-        capacity = spool->segment_bytes;
+    if (capacity < usual)
+        capacity = usual;
     if (last && last->count == 0) /* an empty one only has to grow */
         return segment_grow(last, spool->fd, capacity, error);
     int status = last ? segment_sync(last, spool->fd, error) : 0;
@@ -218,8 +244,11 @@ static int roll(struct spool *spool, uint64_t need, struct tw_error *error)
     spool->fd = fd;
     pthread_mutex_lock(&spool->lock);
     struct segment *added = add_segment(spool);
-    if (added)
+    if (added) {
         *added = created;
+        spool->sealed += last ? last->end : 0;
+        spool->last = added;
+    }
     pthread_mutex_unlock(&spool->lock);
     return added ? 0 : tw_error_set(error, TW_IO, "out of memory for the spool's index");
 }
@@ -228,7 +257,8 @@ static int append(struct spool *spool, int64_t received_ms, const struct twp_fra
                   struct tw_error *error)
 {
     struct segment *last = last_segment(spool);
-    if (!last || last->end > last->capacity || size > last->capacity - last->end) {
+    bool full = !last || last->end > last->capacity || size > last->capacity - last->end;
+    if (full || (last->count > 0 && last->end + size > segment_size(spool))) { /* the limit may have become smaller */
         int status = roll(spool, size, error);
         if (status)
             return status;
@@ -297,27 +327,167 @@ uint64_t spool_next(struct spool *spool)
     return next;
 }
 
-/* Where a record lies: the first ordinal of its segment and its offset there. */
-static bool locate(struct spool *spool, uint64_t ordinal, uint64_t *first, uint64_t *offset)
+/* --- limits --- */
+
+uint64_t spool_first(struct spool *spool)
 {
-    bool found = false;
     pthread_mutex_lock(&spool->lock);
+    uint64_t first = spool->count ? spool->segments[0]->first : 0;
+    pthread_mutex_unlock(&spool->lock);
+    return first;
+}
+
+uint64_t spool_bytes(struct spool *spool)
+{
+    pthread_mutex_lock(&spool->lock);
+    uint64_t bytes = spool->sealed + (spool->last ? spool->last->end : 0);
+    pthread_mutex_unlock(&spool->lock);
+    return bytes;
+}
+
+uint64_t spool_bytes_from(struct spool *spool, uint64_t ordinal)
+{
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&spool->lock);
+    for (size_t i = spool->count; i > 0; i--) {
+        const struct segment *segment = spool->segments[i - 1];
+        if (segment->first + segment->count <= ordinal)
+            break;
+        bytes += segment->end;
+    }
+    pthread_mutex_unlock(&spool->lock);
+    return bytes;
+}
+
+void spool_limit(struct spool *spool, uint64_t bytes)
+{
+    pthread_mutex_lock(&spool->lock);
+    spool->limit = bytes;
+    pthread_mutex_unlock(&spool->lock);
+}
+
+bool spool_oldest(struct spool *spool, uint64_t *next, int64_t *received_ms)
+{
+    pthread_mutex_lock(&spool->lock);
+    bool sealed = spool->count > 1;
+    bool met = sealed && spool->segments[1]->count > 0;
+    *next = sealed ? spool->segments[1]->first : 0;
+    pthread_mutex_unlock(&spool->lock);
+    /* what came next came later; before it has, nobody can tell the time of arrival without reading the segment */
+    *received_ms = met ? segment_received(spool->dir, *next) : 0;
+    return sealed;
+}
+
+int spool_evict(struct spool *spool, uint64_t below, struct tw_error *error)
+{
+    struct segment *oldest = NULL;
+    char path[SEGMENT_PATH_MAX];
+    pthread_mutex_lock(&spool->lock);
+    int status = spool->count < 2 || spool->segments[1]->first > below ? TW_NOT_FOUND : spool->pins ? TW_BUSY : TW_OK;
+    if (status == TW_OK)
+        status = segment_path(spool->dir, spool->segments[0]->first, path, error);
+    if (status == TW_OK) {
+        oldest = spool->segments[0];
+        spool->count--;
+        spool->sealed -= oldest->end;
+        memmove(spool->segments, spool->segments + 1, spool->count * sizeof *spool->segments);
+    }
+    pthread_mutex_unlock(&spool->lock);
+    if (status)
+        return status;
+    if (unlink(path) != 0 && errno != ENOENT)
+        status = tw_error_set(error, TW_IO, "removing %.150s: %s", path, strerror(errno));
+    else
+        status = segment_sync_directory(spool->dir, error);
+    segment_fini(oldest);
+    free(oldest);
+    return status;
+}
+
+/* --- finding and reading a record --- */
+
+/* The segment that holds the ordinal, or NULL. Lock held. */
+static struct segment *find_segment(const struct spool *spool, uint64_t ordinal)
+{
     size_t low = 0, high = spool->count; /* the last segment whose first ordinal is not beyond */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (spool->segments[middle].first <= ordinal)
+        if (spool->segments[middle]->first <= ordinal)
             low = middle;
         else
             high = middle;
     }
-    if (low < spool->count) {
-        const struct segment *segment = &spool->segments[low];
-        found = ordinal >= segment->first && ordinal - segment->first < segment->count;
-        *first = segment->first;
-        *offset = found ? segment->offset[ordinal - segment->first] : 0;
+    struct segment *segment = low < spool->count ? spool->segments[low] : NULL;
+    bool holds = segment && ordinal >= segment->first && ordinal - segment->first < segment->count;
+    return holds ? segment : NULL;
+}
+
+/* Keeps the indices that were used last. Lock held. */
+static void forget_indices(struct spool *spool)
+{
+    for (;;) {
+        struct segment *oldest = NULL;
+        size_t known = 0;
+        for (size_t i = 0; i < spool->count; i++) {
+            struct segment *segment = spool->segments[i];
+            if (!segment->offset || segment == spool->last)
+                continue;
+            known++;
+            if (!oldest || segment->used < oldest->used)
+                oldest = segment;
+        }
+        if (known <= INDEXED)
+            return;
+        free(oldest->offset);
+        oldest->offset = NULL;
+        oldest->room = 0;
+    }
+}
+
+/* Walks a sealed segment and keeps what was found, unless another reader was quicker or the segment is gone. */
+static int learn_index(struct spool *spool, uint64_t first, size_t count, struct tw_error *error)
+{
+    uint64_t *offset;
+    int status = segment_index(spool->dir, first, count, &offset, error);
+    if (status)
+        return status;
+    pthread_mutex_lock(&spool->lock);
+    struct segment *segment = find_segment(spool, first);
+    if (segment && segment->first == first && !segment->offset) {
+        segment->offset = offset;
+        segment->room = count;
+        segment->used = ++spool->lookups;
+        offset = NULL;
+        forget_indices(spool);
     }
     pthread_mutex_unlock(&spool->lock);
-    return found;
+    free(offset);
+    return 0;
+}
+
+/* Where a record lies: the first ordinal of its segment and its offset there. */
+static int locate(struct spool *spool, uint64_t ordinal, uint64_t *first, uint64_t *offset, struct tw_error *error)
+{
+    for (;;) {
+        size_t count = 0;
+        pthread_mutex_lock(&spool->lock);
+        struct segment *segment = find_segment(spool, ordinal);
+        bool known = segment && segment->offset;
+        if (segment) {
+            segment->used = ++spool->lookups;
+            *first = segment->first;
+            *offset = known ? segment->offset[ordinal - segment->first] : 0;
+            count = segment->count;
+        }
+        pthread_mutex_unlock(&spool->lock);
+        if (known)
+            return 0;
+        int status = segment ? learn_index(spool, *first, count, error) : TW_NOT_FOUND;
+        if (status == TW_NOT_FOUND)
+            tw_error_set(error, status, "the spool has no record %llu", (unsigned long long)ordinal);
+        if (status)
+            return status;
+    }
 }
 
 int spool_read(struct spool *spool, uint64_t ordinal, void **memory, int64_t *received_ms, struct twp_frame *frames,
@@ -325,14 +495,15 @@ int spool_read(struct spool *spool, uint64_t ordinal, void **memory, int64_t *re
 {
     uint64_t first, offset;
     *memory = NULL;
-    if (!locate(spool, ordinal, &first, &offset))
-        return tw_error_set(error, TW_NOT_FOUND, "the spool has no record %llu", (unsigned long long)ordinal);
-    return segment_read(spool->dir, first, offset, ordinal, memory, received_ms, frames, max_frames, count, error);
+    int status = locate(spool, ordinal, &first, &offset, error);
+    return status ? status
+                  : segment_read(spool->dir, first, offset, ordinal, memory, received_ms, frames, max_frames, count,
+                                 error);
 }
 
 int spool_scan(struct spool *spool, uint64_t from_ordinal, spool_visit visit, void *context, struct tw_error *error)
 {
-    uint64_t start = spool->count ? spool->segments[0].first : 0, next = spool_next(spool);
+    uint64_t start = spool_first(spool), next = spool_next(spool);
     int status = 0;
     for (uint64_t at = from_ordinal > start ? from_ordinal : start; at < next && status == 0; at++) {
         struct twp_frame frames[TWP_FRAMES_MAX];

@@ -6,7 +6,9 @@
  * disk shows before anything is accepted; their creation fsyncs the directory. The end of a segment is where the chain
  * of valid records stops. A record with a bad checksum in the middle of a segment is reported, not skipped silently.
  *
- * Appending belongs to one thread (ingest); reading may be done by any thread for ordinals below spool_next().
+ * Appending belongs to one thread (ingest); reading may be done by any thread for ordinals from spool_first() up to
+ * below spool_next(). The memory that an open spool takes does not grow with what is stored: where the records of a
+ * sealed segment lie is found when one of them is read, and known for the last few segments only.
  */
 #ifndef DAEMON_SPOOL_H
 #define DAEMON_SPOOL_H
@@ -25,7 +27,7 @@ typedef int (*spool_visit)(void *context, uint64_t ordinal, int64_t received_ms,
                            size_t count);
 
 /* Opens or creates the spool in `dir` (created if absent). Truncates a torn tail (says how many bytes in
- * *torn_bytes). TW_CORRUPT if a record before the tail is broken. */
+ * *torn_bytes). TW_CORRUPT if a segment's header or a record of the last one before its tail is broken. */
 int spool_open(const char *dir, size_t segment_bytes, struct spool **out, size_t *torn_bytes, struct tw_error *error);
 void spool_close(struct spool *spool);
 
@@ -42,6 +44,22 @@ int spool_sync(struct spool *spool, struct tw_error *error); /* fdatasync; a fai
 /* Reads one record into malloc'd memory (*memory, to be freed); frames point into it. Any thread. Checks the CRC. */
 int spool_read(struct spool *spool, uint64_t ordinal, void **memory, int64_t *received_ms, struct twp_frame *frames,
                size_t max_frames, size_t *count, struct tw_error *error);
+
+/* --- limits: the oldest segments go when nobody needs them any more. Any thread. --- */
+
+uint64_t spool_first(struct spool *spool); /* ordinal of the oldest record that is kept */
+/* Bytes of all records that are kept, and of those segments that reach up to `ordinal` or beyond: with the first
+ * unprocessed ordinal, what no eviction can free before the loop has come further. */
+uint64_t spool_bytes(struct spool *spool);
+uint64_t spool_bytes_from(struct spool *spool, uint64_t ordinal);
+/* Segments are made no larger than an eighth of this, so that the spool can be kept near it. 0: no limit. */
+void spool_limit(struct spool *spool, uint64_t bytes);
+/* The oldest segment, if it is sealed: the first ordinal after it and when its newest record had arrived, at the
+ * latest. False if there is only the one that is appended to. */
+bool spool_oldest(struct spool *spool, uint64_t *next, int64_t *received_ms);
+/* Removes the oldest segment, if it is sealed and holds only ordinals below `below`; durable on return. TW_NOT_FOUND:
+ * it is not; TW_BUSY: the spool is pinned. A crash leaves the segment or leaves it out, both harmless. */
+int spool_evict(struct spool *spool, uint64_t below, struct tw_error *error);
 
 /* While a spool is pinned, no segment of it is removed (a backup reads them). Any thread; pins count. */
 void spool_pin(struct spool *spool);

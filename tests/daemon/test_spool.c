@@ -336,7 +336,7 @@ static void flipped_bits(void **state)
     free(whole);
 }
 
-/* In a sealed segment the headers are checked at open, the bodies when they are read. */
+/* A sealed segment is looked at when it is read: a broken body costs its record, a broken chain the segment. */
 static void damage_in_a_sealed_segment(void **state)
 {
     size_t torn, size, first_size;
@@ -368,6 +368,13 @@ static void damage_in_a_sealed_segment(void **state)
 
     whole[SEGMENT_HEADER + first_size + 9] ^= 4;
     overwrite(whole, size);
+    spool = open_spool(1024, &torn);
+    assert_int_equal(spool_read(spool, 0, &memory, &received_ms, frames, TWP_FRAMES_MAX, &count, &error), TW_CORRUPT);
+    assert_non_null(strstr(error.text, "0000000000000000.seg"));
+    check_read(spool, 29);
+    spool_close(spool);
+    whole[0] ^= 4;
+    overwrite(whole, size);
     assert_int_equal(spool_open(dir, 1024, &spool, &torn, &error), TW_CORRUPT);
     assert_int_equal(unlink(file), 0); /* the first segment was pruned: the spool begins later */
     spool = open_spool(1024, &torn);
@@ -375,6 +382,110 @@ static void damage_in_a_sealed_segment(void **state)
     assert_int_equal(spool_read(spool, 0, &memory, &received_ms, frames, TWP_FRAMES_MAX, &count, &error), TW_NOT_FOUND);
     spool_close(spool);
     free(whole);
+}
+
+/* The oldest segments go, never one that is pinned, needed or appended to; what is left reads as before. */
+static void eviction(void **state)
+{
+    size_t torn;
+    uint64_t next = 0, total = 0;
+    int64_t received;
+    struct tw_error error;
+    struct spool *spool = open_spool(1024, &torn);
+    assert_false(spool_oldest(spool, &next, &received));
+    assert_int_equal(spool_evict(spool, UINT64_MAX, &error), TW_NOT_FOUND);
+    for (uint64_t n = 0; n < 100; n++)
+        total += append(spool, n);
+    assert_int_equal(spool_sync(spool, &error), 0);
+    size_t files = segment_files();
+    assert_int_equal(spool_bytes(spool), total + files * SEGMENT_HEADER);
+    assert_int_equal(spool_bytes_from(spool, 0), spool_bytes(spool));
+    assert_true(spool_bytes_from(spool, 99) <= 1024);
+    assert_int_equal(spool_bytes_from(spool, 100), 0);
+
+    assert_true(spool_oldest(spool, &next, &received));
+    assert_true(next > 1 && received == 1000 + (int64_t)next);
+    assert_int_equal(spool_evict(spool, next - 1, &error), TW_NOT_FOUND);
+    spool_pin(spool);
+    assert_int_equal(spool_evict(spool, next, &error), TW_BUSY);
+    assert_int_equal(segment_files(), files);
+    spool_unpin(spool);
+    assert_int_equal(spool_evict(spool, next, &error), 0);
+    assert_int_equal(segment_files(), files - 1);
+    assert_int_equal(spool_first(spool), next);
+    assert_true(spool_bytes(spool) < total + (files - 1) * SEGMENT_HEADER);
+
+    while (spool_evict(spool, UINT64_MAX, &error) == 0)
+        check_read(spool, 99);
+    assert_int_equal(segment_files(), 1);
+    assert_int_equal(spool_next(spool), 100);
+    append(spool, 100);
+    uint64_t first = spool_first(spool), bytes = spool_bytes(spool);
+    spool_close(spool);
+    spool = open_spool(1024, &torn);
+    assert_int_equal(spool_first(spool), first);
+    assert_int_equal(spool_bytes(spool), bytes);
+    assert_int_equal(spool_scan(spool, 0, visit, &first, &error), 0);
+    assert_int_equal(first, 101);
+    spool_close(spool);
+}
+
+/* Of many segments only the last few are indexed; all can be read. A limit makes them smaller. */
+static void indices_and_limit(void **state)
+{
+    size_t torn;
+    struct spool *spool = open_spool(1 << 20, &torn);
+    spool_limit(spool, 1);
+    for (uint64_t n = 0; n < 6000; n++)
+        append(spool, n);
+    assert_true(segment_files() > 10);
+    spool_close(spool);
+    spool = open_spool(1 << 20, &torn);
+    for (uint64_t n = 0; n < 2000; n++)
+        check_read(spool, (n * 7919) % 6000);
+    spool_close(spool);
+}
+
+struct race {
+    struct spool *spool;
+    bool over;
+};
+
+static void *evict_all(void *context)
+{
+    struct race *race = context;
+    while (!__atomic_load_n(&race->over, __ATOMIC_ACQUIRE)) {
+        struct tw_error error;
+        int status = spool_evict(race->spool, UINT64_MAX, &error);
+        assert_true(status == 0 || status == TW_NOT_FOUND);
+    }
+    return NULL;
+}
+
+/* Appending, reading and removing at once: a record is whole or gone. */
+static void eviction_beside_appends(void **state)
+{
+    size_t torn, gone = 0;
+    struct race race = {open_spool(4096, &torn), false};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, evict_all, &race), 0);
+    for (uint64_t n = 0; n < 3000; n++) {
+        struct twp_frame frames[TWP_FRAMES_MAX];
+        struct tw_error error;
+        int64_t received_ms;
+        size_t count;
+        void *memory;
+        append(race.spool, n);
+        check_read(race.spool, n);
+        int status = spool_read(race.spool, n / 2, &memory, &received_ms, frames, TWP_FRAMES_MAX, &count, &error);
+        assert_true(status == 0 || status == TW_NOT_FOUND);
+        gone += status != 0;
+        free(memory);
+    }
+    __atomic_store_n(&race.over, true, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    assert_true(gone > 0);
+    spool_close(race.spool);
 }
 
 static void leftovers_are_removed(void **state)
@@ -512,6 +623,9 @@ int main(void)
         CASE(whole_records_count),
         CASE(flipped_bits),
         CASE(damage_in_a_sealed_segment),
+        CASE(eviction),
+        CASE(indices_and_limit),
+        CASE(eviction_beside_appends),
         CASE(leftovers_are_removed),
         CASE(a_full_disk_refuses_and_recovers),
         CASE(a_failed_write_leaves_nothing),

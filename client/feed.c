@@ -37,10 +37,10 @@ struct sender {
     double began, heard, acked_at; /* the last answer; the last news of durable batches */
     double hello_at;               /* when a hello may be sent (again) */
     double resync_after;
-    double retry_at, backoff; /* after no_credit */
+    double retry_at, backoff; /* after no_credit or full */
     double send_at;           /* not before, for the rate */
     double stop_at;           /* after a signal: wait for acknowledgements until then */
-    bool said_credit;
+    bool said_credit, said_full;
 };
 
 static int give_up(struct sender *sender, int code, const char *text)
@@ -101,7 +101,16 @@ static int on_welcome(struct sender *sender, const struct twp_reply *reply, doub
 static int on_nack(struct sender *sender, const struct twp_reply *reply, double now)
 {
     struct feed_result *result = sender->result;
-    if (!strcmp(reply->code, twp_wire_code(TWP_NO_CREDIT))) {
+    bool full = !strcmp(reply->code, twp_wire_code(TWP_FULL));
+    if (full && !sender->said_full) {
+        char detail[256];
+        snprintf(detail, sizeof detail, "%s", reply->detail);
+        output_clean(detail);
+        sender->said_full = true;
+        progress_clear(&sender->progress);
+        fprintf(stderr, "waiting: the daemon has no room now: %s\n", detail);
+    }
+    if (full || !strcmp(reply->code, twp_wire_code(TWP_NO_CREDIT))) {
         result->resent += outbox_retry(&sender->outbox, reply->key.seq);
         sender->retry_at = now + sender->backoff;
         sender->backoff = sender->backoff * 2 < BACKOFF_MOST ? sender->backoff * 2 : BACKOFF_MOST;
@@ -117,7 +126,7 @@ static int on_nack(struct sender *sender, const struct twp_reply *reply, double 
     else
         snprintf(result->problem, sizeof result->problem, "refused: %s: %s", reply->code, reply->detail);
     output_clean(result->problem);
-    return !strcmp(reply->code, twp_wire_code(TWP_FULL)) ? CLI_AGAIN : CLI_FAILED;
+    return CLI_FAILED;
 }
 
 static int on_reply(struct sender *sender, const struct twp_reply *reply, double now)

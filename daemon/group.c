@@ -11,6 +11,7 @@
 #include "daemon/clock.h"
 #include "daemon/feeds.h"
 #include "daemon/group.h"
+#include "daemon/space.h"
 #include "daemon/spool.h"
 
 static void __attribute__((format(printf, 3, 4))) refuse(struct job *job, enum twp_code code, const char *format, ...)
@@ -136,11 +137,27 @@ static int append(struct job *job, struct tw_error *error)
     int status = spool_append(job->twin->spool, job->row.received_ms, job->frames, job->count, &job->ordinal, error);
     if (status > 0 || status == TW_NO_MEMORY) { /* TW_FULL as a rule: nothing was written */
         refuse(job, TWP_FULL, "%s", error->text);
+        job->no_space = status == TW_FULL;
         return 0;
     }
     job->row.ordinal = job->ordinal;
     job->appended = status == 0;
     return status;
+}
+
+/* A new batch needs space in the spool, and soon in the database; one that is held already needs none. */
+static int accept(struct store *store, struct job *job, struct tw_error *error)
+{
+    if (!space_for(0)) {
+        refuse(job, TWP_FULL, "%llu MiB are free on the disk, less than its reserve; send again later",
+               (unsigned long long)space_free() >> 20);
+        job->no_space = true;
+    } else if (store_full(store)) {
+        refuse(job, TWP_FULL, "the database finds no space on the disk; send again later");
+    } else {
+        return append(job, error);
+    }
+    return 0;
 }
 
 static int check_and_append(struct registry *registry, struct store *store, struct job *jobs, struct job *job,
@@ -154,7 +171,7 @@ static int check_and_append(struct registry *registry, struct store *store, stru
     look_back(jobs, job);
     if (!job->same_as)
         look_up(store, job);
-    return job->code == TWP_OK && !job->duplicate ? append(job, error) : 0;
+    return job->code == TWP_OK && !job->duplicate ? accept(store, job, error) : 0;
 }
 
 static int sync_spools(struct job *jobs, size_t count, struct tw_error *error)

@@ -22,8 +22,14 @@
 #include "daemon/message.h"
 #include "daemon/peers.h"
 #include "daemon/publish.h"
+#include "daemon/space.h"
+#include "daemon/trouble.h"
 
-enum { GROUP_MAX = 64, GROUP_BYTES = 8 * 1024 * 1024 };
+enum {
+    GROUP_MAX = 64,
+    GROUP_BYTES = 8 * 1024 * 1024,
+    LOOK_AGAIN_MS = 500, /* is there space again? */
+};
 
 /* Where a job of the group came from. */
 struct source {
@@ -58,6 +64,7 @@ struct ingest {
     struct source sources[GROUP_MAX];
     size_t count, bytes;
     struct peers *peers;
+    bool disk_full; /* trouble stands */
     int64_t refusal_logged_ms;
     uint64_t refusals_unlogged;
 };
@@ -298,6 +305,25 @@ static bool any_arrived(const struct ingest *ingest)
     return false;
 }
 
+/* Readiness says so from the first refusal on, and until a segment fits again, whether feeds try or not. */
+static void raise_full_disk(struct ingest *ingest)
+{
+    for (size_t i = 0; i < ingest->count; i++) {
+        if (!ingest->jobs[i].no_space)
+            continue;
+        trouble_raise("disk_full", "spool", TROUBLE_UNREADY, "%s", ingest->jobs[i].detail);
+        ingest->disk_full = true;
+    }
+}
+
+static void clear_full_disk(struct ingest *ingest)
+{
+    if (ingest->disk_full && space_for(ingest->options.segment_bytes)) {
+        trouble_clear("disk_full", "spool");
+        ingest->disk_full = false;
+    }
+}
+
 static void run_group(struct ingest *ingest)
 {
     struct tw_error error = {""};
@@ -307,6 +333,7 @@ static void run_group(struct ingest *ingest)
         abandon_group(ingest);
         ingest->options.failed(ingest->options.context, error.text);
     } else {
+        raise_full_disk(ingest);
         answer(ingest);
         if (any_arrived(ingest))
             ingest->options.arrived(ingest->options.context);
@@ -336,8 +363,9 @@ static void *run(void *context)
     int count = ingest->options.publisher ? 3 : 2;
     while (!is_stopping(ingest)) {
         eventfd_t rung;
-        zmq_poll(items, count, -1);
+        zmq_poll(items, count, ingest->disk_full ? LOOK_AGAIN_MS : -1);
         eventfd_read(ingest->bell, &rung);
+        clear_full_disk(ingest);
         do
             send_announcements(ingest);
         while (!is_stopping(ingest) && gather(ingest) && (run_group(ingest), true));
@@ -416,6 +444,8 @@ void ingest_stop(struct ingest *ingest)
     set_stopping(ingest);
     eventfd_write(ingest->bell, 1);
     pthread_join(ingest->thread, NULL);
+    if (ingest->disk_full)
+        trouble_clear("disk_full", "spool");
     release(ingest);
 }
 

@@ -22,6 +22,7 @@ struct ingest_options {
     const char *endpoint;
     const char *publish_endpoint;
     int64_t credit_bytes; /* a feed may have in flight after hello */
+    size_t segment_bytes; /* of the spools: what must be free after a full disk before all is well again */
     struct registry *registry;
     struct store *store;
     struct publisher *publisher;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/commit.h"
 #include "daemon/compare.h"
 #include "daemon/log.h"
@@ -39,6 +40,8 @@ void loop_close(struct loop *loop)
 {
     if (!loop)
         return;
+    if (loop->concluded)
+        training_outcome_fini(&loop->outcome);
     training_free(loop->training);
     tw_data_fini(&loop->acceptance);
     if (loop->reference)
@@ -60,6 +63,12 @@ void loop_show_activity(struct loop *loop)
     else
         twin->activity = twin->hold ? ACTIVITY_HELD : ACTIVITY_IDLE;
     pthread_mutex_unlock(&twin->lock);
+}
+
+/* The store looks for space by itself, and cheaply: what the loop would repeat costs a comparison or a commit. */
+bool loop_waits(const struct loop *loop)
+{
+    return loop->retry_s > 0 && (clock_monotonic() < loop->retry_at || store_full(loop->context->store));
 }
 
 /* --- comparing --- */
@@ -247,6 +256,26 @@ static int decide(struct loop *loop, const struct comparison *comparison, const 
     return status;
 }
 
+/* Where a comparison begins. Nothing was written if its commit fails: it must find the loop as it was. */
+struct place {
+    int64_t iteration;
+    struct window last_window;
+    struct episode episode;
+};
+
+static struct place place_of(const struct loop *loop)
+{
+    return (struct place){loop->iteration, loop->last_window, loop->episode};
+}
+
+static void return_to(struct loop *loop, const struct place *place)
+{
+    loop->iteration = place->iteration;
+    loop->last_window = place->last_window;
+    loop->episode = place->episode;
+    loop->has_task = false;
+}
+
 static int compare_next(struct loop *loop, const struct window *window, struct snapshot *champion,
                         const struct loop_policy *policy, int64_t move, bool hold, struct tw_error *error)
 {
@@ -270,14 +299,18 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
     if (status != TW_OK)
         return status;
 
+    struct place before = place_of(loop);
     loop->iteration++;
     loop->last_window = *window;
     status = decide(loop, &comparison, window, policy, champion, move, hold, error);
     if (status == TW_OK) {
+        loop->retry_s = 0;
         loop_show_activity(loop);
         loop_state_show(loop, champion->version, comparison.drift);
         if (!loop->has_task)
             registry_processed(loop->twin, window->last);
+    } else {
+        return_to(loop, &before);
     }
     compare_fini(&comparison);
     return status;
@@ -288,7 +321,7 @@ bool loop_compare(struct loop *loop)
     struct window window = {0};
     size_t batches;
     uint64_t rows;
-    if (loop->broken || loop->has_task)
+    if (loop->broken || loop->has_task || loop_waits(loop))
         return false;
     struct loop_policy policy;
     int64_t move;
@@ -299,8 +332,9 @@ bool loop_compare(struct loop *loop)
     bool due = registry_window(loop->twin, false, &window.first, &window.last, &batches, &rows);
     if (due) {
         struct tw_error error = {""};
-        if (compare_next(loop, &window, champion, &policy, move, hold, &error) != TW_OK)
-            loop_state_break(loop, "compare", &error);
+        int status = compare_next(loop, &window, champion, &policy, move, hold, &error);
+        if (status != TW_OK)
+            loop_state_fail(loop, "compare", status, &error);
     }
     snapshot_unref(champion);
     return due;

@@ -58,6 +58,12 @@ struct loop {
     double cpu_seconds;        /* used by the task so far */
     double progress_noted;     /* monotonic time of the last note */
     bool broken;               /* an error that only people can mend; said once, no further work */
+
+    double retry_at, retry_s; /* the disk was full: the same step again at this monotonic time; the wait before it */
+    bool concluded;           /* the training is done, its outcome waits for the commit */
+    struct training_outcome outcome;
+    const char *ending; /* state of an operation that ends without a version, and could not be written yet; or NULL */
+    char ending_reason[256];
 };
 
 int loop_open(struct loop_context *context, struct twin *twin, struct loop **out, struct tw_error *error);
@@ -71,6 +77,8 @@ bool loop_compare(struct loop *loop);
 bool loop_train(struct loop *loop);
 /* Drops the training of a cancelled operation. */
 void loop_cancel(struct loop *loop, int64_t operation);
+/* The loop met a full disk and rests until it is time to repeat the step; nothing of it was kept. */
+bool loop_waits(const struct loop *loop);
 /* Sets what the twin says it is doing. */
 void loop_show_activity(struct loop *loop);
 

@@ -1,5 +1,6 @@
 #include "daemon/loop_state.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,8 @@
 #include "base/rng.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
+
+static const double RETRY_FIRST_S = 0.5, RETRY_MOST_S = 10;
 
 static json_t *task_json(const struct loop_task *task)
 {
@@ -73,6 +76,20 @@ void loop_state_break(struct loop *loop, const char *where, const struct tw_erro
     pthread_mutex_lock(&loop->twin->lock);
     snprintf(loop->twin->fault, sizeof(loop->twin->fault), "the loop stopped (%s): %.180s", where, error->text);
     pthread_mutex_unlock(&loop->twin->lock);
+}
+
+void loop_state_fail(struct loop *loop, const char *where, int status, const struct tw_error *error)
+{
+    char quoted[300];
+    if (status != TW_FULL) {
+        loop_state_break(loop, where, error);
+        return;
+    }
+    if (loop->retry_s == 0)
+        log_warning("loop_waits", "twin=%s where=%s error=%s", loop->twin->name, where,
+                    log_quote(error->text, quoted, sizeof(quoted)));
+    loop->retry_s = loop->retry_s == 0 ? RETRY_FIRST_S : fmin(2 * loop->retry_s, RETRY_MOST_S);
+    loop->retry_at = clock_monotonic() + loop->retry_s;
 }
 
 struct snapshot *loop_state_champion(struct twin *twin, struct loop_policy *policy, int64_t *move, bool *hold)

@@ -11,6 +11,8 @@ void loop_state_restore(struct loop *loop, const json_t *state);
 
 /* The loop of this twin stops: only people can mend it. Logged once. */
 void loop_state_break(struct loop *loop, const char *where, const struct tw_error *error);
+/* A step did not end with TW_OK: with a full disk it is repeated later, anything else breaks the loop. */
+void loop_state_fail(struct loop *loop, const char *where, int status, const struct tw_error *error);
 
 /* A reference on the champion (NULL: untrained) with the policy, last move and hold of the same moment. */
 struct snapshot *loop_state_champion(struct twin *twin, struct loop_policy *policy, int64_t *move, bool *hold);

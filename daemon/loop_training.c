@@ -15,7 +15,7 @@ enum { QUANTUM_MS = 100 };
 
 bool loop_take_operation(struct loop *loop)
 {
-    if (loop->broken || loop->has_task)
+    if (loop->broken || loop->has_task || loop_waits(loop))
         return false;
     struct loop_task task;
     struct tw_error error = {""};
@@ -23,7 +23,7 @@ bool loop_take_operation(struct loop *loop)
     if (status == TW_NOT_FOUND)
         return false;
     if (status != TW_OK) {
-        loop_state_break(loop, "operation", &error);
+        loop_state_fail(loop, "operation", status, &error);
         return false;
     }
     loop->task = task;
@@ -33,8 +33,10 @@ bool loop_take_operation(struct loop *loop)
     struct commit commit = {.twin = loop->twin->id, .processed = loop->processed, .state = state};
     status = state ? commit_write(loop->context->store, &commit, &error) : TW_NO_MEMORY;
     free(state);
-    if (status != TW_OK)
-        loop_state_break(loop, "operation", &error);
+    if (status != TW_OK) {
+        loop->has_task = false; /* it stands in the queue as before */
+        loop_state_fail(loop, "operation", status, &error);
+    }
     loop_show_activity(loop);
     return true;
 }
@@ -126,6 +128,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
     int status = policy_text && state ? commit_write(loop->context->store, &commit, error) : TW_NO_MEMORY;
     if (status == TW_OK) {
         loop->task.move = commit.move;
+        loop->retry_s = 0;
         training_free(loop->training);
         loop->training = NULL;
     } else { /* nothing was written: as before */
@@ -179,19 +182,33 @@ static void show_task(struct loop *loop, const struct loop_task *task, const str
     loop->cpu_seconds = 0;
 }
 
-/* The task ends without a version. */
+static void drop_outcome(struct loop *loop)
+{
+    if (loop->concluded)
+        training_outcome_fini(&loop->outcome);
+    loop->concluded = false;
+}
+
+/* The task ends without a version. If that cannot be written now, `ending` says that it is to be tried again. */
 static void give_up(struct loop *loop, const char *operation_state, const char *reason)
 {
     struct loop_task task = loop->task;
     struct tw_error error = {""};
     char quoted[300];
     const char *decision = strcmp(operation_state, "cancelled") == 0 ? "cancelled" : "rejected";
-    log_warning("training_ended", "twin=%s operation=%lld state=%s reason=%s", loop->twin->name,
-                (long long)task.operation, operation_state, log_quote(reason, quoted, sizeof(quoted)));
-    if (commit_task(loop, NULL, false, decision, reason, operation_state, NULL, &error) != TW_OK) {
-        loop_state_break(loop, "commit", &error);
+    if (!loop->ending) {
+        log_warning("training_ended", "twin=%s operation=%lld state=%s reason=%s", loop->twin->name,
+                    (long long)task.operation, operation_state, log_quote(reason, quoted, sizeof(quoted)));
+        loop->ending = operation_state;
+        snprintf(loop->ending_reason, sizeof(loop->ending_reason), "%s", reason);
+    }
+    int status = commit_task(loop, NULL, false, decision, loop->ending_reason, loop->ending, NULL, &error);
+    if (status != TW_OK) {
+        loop_state_fail(loop, "commit", status, &error);
         return;
     }
+    loop->ending = NULL;
+    drop_outcome(loop);
     show_task(loop, &task, NULL, false, 0);
 }
 
@@ -262,23 +279,34 @@ static int accept_outcome(struct loop *loop, const struct training_outcome *outc
     return status;
 }
 
-static void conclude(struct loop *loop)
+/* The outcome stays until it is committed: with a full disk nothing has to be trained again. */
+static void settle_outcome(struct loop *loop)
 {
-    struct training_outcome outcome;
     struct tw_error error = {""};
-    int status = training_finish(loop->training, loop->context->pool, &outcome, &error);
-    if (status != TW_OK) {
-        give_up(loop, "failed", error.text);
+    int status = accept_outcome(loop, &loop->outcome, &error);
+    if (status == TW_FULL) {
+        loop_state_fail(loop, "commit", status, &error);
         return;
     }
-    status = accept_outcome(loop, &outcome, &error);
-    training_outcome_fini(&outcome);
+    drop_outcome(loop);
     if (status == TW_CANCELLED)
         give_up(loop, "cancelled", "cancelled by an operator");
     else if (status == TW_INVALID)
         give_up(loop, "failed", error.text);
     else if (status != TW_OK)
         loop_state_break(loop, "commit", &error);
+}
+
+static void conclude(struct loop *loop)
+{
+    struct tw_error error = {""};
+    int status = training_finish(loop->training, loop->context->pool, &loop->outcome, &error);
+    if (status != TW_OK) {
+        give_up(loop, "failed", error.text);
+        return;
+    }
+    loop->concluded = true;
+    settle_outcome(loop);
 }
 
 /* Reads the rows of the task. False if that ended it. */
@@ -304,6 +332,12 @@ static bool begin_training(struct loop *loop)
         status = store_operation_set(loop->context->store, task->operation, "running", 0, NULL, NULL, &error);
     if (status == TW_CONFLICT) {
         give_up(loop, "cancelled", "cancelled by an operator");
+        return false;
+    }
+    if (status == TW_FULL) { /* the rows are read again */
+        training_free(loop->training);
+        loop->training = NULL;
+        loop_state_fail(loop, "operation", status, &error);
         return false;
     }
     if (status != TW_OK) {
@@ -351,8 +385,15 @@ static double cpu_now(const struct loop *loop)
 
 bool loop_train(struct loop *loop)
 {
-    if (loop->broken || !loop->has_task)
+    if (loop->broken || !loop->has_task || loop_waits(loop))
         return false;
+    if (loop->ending || loop->concluded) { /* what the disk had no room for */
+        if (loop->ending)
+            give_up(loop, loop->ending, loop->ending_reason);
+        else
+            settle_outcome(loop);
+        return true;
+    }
     double start = cpu_now(loop);
     if (!loop->training && !begin_training(loop))
         return true;

@@ -20,6 +20,7 @@
 #include "daemon/pipeline.h"
 #include "daemon/publish.h"
 #include "daemon/registry.h"
+#include "daemon/space.h"
 #include "daemon/store.h"
 #include "daemon/token.h"
 
@@ -93,6 +94,7 @@ static int start(struct daemon *daemon, struct tw_error *error)
     if (note[0])
         log_warning("kernels_passed_over", "reason=\"%s\"", note);
 
+    space_watch(config->state, &config->reserve_mb);
     int status = store_open(config->state, &daemon->store, error);
     if (status == TW_OK)
         status = token_load(config->state, daemon->token, error);
@@ -119,6 +121,7 @@ static int start(struct daemon *daemon, struct tw_error *error)
         .endpoint = config->ingest,
         .publish_endpoint = config->publish,
         .credit_bytes = (int64_t)config->credit_mb << 20,
+        .segment_bytes = (size_t)config->segment_mb << 20,
         .registry = daemon->registry,
         .store = daemon->store,
         .publisher = daemon->publisher,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/segment.h"
+#include "daemon/space.h"
 #include "daemon/spool.h"
 
 enum { INDEXED = 8, SEGMENT_BYTES_MIN = 1 << 16 };
@@ -230,6 +231,9 @@ static int roll(struct spool *spool, uint64_t need, struct tw_error *error)
     int fd;
     if (capacity < usual)
         capacity = usual;
+    if (!space_for(capacity))
+        return tw_error_set(error, TW_FULL, "the disk has no room for %llu MiB more beside its reserve",
+                            (unsigned long long)capacity >> 20);
     if (last && last->count == 0) /* an empty one only has to grow */
         return segment_grow(last, spool->fd, capacity, error);
     int status = last ? segment_sync(last, spool->fd, error) : 0;

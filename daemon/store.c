@@ -3,21 +3,29 @@
  * Calls are run one a transaction, as their callers wait for the commit. Posted closures that stand next to each other
  * share one, so that a burst of them costs one sync. Every closure has its own savepoint: one that fails takes nothing
  * else with it.
+ *
+ * A full disk is a state and not a failure. Posted closures stay where they are in the queue and are tried again, less
+ * and less often; calls pass them by, and those that need space hear of it. Nothing that is posted depends on its order
+ * with calls: it is derived from the spool, or news that get old.
  */
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/log.h"
 #include "daemon/store.h"
 #include "daemon/store_files.h"
 #include "daemon/store_sql.h"
+#include "daemon/trouble.h"
 
 enum {
-    QUEUE_MAX = 4096, /* posted closures waiting */
-    GROUP_MAX = 256,  /* posted closures in one transaction */
-    IDLE_READERS = 2, /* kept open; more are opened while needed */
+    QUEUE_MAX = 4096,     /* posted closures waiting */
+    GROUP_MAX = 256,      /* posted closures in one transaction */
+    IDLE_READERS = 2,     /* kept open; more are opened while needed */
+    RETRY_FIRST_MS = 100, /* after a full disk */
+    RETRY_MOST_MS = 2000,
 };
 
 struct outcome { /* of a call; lives on the caller's stack */
@@ -45,6 +53,9 @@ struct store {
     struct job *head, **tail;
     size_t posted;
     bool stopping;
+    bool full;                /* the last that needed space did not get it */
+    int retry_ms;             /* how long to wait for the next try, */
+    struct timespec retry_at; /* and until when (CLOCK_MONOTONIC) */
 
     pthread_mutex_t failure_lock; /* taken after `lock`, or alone */
     bool failed;
@@ -95,8 +106,8 @@ static int run_job(struct store *store, struct job *job, struct tw_error *error)
     return end ? end : status;
 }
 
-/* Does this outcome of a closure end its transaction? A caller hears of a full disk; of a posted closure that did not
- * make it nobody would. */
+/* Does this outcome of a closure end its transaction? A caller hears of a full disk; a posted closure is tried again.
+ */
 static bool ends_transaction(const struct job *job, int status)
 {
     if (job->outcome)
@@ -119,27 +130,104 @@ static int run_transaction(struct store *store, struct job *jobs, int *results, 
         status = store_sql_exec(store->db, "COMMIT", error);
     if (status && !sqlite3_get_autocommit(store->db))
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-    if (status == TW_IO || status == TW_CORRUPT || (status && !jobs->outcome))
+    if (status == TW_IO || status == TW_CORRUPT || (status && status != TW_FULL && !jobs->outcome))
         store_fail(store, error->text);
     return status;
 }
 
-/* Takes one call, or the posted jobs up to the next call. Lock held. */
-static struct job *take(struct store *store)
+/* Takes one call, or the posted jobs up to the next call, from *from on. Lock held. */
+static struct job *take(struct store *store, struct job **from)
 {
-    struct job *jobs = store->head, **end = &jobs;
+    struct job *jobs = *from, **end = &jobs;
     size_t count = 0;
     do {
         end = &(*end)->next;
         count++;
     } while (!jobs->outcome && *end && !(*end)->outcome && count < GROUP_MAX);
-    store->head = *end;
+    *from = *end;
     *end = NULL;
-    if (!store->head)
-        store->tail = &store->head;
+    if (!*from)
+        store->tail = from;
     if (!jobs->outcome)
         store->posted -= count;
     return jobs;
+}
+
+/* Posted jobs whose transaction found no space: to the front again. Lock held. */
+static void put_back(struct store *store, struct job *jobs)
+{
+    struct job **end = &jobs;
+    while (*end) {
+        end = &(*end)->next;
+        store->posted++;
+    }
+    *end = store->head;
+    if (!store->head)
+        store->tail = end;
+    store->head = jobs;
+}
+
+/* --- a full disk --- */
+
+/* Lock held. */
+static void wait_longer(struct store *store)
+{
+    store->retry_ms = !store->full                          ? RETRY_FIRST_MS
+                      : 2 * store->retry_ms < RETRY_MOST_MS ? 2 * store->retry_ms
+                                                            : RETRY_MOST_MS;
+    clock_gettime(CLOCK_MONOTONIC, &store->retry_at);
+    store->retry_at.tv_nsec += store->retry_ms * 1000000l;
+    store->retry_at.tv_sec += store->retry_at.tv_nsec / 1000000000l;
+    store->retry_at.tv_nsec %= 1000000000l;
+}
+
+static bool is_due(const struct timespec *at)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec > at->tv_sec || (now.tv_sec == at->tv_sec && now.tv_nsec >= at->tv_nsec);
+}
+
+/* What a transaction says about the disk. A call that succeeds may have needed no space, so it is only a hint. Lock
+ * held. */
+static void note_space(struct store *store, bool posted, int status, const struct tw_error *error)
+{
+    if (status == TW_FULL) {
+        wait_longer(store);
+        store->full = true;
+        trouble_raise("disk_full", "twin.db", TROUBLE_UNREADY, "%s", error->text);
+    } else if (store->full && !status && posted) {
+        store->full = false;
+        trouble_clear("disk_full", "twin.db");
+    }
+}
+
+/* Is there space again? Asked where nothing is queued that would show it: page 1 is written with what it holds. */
+static void probe(struct store *store)
+{
+    struct tw_error error = {""};
+    int status = store_sql_exec(store->db, "BEGIN IMMEDIATE", &error);
+    if (!status)
+        status = store_sql_touch(store->db, &error);
+    if (!status)
+        status = store_sql_exec(store->db, "COMMIT", &error);
+    if (!sqlite3_get_autocommit(store->db))
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    if (status == TW_IO || status == TW_CORRUPT)
+        store_fail(store, error.text);
+    pthread_mutex_lock(&store->lock);
+    note_space(store, true, status, &error);
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* The first job that may run now: with a full disk the first call, and what is posted only when it is time to try again
+ * or to end. NULL: none. Lock held. */
+static struct job **next_job(struct store *store)
+{
+    struct job **job = &store->head;
+    while (store->full && !store->stopping && !is_due(&store->retry_at) && *job && !(*job)->outcome)
+        job = &(*job)->next;
+    return *job ? job : NULL;
 }
 
 /* Tells the caller of a call, frees posted jobs. */
@@ -168,22 +256,49 @@ static void settle(struct store *store, struct job *jobs, int status, const int 
     }
 }
 
+/* One transaction. Lock held, but not while it runs. */
+static void work(struct store *store, struct job **from)
+{
+    struct job *jobs = take(store, from);
+    bool posted = !jobs->outcome, barrier = !posted && !jobs->closure;
+    pthread_mutex_unlock(&store->lock);
+    int results[GROUP_MAX] = {0};
+    struct tw_error error = {""};
+    int status = run_transaction(store, jobs, results, &error);
+    pthread_mutex_lock(&store->lock);
+    if (barrier && !status && store->full && store->posted) /* what was queued before it is not committed */
+        status = tw_error_set(&error, TW_FULL, "the disk is full: some rows are not in the database yet");
+    else
+        note_space(store, posted, status ? status : results[0], &error);
+    bool again = posted && status == TW_FULL && !store->stopping;
+    if (again)
+        put_back(store, jobs);
+    else if (posted && status == TW_FULL)
+        log_warning("store_rows_dropped",
+                    "reason=\"the disk is full\" note=\"the next start reads them from the spool\"");
+    pthread_mutex_unlock(&store->lock);
+    if (!again)
+        settle(store, jobs, status, results, &error);
+    pthread_mutex_lock(&store->lock);
+}
+
 static void *store_main(void *argument)
 {
     struct store *store = argument;
     pthread_mutex_lock(&store->lock);
     for (;;) {
-        while (!store->head && !store->stopping)
-            pthread_cond_wait(&store->wake, &store->lock);
-        if (!store->head)
+        struct job **from = next_job(store);
+        if (from) {
+            work(store, from);
+        } else if (store->stopping) {
             break;
-        struct job *jobs = take(store);
-        pthread_mutex_unlock(&store->lock);
-        int results[GROUP_MAX] = {0};
-        struct tw_error error = {""};
-        int status = run_transaction(store, jobs, results, &error);
-        settle(store, jobs, status, results, &error);
-        pthread_mutex_lock(&store->lock);
+        } else if (!store->full) {
+            pthread_cond_wait(&store->wake, &store->lock);
+        } else if (pthread_cond_timedwait(&store->wake, &store->lock, &store->retry_at) && !store->head) {
+            pthread_mutex_unlock(&store->lock);
+            probe(store);
+            pthread_mutex_lock(&store->lock);
+        }
     }
     pthread_mutex_unlock(&store->lock);
     return NULL;
@@ -230,9 +345,17 @@ int store_post(struct store *store, store_closure closure, void *context, void (
     return full ? TW_BUSY : TW_OK;
 }
 
-void store_barrier(struct store *store)
+int store_barrier(struct store *store)
 {
-    store_call(store, NULL, NULL, NULL);
+    return store_call(store, NULL, NULL, NULL);
+}
+
+bool store_full(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    bool full = store->full;
+    pthread_mutex_unlock(&store->lock);
+    return full;
 }
 
 /* --- readers --- */
@@ -278,7 +401,11 @@ int store_open(const char *state, struct store **out, struct tw_error *error)
     pthread_mutex_init(&store->lock, NULL);
     pthread_mutex_init(&store->failure_lock, NULL);
     pthread_mutex_init(&store->readers_lock, NULL);
-    pthread_cond_init(&store->wake, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&store->done, NULL);
     int status = store_files_open(&store->files, state, &store->db, error);
     if (!status && pthread_create(&store->thread, NULL, store_main, store))
@@ -302,6 +429,7 @@ void store_close(struct store *store)
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->lock);
     pthread_join(store->thread, NULL);
+    trouble_clear("disk_full", "twin.db");
     /* The writer goes last: it is the one that checkpoints. */
     while (store->idle_count)
         sqlite3_close(store->idle[--store->idle_count]);

@@ -2,7 +2,7 @@
  *
  * It takes closures and runs each as one transaction: committed if the closure returns 0, rolled back otherwise.
  * Readers have read-only connections of their own. Nothing else writes to twin.db. An error of the disk is fail-stop:
- * `store_failed` becomes true and stays so.
+ * `store_failed` becomes true and stays so. A full disk is not: see store_full.
  *
  * Every file daemon/store_*.c holds one family of tables; they share daemon/store_sql.h.
  */
@@ -33,10 +33,14 @@ typedef int (*store_closure)(sqlite3 *db, void *context, struct tw_error *error)
 int store_call(struct store *store, store_closure closure, void *context, struct tw_error *error);
 /* Queued; `context` is passed to `release` (may be NULL) afterwards, also if the closure failed or never ran. TW_BUSY
  * if the queue is at its limit; then nothing was taken. Posted closures that follow each other share a transaction,
- * each in a savepoint of its own; a full disk is fail-stop for them, as nobody waits for their status. */
+ * each in a savepoint of its own. With a full disk they are kept and tried again until there is space; calls that are
+ * made meanwhile are run before them. */
 int store_post(struct store *store, store_closure closure, void *context, void (*release)(void *context));
-/* Waits until everything queued before is committed. */
-void store_barrier(struct store *store);
+/* Waits until everything queued before is committed. TW_FULL: it can't be, for now; TW_IO. */
+int store_barrier(struct store *store);
+/* Did the last transaction that needed space find none? Calls got TW_FULL and may be repeated; it is looked after every
+ * two seconds at least. Trouble `disk_full` stands meanwhile. */
+bool store_full(struct store *store);
 
 /* A read-only connection for the calling thread's use between begin and end (a small pool inside). One read
  * transaction. NULL: out of memory or files. */

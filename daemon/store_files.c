@@ -94,7 +94,7 @@ int store_files_reader(const struct store_files *files, sqlite3 **out)
 {
     int status = connect_database(files->database, SQLITE_OPEN_READONLY,
                                   "PRAGMA query_only=ON; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;"
-                                  "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-1024",
+                                  "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY",
                                   out, NULL);
     if (status) {
         sqlite3_close(*out);

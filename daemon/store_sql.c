@@ -8,9 +8,19 @@
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 
+/* SQLite says SQLITE_FULL where a write finds no space, but SQLITE_IOERR where it can't grow a file (the index of the
+ * log). A sync that fails is never taken for a full disk: what it was to keep may be gone. */
+static bool no_space(sqlite3 *db, int code)
+{
+    int why = db ? sqlite3_system_errno(db) : 0;
+    bool grows = code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_SHMOPEN ||
+                 code == SQLITE_IOERR_TRUNCATE;
+    return grows && (why == ENOSPC || why == EDQUOT);
+}
+
 int store_sql_status(sqlite3 *db, int code, struct tw_error *error)
 {
-    int status = TW_IO;
+    int status = no_space(db, code) ? TW_FULL : TW_IO;
     switch (code & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:
@@ -109,6 +119,18 @@ int store_sql_run(sqlite3 *db, struct tw_error *error, const char *sql, const ch
 int store_sql_exec(sqlite3 *db, const char *sql, struct tw_error *error)
 {
     return store_sql_status(db, sqlite3_exec(db, sql, NULL, NULL, NULL), error);
+}
+
+int store_sql_touch(sqlite3 *db, struct tw_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    char set[48];
+    int status = store_sql_prepare(db, &statement, error, "PRAGMA user_version", "");
+    if (!status)
+        status = store_sql_step(statement, error);
+    snprintf(set, sizeof set, "PRAGMA user_version=%d", status ? 0 : sqlite3_column_int(statement, 0));
+    sqlite3_finalize(statement);
+    return status ? status : store_sql_exec(db, set, error);
 }
 
 static bool is_null(sqlite3_stmt *row, int column)

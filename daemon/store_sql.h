@@ -29,6 +29,8 @@ int store_sql_step(sqlite3_stmt *statement, struct tw_error *error);
 int store_sql_run(sqlite3 *db, struct tw_error *error, const char *sql, const char *types, ...);
 /* Several statements without values. */
 int store_sql_exec(sqlite3 *db, const char *sql, struct tw_error *error);
+/* Writes a page with what it holds already, inside a transaction: does it find space? */
+int store_sql_touch(sqlite3 *db, struct tw_error *error);
 
 /* A column as JSON, null where it is null: text, whole number, milliseconds as RFC 3339, stored JSON. */
 json_t *store_sql_text(sqlite3_stmt *row, int column);

@@ -234,6 +234,18 @@ def test_no_credit():
         same((ingest.received.count(2), ingest.received.count(5), result["resent"]), (3, 2, 3))
 
 
+def test_full():
+    """NACK full: says so, waits and sends again, as long as --timeout allows"""
+    with Ingest() as ingest:
+        ingest.refuse = {2: ("full", 3)}
+        result = code(feed(ingest, npy_file(events(1000)), "--batch", 100), 0)
+        has(result.err, "no room")
+        same((sorted(ingest.durable), ingest.received.count(2)), (list(range(10)), 4))
+    with Ingest() as ingest:
+        ingest.refuse = {1: ("full", 10000)}
+        has(code(feed(ingest, npy_file(events(300)), "--batch", 100, "--timeout", 1), 75).err, "--timeout")
+
+
 def test_credit_is_kept():
     """no more bytes are in flight than the credit, or than --in-flight"""
     data = events(10000)
@@ -257,11 +269,11 @@ def test_too_large():
 
 
 def test_refusals():
-    """other NACKs end the feed with their code; full is worth another try"""
-    for name, status in ("conflict", 1), ("unknown_column", 1), ("full", 75):
+    """other NACKs end the feed with their code"""
+    for name in "conflict", "unknown_column":
         with Ingest() as ingest:
             ingest.refuse = {1: (name, 100)}
-            result = code(feed(ingest, npy_file(events(300)), "--batch", 100), status)
+            result = code(feed(ingest, npy_file(events(300)), "--batch", 100), 1)
             has(result.err, name, "batch 1")
     with Ingest() as ingest:
         ingest.unknown = True

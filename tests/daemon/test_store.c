@@ -9,11 +9,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
+#include "daemon/trouble.h"
 #include "sql/migrations.h"
 #include "tests/daemon/scratch.h"
 
@@ -312,6 +314,63 @@ static void test_full_disk(void **state)
     assert_int_equal(call_sql(f->store, TWIN("after"), &error), 0);
 }
 
+/* What is posted waits for space, in its order; calls go on and hear of it; nothing is lost. */
+static void test_full_disk_keeps_what_is_posted(void **state)
+{
+    static const char big[] = "INSERT INTO twins (name, definition, created) VALUES ('big', hex(zeroblob(50000)), 1)";
+    struct fixture *f = *state;
+    assert_int_equal(call_sql(f->store, "PRAGMA max_page_count=1", NULL), 0);
+    released = 0;
+    assert_int_equal(store_post(f->store, run_sql, (void *)big, count_release), 0);
+    assert_int_equal(store_post(f->store, run_sql, (void *)"UPDATE twins SET created = 2", count_release), 0);
+    assert_int_equal(store_barrier(f->store), TW_FULL);
+    assert_true(store_full(f->store));
+    assert_true(trouble_unready());
+    assert_false(store_failed(f->store, NULL));
+    assert_int_equal(ask(f->store, "SELECT count(*) FROM twins"), 0);
+    assert_int_equal(call_sql(f->store, big, NULL), TW_FULL);
+    assert_int_equal(released, 0);
+    assert_int_equal(call_sql(f->store, "PRAGMA max_page_count=1000000", NULL), 0);
+    while (store_barrier(f->store) == TW_FULL)
+        usleep(10000);
+    assert_int_equal(released, 2);
+    assert_int_equal(ask(f->store, "SELECT count(*) FROM twins WHERE name = 'big' AND created = 2"), 1);
+    assert_false(store_full(f->store));
+    assert_false(trouble_unready());
+}
+
+/* Nothing waits in the queue: the store looks for space by itself. */
+static void test_full_disk_is_over(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(call_sql(f->store, "PRAGMA max_page_count=1", NULL), 0);
+    assert_int_equal(call_sql(f->store,
+                              "INSERT INTO twins (name, definition, created)"
+                              " VALUES ('big', hex(zeroblob(50000)), 1)",
+                              NULL),
+                     TW_FULL);
+    assert_true(store_full(f->store));
+    while (store_full(f->store))
+        usleep(10000);
+    assert_false(trouble_unready());
+}
+
+/* A daemon that ends meanwhile does not hang on what can't be written. */
+static void test_full_disk_at_the_end(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(call_sql(f->store, "PRAGMA max_page_count=1", NULL), 0);
+    released = 0;
+    assert_int_equal(store_post(f->store, run_sql,
+                                (void *)"INSERT INTO twins (name, definition, created)"
+                                        " VALUES ('big', hex(zeroblob(50000)), 1)",
+                                count_release),
+                     0);
+    assert_int_equal(store_barrier(f->store), TW_FULL);
+    reopen(f);
+    assert_int_equal(released, 1);
+}
+
 /* --- SIGKILL in the middle of writes --- */
 
 /* Writes promotions and batches as fast as it can; tells how far it got after each commit. */
@@ -413,6 +472,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_queue_has_a_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failure_is_for_good, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk_keeps_what_is_posted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk_is_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sigkill_loses_nothing_committed, setup, teardown),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/folder.h"
 #include "daemon/segment.h"
 #include "daemon/space.h"
 #include "daemon/spool.h"
@@ -46,31 +46,6 @@ static uint64_t next_ordinal(struct spool *spool)
 }
 
 /* --- the directory --- */
-
-/* Creates what is missing of the path, each entry made durable in its parent. */
-static int make_directories(const char *dir, struct tw_error *error)
-{
-    char path[SEGMENT_PATH_MAX];
-    size_t length = strlen(dir);
-    if (length == 0 || length >= sizeof path)
-        return tw_error_set(error, TW_IO, "the path of the spool is empty or too long");
-    int status = 0;
-    for (size_t i = 1; i <= length && status == 0; i++) {
-        if (dir[i] != '/' && dir[i] != '\0')
-            continue;
-        memcpy(path, dir, i);
-        path[i] = '\0';
-        if (mkdir(path, 0700) == 0) {
-            char *slash = strrchr(path, '/');
-            if (slash)
-                slash[slash == path] = '\0';
-            status = segment_sync_directory(slash ? path : ".", error);
-        } else if (errno != EEXIST) {
-            status = tw_error_set(error, TW_IO, "creating %.150s: %s", path, strerror(errno));
-        }
-    }
-    return status;
-}
 
 static bool is_segment(const char *name, uint64_t *first)
 {
@@ -166,9 +141,11 @@ int spool_open(const char *dir, size_t segment_bytes, struct spool **out, size_t
     spool->fd = -1;
     spool->segment_bytes = segment_bytes;
     spool->dir = strdup(dir);
-    int status = spool->dir ? make_directories(dir, error) : tw_error_set(error, TW_NO_MEMORY, "out of memory");
+    int status = spool->dir ? folder_make(dir, error) : tw_error_set(error, TW_NO_MEMORY, "out of memory");
     if (status == 0)
         status = list_segments(spool, error);
+    if (status == 0) /* the name of a segment whose maker died before it could sync it */
+        status = folder_sync(dir, error);
     if (status == 0)
         status = open_segments(spool, torn, error);
     if (status == 0) /* records that a killed process wrote but did not sync count from now on */
@@ -199,16 +176,17 @@ void spool_close(struct spool *spool)
 int spool_remove(const char *path)
 {
     DIR *dir = opendir(path);
-    if (!dir)
-        return errno == ENOENT ? 0 : TW_IO;
+    if (!dir && errno != ENOENT)
+        return TW_IO;
     struct dirent *entry;
-    while ((entry = readdir(dir))) {
+    while (dir && (entry = readdir(dir))) {
         uint64_t first;
         if (is_segment(entry->d_name, &first) || is_leftover(entry->d_name))
             unlinkat(dirfd(dir), entry->d_name, 0);
     }
-    closedir(dir);
-    return rmdir(path) == 0 ? 0 : TW_IO;
+    if (dir)
+        closedir(dir);
+    return !dir || rmdir(path) == 0 ? folder_sync_name(path, NULL) : TW_IO;
 }
 
 /* --- appending --- */

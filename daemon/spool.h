@@ -65,7 +65,7 @@ int spool_evict(struct spool *spool, uint64_t below, struct tw_error *error);
 void spool_pin(struct spool *spool);
 void spool_unpin(struct spool *spool);
 
-/* Removes a spool's directory (twin deleted). */
+/* Removes a spool's directory (twin deleted); 0: it is gone for good. */
 int spool_remove(const char *dir);
 
 #endif

@@ -10,36 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/folder.h"
 #include "daemon/store_files.h"
 #include "daemon/store_sql.h"
 #include "sql/migrations.h"
 
 #define APPLICATION_ID 0x7477696e /* "twin" */
-
-/* Every missing folder of the path; the last one must be ours alone. */
-static int make_folder(const char *path, struct tw_error *error)
-{
-    char *copy = strdup(path);
-    if (!copy)
-        return tw_error_set(error, TW_NO_MEMORY, "no memory for a path");
-    int status = 0;
-    for (char *slash = copy + 1;; slash++) {
-        char here = *slash;
-        if (here && here != '/')
-            continue;
-        *slash = 0;
-        if (mkdir(copy, 0700) && errno != EEXIST && !status)
-            status = tw_error_set(error, TW_IO, "cannot make the folder %s: %s", copy, strerror(errno));
-        *slash = here;
-        if (!here)
-            break;
-    }
-    free(copy);
-    return status;
-}
 
 static int take_lock(struct store_files *files, const char *state, struct tw_error *error)
 {
@@ -64,16 +42,6 @@ static int take_lock(struct store_files *files, const char *state, struct tw_err
     if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)size, 0) != size)
         return tw_error_set(error, TW_IO, "cannot write %s: %s", path, strerror(errno));
     return 0;
-}
-
-/* A new file's name is durable once its folder is. */
-static int sync_folder(const char *path, struct tw_error *error)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int status = fd < 0 || fsync(fd) ? tw_error_set(error, TW_IO, "cannot sync %s: %s", path, strerror(errno)) : 0;
-    if (fd >= 0)
-        close(fd);
-    return status;
 }
 
 static int connect_database(const char *path, int flags, const char *pragmas, sqlite3 **out, struct tw_error *error)
@@ -201,7 +169,7 @@ int store_files_open(struct store_files *files, const char *state, sqlite3 **wri
 {
     if (asprintf(&files->database, "%s/twin.db", state) < 0)
         return tw_error_set(error, TW_NO_MEMORY, "no memory for a path");
-    int status = make_folder(state, error);
+    int status = folder_make(state, error);
     if (!status)
         status = take_lock(files, state, error);
     if (!status)
@@ -211,7 +179,7 @@ int store_files_open(struct store_files *files, const char *state, sqlite3 **wri
     if (!status)
         status = bring_up_to_date(*writer, files->database, error);
     if (!status)
-        status = sync_folder(state, error);
+        status = folder_sync(state, error); /* the names of all that was made here */
     return status;
 }
 

@@ -9,6 +9,8 @@
 
 #include <sodium.h>
 
+#include "daemon/folder.h"
+
 static int read_token(const char *path, char token[TOKEN_SIZE], struct tw_error *error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -39,12 +41,7 @@ static int write_token(const char *state, const char *path, const char *token, s
     close(fd);
     if (!ok || rename(beside, path) != 0)
         return tw_error_set(error, TW_IO, "%s: %s", path, strerror(ok ? errno : reason));
-    int folder = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ok = folder >= 0 && fsync(folder) == 0;
-    reason = errno;
-    if (folder >= 0)
-        close(folder);
-    return ok ? TW_OK : tw_error_set(error, TW_IO, "%s: %s", state, strerror(reason));
+    return folder_sync(state, error);
 }
 
 int token_load(const char *state, char token[TOKEN_SIZE], struct tw_error *error)

@@ -106,7 +106,7 @@ static const struct entry entries[] = {
     {"memory-mb", ON_RELOAD, NUMBER_AT(LONG, memory_mb), "2048", 128, 1 << 20, NULL, "MIB",
      "ceiling of the memory that the daemon holds; what would go beyond it waits or is refused"},
     {"http-connections", AT_START, NUMBER_AT(LONG, http_connections), "512", 16, 65536, NULL, "N",
-     "HTTP connections at once; beyond it the one that has been idle longest goes"},
+     "HTTP connections at once; beyond it the one that has been idle or slow longest goes"},
     {"zmq-connections", ON_RELOAD, NUMBER_AT(LONG, zmq_connections), "1024", 4, 65536, NULL, "N",
      "connections of feeds, and of listeners, at once"},
     {"reserve-mb", ON_RELOAD, NUMBER_AT(LONG, reserve_mb), "16", 0, 1 << 20, NULL, "MIB",

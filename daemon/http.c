@@ -6,24 +6,28 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
 
+#include "daemon/clock.h"
 #include "daemon/http_check.h"
 #include "daemon/http_exchange.h"
 #include "daemon/http_work.h"
+#include "daemon/log.h"
 
 enum {
     SERVER_THREADS = 2,
     CALL_THREADS = 3,
-    CONNECTIONS_MAX = 512,
-    CONNECTIONS_PER_ADDRESS = 384, /* everybody comes from the loopback address; some room stays for the rest */
-    CONNECTION_BYTES = 96 * 1024,  /* request headers, and response headers with the names of up to 1024 columns */
-    TIMEOUT_S = 30,                /* of silence */
+    CONNECTION_BYTES = 96 * 1024, /* request headers, and response headers with the names of up to 1024 columns */
+    TIMEOUT_S = 30,               /* of silence */
     STACK_BYTES = 2 * 1024 * 1024,
+    BACKLOG = 1024,
+    SEND_BYTES = 256 * 1024,  /* what the kernel keeps of an answer that nobody takes */
+    DESCRIPTORS_OTHERS = 256, /* of the process, for whatever else it opens */
 };
 
 /* Paths and queries are decoded by http_request alone. */
@@ -46,12 +50,13 @@ static int open_listener(struct http *http, struct tw_error *error)
     inet_pton(AF_INET, host, &v4.sin_addr);
     struct sockaddr *address = is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
     socklen_t length = is_v6 ? sizeof v6 : sizeof v4;
-    int on = 1;
+    int on = 1, send = SEND_BYTES;
     http->listener = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (http->listener < 0)
         return tw_error_set(error, TW_IO, "http: socket: %s", strerror(errno));
     setsockopt(http->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(http->listener, address, length) != 0 || listen(http->listener, 128) != 0)
+    setsockopt(http->listener, SOL_SOCKET, SO_SNDBUF, &send, sizeof send); /* accepted ones inherit it */
+    if (bind(http->listener, address, length) != 0 || listen(http->listener, BACKLOG) != 0)
         return tw_error_set(error, errno == EADDRINUSE ? TW_BUSY : TW_IO, "http: cannot listen on %s: %s", text,
                             strerror(errno));
     if (getsockname(http->listener, address, &length) != 0)
@@ -60,22 +65,59 @@ static int open_listener(struct http *http, struct tw_error *error)
     return TW_OK;
 }
 
+/* As many connections as are configured, or as the process may have descriptors for: one for each, and as many again
+ * for those that were ended and are not closed yet. Out of descriptors, nothing else could be opened either. */
+static size_t connections_most(const struct config *config)
+{
+    size_t wanted = (size_t)config_live(&config->http_connections), most = wanted;
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+        size_t room = files.rlim_max > DESCRIPTORS_OTHERS ? (size_t)files.rlim_max - DESCRIPTORS_OTHERS : 0;
+        most = wanted < room / 2 ? wanted : room / 2 > 8 ? room / 2 : 8;
+    }
+    if (most < wanted)
+        log_warning("http_connections_reduced", "configured=%zu limit=%zu reason=\"the process may open %llu files\"",
+                    wanted, most, (unsigned long long)files.rlim_max);
+    return most;
+}
+
+static void notice_connection(void *context, struct MHD_Connection *connection, void **slot,
+                              enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *slot = info != NULL ? http_peers_add(http->peers, info->connect_fd) : NULL;
+    } else {
+        http_peers_remove(http->peers, *slot);
+        *slot = NULL;
+    }
+}
+
+/* The server's own limit is split over its threads, and one of them may have nearly all connections. At that limit it
+ * stops accepting, so it lies above ours. */
 static struct MHD_Daemon *start_server(struct http *http)
 {
+    struct http_peers_counts counts;
+    http_peers_count(http->peers, &counts);
+    unsigned limit = (unsigned)(SERVER_THREADS * (counts.most + counts.most / 2 + 8));
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_exchange_handle, http,
         MHD_OPTION_LISTEN_SOCKET, (MHD_socket)http->listener, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)SERVER_THREADS,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_URI_LOG_CALLBACK, http_exchange_new, http,
         MHD_OPTION_NOTIFY_COMPLETED, http_exchange_free, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_PER_ADDRESS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, notice_connection, http, MHD_OPTION_CONNECTION_LIMIT, limit,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)TIMEOUT_S, MHD_OPTION_END);
 }
 
 static void http_free(struct http *http)
 {
     http_work_free(http->calls);
     http_work_free(http->queries);
+    http_peers_free(http->peers);
     free(http);
 }
 
@@ -93,7 +135,8 @@ int http_start(const struct api *api, struct http **out, struct tw_error *error)
     int queries = api->config->query_threads > 0 ? api->config->query_threads : 1;
     http->calls = http_work_new(CALL_THREADS);
     http->queries = http_work_new(queries);
-    if (http->calls == NULL || http->queries == NULL)
+    http->peers = http_peers_new(connections_most(api->config));
+    if (http->calls == NULL || http->queries == NULL || http->peers == NULL)
         goto failed;
     http->daemon = start_server(http);
     if (http->daemon == NULL)
@@ -129,6 +172,12 @@ void http_stop(struct http *http)
     http_free(http);
 }
 
+void http_look(struct http *http)
+{
+    if (http != NULL)
+        http_peers_look(http->peers, clock_monotonic());
+}
+
 int http_port(const struct http *http)
 {
     return http->port;
@@ -138,4 +187,9 @@ void http_counts(const struct http *http, uint64_t out[5])
 {
     for (int i = 0; i < 5; i++)
         out[i] = atomic_load(&((struct http *)http)->counts[i]);
+}
+
+void http_connections(const struct http *http, struct http_peers_counts *out)
+{
+    http_peers_count(http->peers, out);
 }

@@ -33,7 +33,11 @@ struct api {
 int http_start(const struct api *api, struct http **out, struct tw_error *error); /* TW_BUSY: port in use */
 void http_stop(struct http *http);
 int http_port(const struct http *http); /* as bound */
+/* Ends connections that make no progress; to be called about once a second. Accepts NULL. */
+void http_look(struct http *http);
 /* Answers so far by class of status: [1] 2xx ... [4] 5xx; [0] is not used. */
 void http_counts(const struct http *http, uint64_t out[5]);
+struct http_peers_counts;
+void http_connections(const struct http *http, struct http_peers_counts *out);
 
 #endif

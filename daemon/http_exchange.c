@@ -7,6 +7,7 @@
  */
 #include "daemon/http_exchange.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,8 @@ enum {
     BODY_FIRST = 64 * 1024,         /* first allocation for a body */
 };
 #define BODY_TOTAL ((size_t)640 * 1024 * 1024) /* memory that all bodies in flight may take */
-#define AGAIN_S    0.1                         /* long polling looks this often */
+#define AGAIN_S    0.1                         /* a long poll looks this often, */
+#define AGAIN_ALL  500.0                       /* all of them together at most so many times a second */
 
 enum stage { STAGE_HEADERS, STAGE_BODY, STAGE_WAITING, STAGE_ANSWERED };
 
@@ -34,9 +36,11 @@ struct exchange {
     struct http_work work; /* first: queues hand it back */
     struct http *http;
     struct MHD_Connection *connection;
+    struct http_peer *peer;
     struct http_request request;
     struct http_response response;
     enum stage stage;
+    bool polling;    /* counted in http->polling */
     bool refused;    /* the response is written; what is left of the body is discarded */
     size_t capacity; /* of the body, counted in http->body_bytes */
     size_t discarded;
@@ -46,6 +50,17 @@ struct exchange {
 static void run(struct http_work *work);
 static void cancel(struct http_work *work);
 
+static struct http_peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+static void turn(struct exchange *exchange, enum http_peer_turn turn)
+{
+    http_peers_turn(exchange->http->peers, exchange->peer, turn);
+}
+
 void *http_exchange_new(void *context, const char *uri, struct MHD_Connection *connection)
 {
     struct http *http = context;
@@ -54,6 +69,7 @@ void *http_exchange_new(void *context, const char *uri, struct MHD_Connection *c
         return NULL;
     exchange->http = http;
     exchange->connection = connection;
+    exchange->peer = peer_of(connection);
     exchange->work.run = run;
     exchange->work.cancel = cancel;
     exchange->request.api = &http->api;
@@ -84,7 +100,10 @@ void http_exchange_free(void *context, struct MHD_Connection *connection, void *
     if (exchange == NULL)
         return;
     struct http *http = exchange->http;
+    turn(exchange, HTTP_PEER_HEAD);
     drop_request_body(exchange);
+    if (exchange->polling)
+        atomic_fetch_sub(&http->polling, 1);
     http_request_fini(&exchange->request);
     http_response_fini(&exchange->response);
     free(exchange);
@@ -113,6 +132,7 @@ static enum MHD_Result answer(struct exchange *exchange)
 {
     struct http_response *response = &exchange->response;
     struct http *http = exchange->http;
+    turn(exchange, HTTP_PEER_ANSWER);
     struct MHD_Response *made = make_response(exchange);
     if (made == NULL)
         return MHD_NO;
@@ -142,9 +162,13 @@ static void run(struct http_work *work)
     struct exchange *exchange = (struct exchange *)work;
     struct http_request *request = &exchange->request;
     request->on_worker = true;
+    request->last_call = http_peers_ended(exchange->peer);
     enum route_outcome outcome = request->route->handler(request, &exchange->response);
     if (outcome == ROUTE_LATER) {
-        exchange->work.due = clock_monotonic() + AGAIN_S;
+        if (!exchange->polling)
+            atomic_fetch_add(&exchange->http->polling, 1);
+        exchange->polling = true;
+        exchange->work.due = clock_monotonic() + fmax(AGAIN_S, atomic_load(&exchange->http->polling) / AGAIN_ALL);
         if (http_work_submit(exchange->http->calls, work))
             return;
         request->last_call = true;
@@ -167,6 +191,7 @@ static void cancel(struct http_work *work)
 static enum MHD_Result to_worker(struct exchange *exchange, struct http_work_queue *queue)
 {
     exchange->stage = STAGE_WAITING;
+    turn(exchange, HTTP_PEER_ANSWER);
     MHD_suspend_connection(exchange->connection);
     if (!http_work_submit(queue, &exchange->work))
         cancel(&exchange->work);
@@ -270,6 +295,7 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     bool chunked = false;
     exchange->request.method = method;
     exchange->stage = STAGE_BODY;
+    turn(exchange, HTTP_PEER_BODY);
     if (check_head(exchange, version, &chunked))
         return MHD_YES;
     exchange->refused = true;

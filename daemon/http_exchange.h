@@ -11,17 +11,20 @@
 #include <microhttpd.h>
 
 #include "daemon/http.h"
+#include "daemon/http_peers.h"
 #include "daemon/http_work.h"
 
 struct http {
     struct api api;
     struct MHD_Daemon *daemon;
     struct http_work_queue *calls, *queries;
+    struct http_peers *peers;
     int listener;
     int port;
     atomic_bool stopping;
     atomic_size_t body_bytes;
-    atomic_int active; /* exchanges */
+    atomic_int active;  /* exchanges */
+    atomic_int polling; /* those that wait for something to happen */
     atomic_uint_fast64_t counts[5];
 };
 

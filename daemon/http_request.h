@@ -57,7 +57,7 @@ struct http_request {
     size_t body_size;
 
     bool on_worker;  /* false: on a thread of the server, which must not wait */
-    bool last_call;  /* the server stops: answer with what there is */
+    bool last_call;  /* the server stops, or nobody listens any more: answer with what there is */
     double received; /* clock_monotonic() */
 };
 

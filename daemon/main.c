@@ -160,7 +160,7 @@ static void stop(struct daemon *daemon)
     store_close(daemon->store);
 }
 
-/* Returns the signal that ends the daemon; looks after the store once a second. */
+/* Returns the signal that ends the daemon; looks after the store and the connections once a second. */
 static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
 {
     const struct timespec second = {.tv_sec = 1};
@@ -172,6 +172,7 @@ static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
             failed = 1;
             return SIGTERM;
         }
+        http_look(daemon->http);
         if (number == SIGHUP)
             log_info("reload_ignored", "reason=\"no setting can be changed while running; restart instead\"");
         else if (number > 0)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/api.h"
+#include "daemon/http_peers.h"
 #include "daemon/trouble.h"
 
 struct scrape {
@@ -170,6 +171,16 @@ static void process(const struct http_request *request, FILE *out)
     family(out, "twin_http_responses_total", "counter", "HTTP answers by class of status.");
     for (int i = 1; i < 5; i++)
         fprintf(out, "twin_http_responses_total{code=\"%dxx\"} %" PRIu64 "\n", i + 1, counts[i]);
+    struct http_peers_counts peers;
+    http_connections(request->http, &peers);
+    family(out, "twin_http_connections", "gauge", "HTTP connections that are open.");
+    fprintf(out, "twin_http_connections %zu\n", peers.open);
+    family(out, "twin_http_connections_limit", "gauge", "HTTP connections that may be open.");
+    fprintf(out, "twin_http_connections_limit %zu\n", peers.most);
+    family(out, "twin_http_connections_ended_total", "counter",
+           "Connections ended for want of progress, or to make room.");
+    fprintf(out, "twin_http_connections_ended_total{reason=\"slow\"} %" PRIu64 "\n", peers.slow);
+    fprintf(out, "twin_http_connections_ended_total{reason=\"crowded\"} %" PRIu64 "\n", peers.crowded);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
     family(out, "process_cpu_seconds_total", "counter", "CPU time of the daemon.");
     fprintf(out, "process_cpu_seconds_total %.3f\n", (double)cpu.tv_sec + 1e-9 * (double)cpu.tv_nsec);

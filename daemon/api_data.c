@@ -61,7 +61,7 @@ enum route_outcome api_data_feeds(struct http_request *request, struct http_resp
     pthread_mutex_lock(&twin->lock);
     json_t *items = feeds_json(twin->feeds);
     json_t *answer = json_pack("{s:o, s:n, s:I, s:I}", "items", items, "next_cursor", "gaps",
-                               (json_int_t)twin->counters.gaps, "lag_batches", (json_int_t)registry_lag(twin));
+                               (json_int_t)twin->counters.gaps, "lag_batches", (json_int_t)registry_lag(twin).batches);
     pthread_mutex_unlock(&twin->lock);
     http_response_json(response, 200, answer);
     registry_twin_unref(twin);

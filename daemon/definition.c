@@ -39,6 +39,16 @@ static int read_window(const json_t *value, long *out, struct tw_error *error)
     return 0;
 }
 
+static int read_max_lag(const json_t *value, long *out, struct tw_error *error)
+{
+    json_int_t windows = json_integer_value(value);
+    if (!json_is_null(value) && (!json_is_integer(value) || windows < 1 || windows > 1000000000))
+        return tw_error_set(error, TW_INVALID,
+                            "loop.max_lag_windows must be null (never skip) or a whole number from 1 to 1000000000");
+    *out = (long)windows;
+    return 0;
+}
+
 static const struct {
     const char *name;
     enum tw_detector detector;
@@ -110,6 +120,10 @@ static int read_loop_member(const char *member, const json_t *value, struct loop
         return read_update(value, error);
     if (!strcmp(member, "silence_s"))
         return read_real(value, "loop.silence_s", 0.001, 1e9, &loop->silence_s, error);
+    if (!strcmp(member, "max_lag_s"))
+        return read_real(value, "loop.max_lag_s", 0.001, 1e9, &loop->max_lag_s, error);
+    if (!strcmp(member, "max_lag_windows"))
+        return read_max_lag(value, &loop->max_lag_windows, error);
     if (!strcmp(member, "gate"))
         return read_gate(value, loop, error);
     if (!strcmp(member, "replay") || !strcmp(member, "max_distance"))
@@ -127,6 +141,7 @@ static int read_loop(const json_t *json, struct loop_policy *loop, struct tw_err
         .detectors = 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS,
         .expected_run_time = 1000,
         .silence_s = 60,
+        .max_lag_s = 300,
         .gate_min_gain = 0,
         .gate_level = 0.01,
     };
@@ -260,10 +275,11 @@ static json_t *loop_json(const struct loop_policy *loop)
     for (size_t d = 0; d < sizeof detectors / sizeof *detectors; d++)
         if (loop->detectors & 1u << detectors[d].detector)
             json_array_append_new(names, json_string(detectors[d].name));
-    return json_pack("{s:b,s:I,s:o,s:f,s:s,s:f,s:{s:f,s:f}}", "auto", loop->auto_retune, "window",
+    json_t *most = loop->max_lag_windows ? json_integer(loop->max_lag_windows) : json_null();
+    return json_pack("{s:b,s:I,s:o,s:f,s:s,s:f,s:f,s:o,s:{s:f,s:f}}", "auto", loop->auto_retune, "window",
                      (json_int_t)loop->window, "detectors", names, "expected_run_time", loop->expected_run_time,
-                     "update", "weights", "silence_s", loop->silence_s, "gate", "min_gain", loop->gate_min_gain,
-                     "level", loop->gate_level);
+                     "update", "weights", "silence_s", loop->silence_s, "max_lag_s", loop->max_lag_s, "max_lag_windows",
+                     most, "gate", "min_gain", loop->gate_min_gain, "level", loop->gate_level);
 }
 
 json_t *definition_json(const struct definition *definition)

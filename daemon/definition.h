@@ -20,6 +20,8 @@ struct loop_policy {
     unsigned detectors;       /* mask of 1 << TW_DETECT_...; default c2st and ks */
     double expected_run_time; /* iterations; default 1000; >= 1 */
     double silence_s;         /* default 60 */
+    double max_lag_s;         /* default 300 */
+    long max_lag_windows;     /* 0: never skip, the default */
     double gate_min_gain;     /* default 0 */
     double gate_level;        /* default 0.01 */
 };

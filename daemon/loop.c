@@ -10,6 +10,7 @@
 #include "daemon/compare.h"
 #include "daemon/log.h"
 #include "daemon/loop_state.h"
+#include "daemon/trouble.h"
 
 int loop_open(struct loop_context *context, struct twin *twin, struct loop **out, struct tw_error *error)
 {
@@ -40,6 +41,8 @@ void loop_close(struct loop *loop)
 {
     if (!loop)
         return;
+    if (loop->late)
+        trouble_clear("lag", loop->twin->name);
     if (loop->concluded)
         training_outcome_fini(&loop->outcome);
     training_free(loop->training);
@@ -58,7 +61,7 @@ void loop_show_activity(struct loop *loop)
         twin->activity = ACTIVITY_RETUNING;
     else if (!twin->champion)
         twin->activity = ACTIVITY_UNTRAINED;
-    else if (registry_lag(twin) > 0 && !loop->broken)
+    else if (registry_lag(twin).windows > 0 && !loop->broken)
         twin->activity = ACTIVITY_COMPARING;
     else
         twin->activity = twin->hold ? ACTIVITY_HELD : ACTIVITY_IDLE;
@@ -316,6 +319,61 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
     return status;
 }
 
+/* Which windows are left out when the loop cannot keep up is the definition's to say: the oldest of those that wait
+ * beyond `loop.max_lag_windows`. Each gets an iteration of its own, so that the record has no hole. */
+static int skip_window(struct loop *loop, const struct window *window, uint64_t rows, uint64_t waiting, long most,
+                       int version, struct tw_error *error)
+{
+    struct twin *twin = loop->twin;
+    struct comparison nothing = {.statistics = json_array(), .rows = rows};
+    char reason[160];
+    snprintf(reason, sizeof(reason), "%llu windows waited, more than loop.max_lag_windows %ld",
+             (unsigned long long)waiting, most);
+    json_t *policy = json_pack("{s:s}", "reason", reason);
+    struct place before = place_of(loop);
+    loop->iteration++;
+    loop->last_window = *window;
+    int status = nothing.statistics && policy
+                     ? commit_iteration(loop, &nothing, window, "skipped", policy, version, error)
+                     : TW_NO_MEMORY;
+    json_decref(nothing.statistics);
+    json_decref(policy);
+    if (status != TW_OK) {
+        return_to(loop, &before);
+        return status;
+    }
+    loop->retry_s = 0;
+    log_warning("window_skipped", "twin=%s iteration=%lld first=%llu last=%llu events=%llu waiting=%llu most=%ld",
+                twin->name, (long long)loop->iteration, (unsigned long long)window->first,
+                (unsigned long long)window->last, (unsigned long long)rows, (unsigned long long)waiting, most);
+    pthread_mutex_lock(&twin->lock);
+    int judged = twin->judged_version;
+    bool drifted = twin->drifted;
+    twin->counters.windows_skipped++;
+    pthread_mutex_unlock(&twin->lock);
+    registry_processed(twin, window->last);
+    loop_state_show(loop, judged, drifted); /* it says nothing about drift */
+    return TW_OK;
+}
+
+/* Being late is said while it lasts: by the verdict, and as a trouble. */
+void loop_watch_lag(struct loop *loop)
+{
+    struct twin *twin = loop->twin;
+    pthread_mutex_lock(&twin->lock);
+    struct twin_lag lag = registry_lag(twin);
+    double seconds = registry_lag_seconds(twin), most = twin->definition->loop.max_lag_s;
+    bool late = twin->champion && seconds > most;
+    pthread_mutex_unlock(&twin->lock);
+    if (late)
+        trouble_raise("lag", twin->name, TROUBLE_DEGRADED,
+                      "%llu windows wait to be compared, the oldest for %.0f s (loop.max_lag_s is %g)",
+                      (unsigned long long)lag.windows, seconds, most);
+    else if (loop->late)
+        trouble_clear("lag", twin->name);
+    loop->late = late;
+}
+
 bool loop_compare(struct loop *loop)
 {
     struct window window = {0};
@@ -332,9 +390,14 @@ bool loop_compare(struct loop *loop)
     bool due = registry_window(loop->twin, false, &window.first, &window.last, &batches, &rows);
     if (due) {
         struct tw_error error = {""};
-        int status = compare_next(loop, &window, champion, &policy, move, hold, &error);
+        pthread_mutex_lock(&loop->twin->lock);
+        uint64_t waiting = registry_lag(loop->twin).windows;
+        pthread_mutex_unlock(&loop->twin->lock);
+        bool skip = policy.max_lag_windows > 0 && waiting > (uint64_t)policy.max_lag_windows;
+        int status = skip ? skip_window(loop, &window, rows, waiting, policy.max_lag_windows, champion->version, &error)
+                          : compare_next(loop, &window, champion, &policy, move, hold, &error);
         if (status != TW_OK)
-            loop_state_fail(loop, "compare", status, &error);
+            loop_state_fail(loop, skip ? "skip" : "compare", status, &error);
     }
     snapshot_unref(champion);
     return due;

@@ -59,6 +59,8 @@ struct loop {
     double progress_noted;     /* monotonic time of the last note */
     bool broken;               /* an error that only people can mend; said once, no further work */
 
+    bool late; /* trouble `lag` stands */
+
     double retry_at, retry_s; /* the disk was full: the same step again at this monotonic time; the wait before it */
     bool concluded;           /* the training is done, its outcome waits for the commit */
     struct training_outcome outcome;
@@ -71,12 +73,15 @@ void loop_close(struct loop *loop); /* accepts NULL; gives the twin's reference 
 
 /* Takes the oldest waiting operation, if the loop is free. True if there was one. */
 bool loop_take_operation(struct loop *loop);
-/* Compares the next complete window, if there is one and no training is under way. True if it did. */
+/* Compares the next complete window, if there is one and no training is under way, or skips it if too many wait and the
+ * policy says so. True if it did. */
 bool loop_compare(struct loop *loop);
 /* One quantum of the training under way; at its end gate and promotion. True if there was one. */
 bool loop_train(struct loop *loop);
 /* Drops the training of a cancelled operation. */
 void loop_cancel(struct loop *loop, int64_t operation);
+/* Says that the loop is late, or no more. */
+void loop_watch_lag(struct loop *loop);
 /* The loop met a full disk and rests until it is time to repeat the step; nothing of it was kept. */
 bool loop_waits(const struct loop *loop);
 /* Sets what the twin says it is doing. */

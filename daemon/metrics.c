@@ -131,6 +131,10 @@ static void twins(const struct scrape *scrape)
     per_twin(scrape, "twin_ingest_gaps", "gauge", "Sequence numbers that are missing.", "ingest", "gaps");
     per_twin(scrape, "twin_lag_batches", "gauge", "Batches of complete windows not yet compared.", "ingest",
              "lag_batches");
+    per_twin(scrape, "twin_lag_windows", "gauge", "Complete windows not yet compared.", "ingest", "lag_windows");
+    per_twin(scrape, "twin_lag_seconds", "gauge", "How long the oldest complete window has waited.", "ingest", "lag_s");
+    per_twin(scrape, "twin_windows_skipped_total", "counter", "Windows that loop.max_lag_windows left out.", "ingest",
+             "windows_skipped");
     per_twin(scrape, "twin_iterations_total", "counter", "Windows that were compared.", "last_iteration", "iteration");
     per_twin(scrape, "twin_drift", "gauge", "1 if the last window differs from the acceptance reference.",
              "last_iteration", "drift");

@@ -95,6 +95,7 @@ static bool work_once(struct pipeline *pipeline)
 {
     bool worked = false;
     for (size_t i = 0; i < pipeline->count; i++) {
+        loop_watch_lag(pipeline->loops[i]);
         worked |= loop_take_operation(pipeline->loops[i]);
         worked |= loop_compare(pipeline->loops[i]);
     }

@@ -265,6 +265,7 @@ static int change_definition(struct registry *registry, struct twin *twin, struc
     twin->definition->description = definition->description;
     twin->definition->loop = definition->loop;
     definition->description = description;
+    registry_recount(twin);
     pthread_mutex_unlock(&twin->lock);
     return 0;
 }

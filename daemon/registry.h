@@ -29,11 +29,19 @@ const char *registry_activity_name(enum activity activity);
 struct pending_batch {
     uint64_t ordinal;
     uint64_t rows;
+    int64_t received_ms;
+};
+
+/* Complete windows that wait to be compared. */
+struct twin_lag {
+    uint64_t batches, windows;
+    int64_t since_ms; /* when the oldest of them became complete; 0: none waits */
 };
 
 struct twin_counters {
     uint64_t batches, events, invalid_rows; /* feed `train` left out */
     uint64_t duplicates;                    /* since the daemon started */
+    uint64_t windows_skipped;               /* since the daemon started */
     uint64_t gaps;                          /* missing sequence numbers, summed over feeds and runs */
     int64_t last_received_ms;               /* 0: nothing yet */
 };
@@ -57,8 +65,13 @@ struct twin {
     int judged_version; /* the version that it is about; another champion has none yet. 0: nothing was compared */
     int64_t verdict_since_ms;
     enum activity activity;
-    struct pending_batch *pending; /* in order of ordinals, without feed `train` */
+    struct pending_batch *pending; /* in order of ordinals, without feed `train`; points into pending_memory */
     size_t pending_count, pending_capacity;
+    struct pending_batch *pending_memory;
+    struct twin_lag lag; /* see registry_lag */
+    struct twin_open {
+        uint64_t batches, rows;
+    } open; /* the window that is not complete yet */
     struct twin_counters counters;
     json_t *last_iteration; /* NULL: none */
     bool deleted;
@@ -113,13 +126,17 @@ int registry_arrived(struct twin *twin, uint64_t ordinal, const char *feed, int6
 bool registry_window(struct twin *twin, bool all, uint64_t *first, uint64_t *last, size_t *batches, uint64_t *rows);
 /* Drops pending batches up to ordinal `last`: their iteration is committed. Takes the lock. */
 void registry_processed(struct twin *twin, uint64_t last);
-/* Batches in complete windows that are still pending. Lock held. */
-uint64_t registry_lag(const struct twin *twin);
+/* Complete windows that are still pending. Costs nothing. Lock held. */
+struct twin_lag registry_lag(const struct twin *twin);
+/* For how long the oldest of them has waited, in seconds. Lock held. */
+double registry_lag_seconds(const struct twin *twin);
+/* Counts windows anew, when `loop.window` has changed. Lock held. */
+void registry_recount(struct twin *twin);
 
 /* The counters and feeds that registry_arrived keeps, without the pending batch. Lock held, or twin not shared yet. */
 int registry_count(struct twin *twin, const char *feed, int64_t run, int64_t seq, uint64_t rows, uint64_t invalid_rows,
                    int64_t received_ms);
-int registry_push(struct twin *twin, uint64_t ordinal, uint64_t rows);
+int registry_push(struct twin *twin, uint64_t ordinal, uint64_t rows, int64_t received_ms);
 
 /* --- shared by the files of the registry --- */
 

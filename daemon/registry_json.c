@@ -27,36 +27,45 @@ static json_t *time_json(int64_t ms)
     return ms ? json_string(clock_rfc3339(ms, text)) : json_null();
 }
 
-/* Nothing is claimed about data that nobody has compared, or that stopped coming. */
-static const char *verdict(const struct twin *twin, int64_t *since)
+/* Nothing is claimed about data that nobody has compared, or that stopped coming. *reason: why it is unknown. */
+static const char *verdict(const struct twin *twin, int64_t *since, const char **reason)
 {
-    int64_t silent = twin->counters.last_received_ms + (int64_t)(1000 * twin->definition->loop.silence_s);
+    const struct loop_policy *policy = &twin->definition->loop;
+    int64_t silent = twin->counters.last_received_ms + (int64_t)(1000 * policy->silence_s);
+    int64_t late = twin->lag.since_ms + (int64_t)(1000 * policy->max_lag_s);
+    *reason = NULL;
     *since = twin->champion ? twin->champion_since_ms : twin->created_ms;
-    if (!twin->champion || twin->judged_version != twin->champion->version)
-        return "unknown";
-    if (clock_ms() > silent) {
-        *since = silent;
-        return "unknown";
-    }
-    *since = twin->verdict_since_ms;
-    return twin->drifted ? "drifted" : "true";
+    if (!twin->champion)
+        *reason = "untrained";
+    else if (twin->judged_version != twin->champion->version)
+        *reason = "champion_moved";
+    else if (registry_lag_seconds(twin) > policy->max_lag_s)
+        *since = late, *reason = "lag";
+    else if (clock_ms() > silent)
+        *since = silent, *reason = "silence";
+    else
+        *since = twin->verdict_since_ms;
+    return *reason ? "unknown" : twin->drifted ? "drifted" : "true";
 }
 
 /* The pipeline sets the activity when it gets to it; a window that is due is never shown as idleness. */
-static enum activity shown_activity(const struct twin *twin, uint64_t lag)
+static enum activity shown_activity(const struct twin *twin)
 {
-    if (twin->activity == ACTIVITY_IDLE && lag > 0)
+    if (twin->activity == ACTIVITY_IDLE && twin->lag.windows > 0)
         return ACTIVITY_COMPARING;
     return twin->activity;
 }
 
-static json_t *ingest_json(const struct twin *twin, uint64_t lag)
+static json_t *ingest_json(const struct twin *twin)
 {
     const struct twin_counters *counters = &twin->counters;
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "batches", (json_int_t)counters->batches, "events",
+    struct twin_lag lag = registry_lag(twin);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:o}", "batches", (json_int_t)counters->batches, "events",
                      (json_int_t)counters->events, "duplicates", (json_int_t)counters->duplicates, "gaps",
                      (json_int_t)counters->gaps, "invalid_rows", (json_int_t)counters->invalid_rows, "lag_batches",
-                     (json_int_t)lag, "last_received", time_json(counters->last_received_ms));
+                     (json_int_t)lag.batches, "lag_windows", (json_int_t)lag.windows, "lag_s",
+                     registry_lag_seconds(twin), "windows_skipped", (json_int_t)counters->windows_skipped,
+                     "last_received", time_json(counters->last_received_ms));
 }
 
 static json_t *champion_json(const struct twin *twin)
@@ -70,14 +79,13 @@ json_t *registry_twin_json(struct twin *twin)
 {
     pthread_mutex_lock(&twin->lock);
     int64_t since;
-    const char *words = verdict(twin, &since);
-    uint64_t lag = registry_lag(twin);
-    json_t *json =
-        json_pack("{s:s,s:s,s:o,s:s,s:o,s:s,s:o,s:b,s:o,s:o}", "name", twin->name, "description",
-                  twin->definition->description, "created", time_json(twin->created_ms), "verdict", words, "since",
-                  time_json(since), "activity", registry_activity_name(shown_activity(twin, lag)), "champion",
-                  champion_json(twin), "hold", twin->hold, "ingest", ingest_json(twin, lag), "last_iteration",
-                  twin->last_iteration ? json_deep_copy(twin->last_iteration) : json_null());
+    const char *reason, *words = verdict(twin, &since, &reason);
+    json_t *json = json_pack("{s:s,s:s,s:o,s:s,s:s?,s:o,s:s,s:o,s:b,s:o,s:o}", "name", twin->name, "description",
+                             twin->definition->description, "created", time_json(twin->created_ms), "verdict", words,
+                             "verdict_reason", reason, "since", time_json(since), "activity",
+                             registry_activity_name(shown_activity(twin)), "champion", champion_json(twin), "hold",
+                             twin->hold, "ingest", ingest_json(twin), "last_iteration",
+                             twin->last_iteration ? json_deep_copy(twin->last_iteration) : json_null());
     if (json && twin->fault[0])
         json_object_set_new(json, "fault", json_string(twin->fault));
     pthread_mutex_unlock(&twin->lock);

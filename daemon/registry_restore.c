@@ -43,7 +43,7 @@ static int meet(struct restore *restore, const struct store_batch *batch)
     int status = (train ? count_train : registry_count)(twin, batch->feed, batch->run, batch->seq, batch->events,
                                                         batch->invalid_rows, batch->received_ms);
     if (!status && !train && batch->ordinal >= restore->processed)
-        status = registry_push(twin, batch->ordinal, batch->events);
+        status = registry_push(twin, batch->ordinal, batch->events, batch->received_ms);
     return status ? tw_error_set(restore->error, status, "no memory for the batches of twin %s", twin->name) : 0;
 }
 

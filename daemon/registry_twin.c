@@ -27,7 +27,7 @@ static void twin_free(struct twin *twin)
     definition_free(twin->definition);
     json_decref(twin->last_iteration);
     pthread_mutex_destroy(&twin->lock);
-    free(twin->pending);
+    free(twin->pending_memory);
     free(twin->spool_dir);
     free(twin);
 }

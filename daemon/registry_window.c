@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/feeds.h"
 #include "daemon/registry.h"
 
@@ -20,17 +21,55 @@ int registry_count(struct twin *twin, const char *feed, int64_t run, int64_t seq
     return 0;
 }
 
-int registry_push(struct twin *twin, uint64_t ordinal, uint64_t rows)
+/* Counts a batch at the end of what is pending into the window that it belongs to. */
+static void count_in(struct twin *twin, const struct pending_batch *batch)
 {
-    if (twin->pending_count == twin->pending_capacity) {
-        size_t capacity = twin->pending_capacity ? 2 * twin->pending_capacity : 64;
-        struct pending_batch *grown = realloc(twin->pending, capacity * sizeof *grown);
-        if (!grown)
-            return TW_NO_MEMORY;
-        twin->pending = grown;
-        twin->pending_capacity = capacity;
+    twin->open.batches++;
+    twin->open.rows += batch->rows;
+    if (twin->open.rows < (uint64_t)twin->definition->loop.window)
+        return;
+    if (twin->lag.windows++ == 0)
+        twin->lag.since_ms = batch->received_ms;
+    twin->lag.batches += twin->open.batches;
+    twin->open = (struct twin_open){0};
+}
+
+void registry_recount(struct twin *twin)
+{
+    twin->lag = (struct twin_lag){0};
+    twin->open = (struct twin_open){0};
+    for (size_t i = 0; i < twin->pending_count; i++)
+        count_in(twin, &twin->pending[i]);
+}
+
+/* Room behind the last: what was processed in front is used again, once it is half of the memory. */
+static int make_room(struct twin *twin)
+{
+    size_t used = (size_t)(twin->pending - twin->pending_memory);
+    if (used + twin->pending_count < twin->pending_capacity)
+        return 0;
+    if (used > 0 && 2 * used >= twin->pending_capacity) {
+        memmove(twin->pending_memory, twin->pending, twin->pending_count * sizeof *twin->pending);
+        twin->pending = twin->pending_memory;
+        return 0;
     }
-    twin->pending[twin->pending_count++] = (struct pending_batch){ordinal, rows};
+    size_t capacity = twin->pending_capacity ? 2 * twin->pending_capacity : 64;
+    struct pending_batch *grown = realloc(twin->pending_memory, capacity * sizeof *grown);
+    if (!grown)
+        return TW_NO_MEMORY;
+    twin->pending_memory = grown;
+    twin->pending = grown + used;
+    twin->pending_capacity = capacity;
+    return 0;
+}
+
+int registry_push(struct twin *twin, uint64_t ordinal, uint64_t rows, int64_t received_ms)
+{
+    if (make_room(twin))
+        return TW_NO_MEMORY;
+    struct pending_batch *batch = &twin->pending[twin->pending_count++];
+    *batch = (struct pending_batch){ordinal, rows, received_ms};
+    count_in(twin, batch);
     return 0;
 }
 
@@ -41,18 +80,18 @@ int registry_arrived(struct twin *twin, uint64_t ordinal, const char *feed, int6
     if (status)
         return status;
     twin->counters.gaps = feeds_gaps(twin->feeds);
-    return registry_push(twin, ordinal, rows);
+    return registry_push(twin, ordinal, rows, received_ms);
 }
 
-/* Batches of the window that begins at pending batch `from`; 0 if it is not complete. */
-static size_t window_at(const struct twin *twin, size_t from, uint64_t *rows)
+/* Batches of the first window; 0 if it is not complete. */
+static size_t first_window(const struct twin *twin, uint64_t *rows)
 {
     uint64_t wanted = (uint64_t)twin->definition->loop.window;
     *rows = 0;
-    for (size_t i = from; i < twin->pending_count; i++) {
+    for (size_t i = 0; i < twin->pending_count; i++) {
         *rows += twin->pending[i].rows;
         if (*rows >= wanted)
-            return i + 1 - from;
+            return i + 1;
     }
     return 0;
 }
@@ -60,7 +99,7 @@ static size_t window_at(const struct twin *twin, size_t from, uint64_t *rows)
 bool registry_window(struct twin *twin, bool all, uint64_t *first, uint64_t *last, size_t *batches, uint64_t *rows)
 {
     pthread_mutex_lock(&twin->lock);
-    size_t count = window_at(twin, 0, rows);
+    size_t count = first_window(twin, rows);
     if (!count && all)
         count = twin->pending_count;
     if (count) {
@@ -79,17 +118,20 @@ void registry_processed(struct twin *twin, uint64_t last)
     while (done < twin->pending_count && twin->pending[done].ordinal <= last)
         done++;
     if (done) {
+        twin->pending += done;
         twin->pending_count -= done;
-        memmove(twin->pending, twin->pending + done, twin->pending_count * sizeof *twin->pending);
+        registry_recount(twin);
     }
     pthread_mutex_unlock(&twin->lock);
 }
 
-uint64_t registry_lag(const struct twin *twin)
+struct twin_lag registry_lag(const struct twin *twin)
 {
-    uint64_t rows;
-    size_t lag = 0;
-    for (size_t count; (count = window_at(twin, lag, &rows)) > 0;)
-        lag += count;
-    return lag;
+    return twin->lag;
+}
+
+double registry_lag_seconds(const struct twin *twin)
+{
+    int64_t waited = twin->lag.windows ? clock_ms() - twin->lag.since_ms : 0;
+    return waited > 0 ? (double)waited / 1000 : 0; /* the clock may have been set back */
 }

@@ -135,7 +135,7 @@ struct store_iteration {
     uint64_t events;
     int version;
     bool drift;
-    const char *decision;   /* none, drift, retuning, promoted, rejected, advised, cancelled, trained */
+    const char *decision;   /* none, drift, retuning, promoted, rejected, advised, cancelled, trained, skipped */
     const char *policy;     /* JSON */
     const char *statistics; /* JSON array */
 };

@@ -50,6 +50,7 @@ static void test_defaults(void **state)
     assert_int_equal(d->loop.window, 20000);
     assert_int_equal(d->loop.detectors, 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS);
     assert_true(d->loop.expected_run_time == 1000 && d->loop.silence_s == 60);
+    assert_true(d->loop.max_lag_s == 300 && d->loop.max_lag_windows == 0);
     assert_true(d->loop.gate_min_gain == 0 && d->loop.gate_level == 0.01);
     assert_string_equal(json_string_value(json_object_get(d->model, "kind")), "flow");
     assert_non_null(json_object_get(d->model, "blocks"));
@@ -65,7 +66,8 @@ static void test_everything_that_is_built(void **state)
                     "\"bins\": 4},"
                     "\"conditions\": [{\"name\": \"alpha_s\", \"min\": 0.1, \"max\": 0.15, \"value\": 0.1365}],"
                     "\"loop\": {\"auto\": false, \"window\": 5000, \"detectors\": [\"ks\"], \"expected_run_time\": 200,"
-                    " \"update\": \"weights\", \"silence_s\": 2.5, \"gate\": {\"min_gain\": 0.01, \"level\": 0.05}}"));
+                    " \"update\": \"weights\", \"silence_s\": 2.5, \"max_lag_s\": 7.5, \"max_lag_windows\": 3, "
+                    "\"gate\": {\"min_gain\": 0.01, \"level\": 0.05}}"));
     assert_string_equal(d->description, "Z to mu mu");
     assert_int_equal(json_integer_value(json_object_get(d->model, "blocks")), 2);
     assert_int_equal(d->schema->conditions, 1);
@@ -73,6 +75,7 @@ static void test_everything_that_is_built(void **state)
     assert_int_equal(d->loop.window, 5000);
     assert_int_equal(d->loop.detectors, 1u << TW_DETECT_KS);
     assert_true(d->loop.expected_run_time == 200 && d->loop.silence_s == 2.5);
+    assert_true(d->loop.max_lag_s == 7.5 && d->loop.max_lag_windows == 3);
     assert_true(d->loop.gate_min_gain == 0.01 && d->loop.gate_level == 0.05);
     definition_free(d);
 }
@@ -191,6 +194,9 @@ static void test_refusals(void **state)
         {WITH("\"loop\": {\"update\": 7}"), "loop.update"},
         {WITH("\"loop\": {\"silence_s\": 0}"), "loop.silence_s"},
         {WITH("\"loop\": {\"silence_s\": -3}"), "loop.silence_s"},
+        {WITH("\"loop\": {\"max_lag_s\": 0}"), "loop.max_lag_s"},
+        {WITH("\"loop\": {\"max_lag_windows\": 0}"), "loop.max_lag_windows"},
+        {WITH("\"loop\": {\"max_lag_windows\": 1.5}"), "loop.max_lag_windows"},
         {WITH("\"loop\": {\"gate\": 7}"), "loop.gate"},
         {WITH("\"loop\": {\"gate\": {\"foo\": 1}}"), "loop.gate.foo"},
         {WITH("\"loop\": {\"gate\": {\"min_gain\": -1}}"), "loop.gate.min_gain"},

@@ -151,7 +151,7 @@ static void check_ingest(struct fixture *f, uint64_t batches, uint64_t events, u
     assert_int_equal(twin->counters.invalid_rows, invalid);
     assert_int_equal(twin->counters.gaps, gaps);
     assert_int_equal(twin->pending_count, pending);
-    assert_int_equal(registry_lag(twin), lag);
+    assert_int_equal(registry_lag(twin).batches, lag);
 }
 
 static json_int_t number(const json_t *json, const char *outer, const char *name)
@@ -295,6 +295,57 @@ static void test_windows(void **state)
     arrive(f, "daq", 4, 1, 0, true);
     assert_true(registry_window(f->twin, false, &first, &last, &batches, &rows));
     assert_true(first == 4 && last == 5 && rows == 100);
+}
+
+/* The window of greedy counting, as registry_lag is documented. */
+static struct twin_lag count_lag(const struct twin *twin)
+{
+    struct twin_lag lag = {0};
+    uint64_t rows = 0, batches = 0;
+    for (size_t i = 0; i < twin->pending_count; i++) {
+        rows += twin->pending[i].rows;
+        batches++;
+        if (rows < (uint64_t)twin->definition->loop.window)
+            continue;
+        lag.since_ms = lag.windows ? lag.since_ms : twin->pending[i].received_ms;
+        lag.windows++;
+        lag.batches += batches;
+        rows = batches = 0;
+    }
+    return lag;
+}
+
+/* Whatever comes and goes, the counters say what counting would. */
+static void test_lag(void **state)
+{
+    struct fixture *f = *state;
+    struct twin *twin = f->twin;
+    uint64_t seed = 7, ordinal = 0, taken = 0;
+    for (int step = 0; step < 20000; step++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        unsigned draw = (unsigned)(seed >> 40);
+        if (draw % 100 < 60) {
+            assert_int_equal(registry_push(twin, ordinal, draw % 70, 1000 + (int64_t)ordinal), 0);
+            ordinal++;
+        } else if (draw % 100 < 98) {
+            uint64_t first, last, rows;
+            size_t batches;
+            if (registry_window(twin, draw % 1000 == 7, &first, &last, &batches, &rows)) {
+                assert_int_equal(first, taken);
+                registry_processed(twin, last);
+                taken = last + 1;
+            }
+        } else {
+            twin->definition->loop.window = 100 + draw % 1000;
+            registry_recount(twin);
+        }
+        struct twin_lag lag = registry_lag(twin), counted = count_lag(twin);
+        assert_memory_equal(&lag, &counted, sizeof lag);
+        assert_int_equal(twin->pending_count, ordinal - taken);
+        for (size_t i = 0; i < twin->pending_count; i += 97)
+            assert_int_equal(twin->pending[i].ordinal, taken + i);
+    }
+    assert_true(taken > 1000);
 }
 
 /* --- restart --- */
@@ -558,6 +609,7 @@ static void test_twin_json(void **state)
     json_t *json = registry_twin_json(f->twin);
     assert_string_equal(word(json, "name"), "z");
     assert_string_equal(word(json, "verdict"), "unknown");
+    assert_string_equal(word(json, "verdict_reason"), "untrained");
     assert_string_equal(word(json, "activity"), "untrained");
     assert_true(json_is_null(json_object_get(json, "champion")));
     assert_true(json_is_null(json_object_get(json, "last_iteration")));
@@ -573,6 +625,7 @@ static void test_twin_json(void **state)
     assert_int_equal(registry_serve(f->registry, f->twin, 1, promote(f, 1, 0), false, NULL), 0);
     json = registry_twin_json(f->twin);
     assert_string_equal(word(json, "verdict"), "unknown"); /* nothing was compared */
+    assert_string_equal(word(json, "verdict_reason"), "champion_moved");
     assert_string_equal(word(json, "activity"), "idle");
     json_decref(json);
 
@@ -594,7 +647,26 @@ static void test_twin_json(void **state)
     assert_string_equal(word(json, "activity"), "idle");
     assert_int_equal(number(json, "last_iteration", "iteration"), 1);
     assert_int_equal(number(json, "ingest", "lag_batches"), 0);
+    assert_true(json_is_null(json_object_get(json, "verdict_reason")));
     json_decref(json);
+
+    int64_t now = clock_ms();
+    assert_int_equal(registry_push(f->twin, 1000, 150, now - 300000), 0);
+    assert_int_equal(registry_push(f->twin, 1001, 250, now), 0);
+    f->twin->definition->loop.max_lag_s = 299;
+    json = registry_twin_json(f->twin);
+    assert_string_equal(word(json, "verdict"), "unknown");
+    assert_string_equal(word(json, "verdict_reason"), "lag");
+    assert_int_equal(number(json, "ingest", "lag_windows"), 2);
+    assert_true(json_real_value(json_object_get(json_object_get(json, "ingest"), "lag_s")) >= 300);
+    json_decref(json);
+    f->twin->definition->loop.max_lag_s = 3000;
+    f->twin->counters.last_received_ms = now - 61000;
+    json = registry_twin_json(f->twin);
+    assert_string_equal(word(json, "verdict_reason"), "silence");
+    json_decref(json);
+    f->twin->counters.last_received_ms = now;
+    registry_processed(f->twin, 1001);
 
     iteration.iteration = 2;
     iteration.drift = false;
@@ -619,6 +691,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leftover_folder_is_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_windows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lag, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_with_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_without_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_with_some_rows, setup, teardown),

@@ -31,6 +31,50 @@ def iterations(daemon):
     return sorted(daemon.get("/v1/twins/toy/iterations?limit=1000")["items"], key=lambda i: i["iteration"])
 
 
+class LagTest(unittest.TestCase):
+    """Data that came while the twin could not be compared: the loop says that it is late, and skips what it may."""
+
+    def run_late(self, **loop):
+        daemon = Daemon()
+        daemon.start()
+        self.addCleanup(daemon.stop)
+        daemon.create({**toy.DEFINITION, "loop": {**toy.DEFINITION["loop"], "max_lag_s": 0.001, **loop}})
+        feed = Feed(daemon.ingest, "toy")
+        self.addCleanup(feed.close)
+        feed.push_all(toy.batches(toy.events(10500, seed=2), 250))
+        twin = daemon.get("/v1/twins/toy")
+        self.assertEqual([twin["ingest"][k] for k in ("lag_batches", "lag_windows", "windows_skipped")], [40, 10, 0])
+        self.assertEqual((twin["verdict"], twin["verdict_reason"]), ("unknown", "untrained"))
+        self.assertEqual(daemon.train("toy", toy.events(4000, seed=1))["state"], "succeeded")
+        twin = wait_until(lambda: settled(daemon, 42))
+        wait_until(lambda: "event=trouble_over name=lag" in daemon.log())
+        self.assertIn("event=trouble name=lag subject=\"toy\" level=degraded", daemon.log())
+        self.assertEqual((twin["verdict_reason"], twin["ingest"]["lag_windows"], twin["ingest"]["lag_s"]), (None, 0, 0))
+        return daemon, twin
+
+    def test_every_window_is_compared(self):
+        daemon, twin = self.run_late()
+        self.assertEqual([i["decision"] for i in iterations(daemon)], ["none"] * 10)
+        self.assertEqual(twin["ingest"]["windows_skipped"], 0)
+
+    def test_the_oldest_are_skipped(self):
+        daemon, twin = self.run_late(max_lag_windows=3)
+        rows = iterations(daemon)
+        self.assertEqual([i["decision"] for i in rows], ["skipped"] * 7 + ["none"] * 3)
+        self.assertEqual(twin["ingest"]["windows_skipped"], 7)
+        self.assertEqual([i["statistics"] for i in rows[:7]], [[]] * 7)
+        self.assertIn("10 windows waited", rows[0]["policy"]["reason"])
+        self.assertEqual([(i["ordinals"]["first"], i["events"]) for i in rows],
+                         [(rows[0]["ordinals"]["first"] + 4 * k, 1000) for k in range(10)])
+        batches = daemon.get("/v1/twins/toy/batches?limit=1000")["items"]
+        self.assertEqual([b["iteration"] for b in batches], [1 + i // 4 for i in range(40)] + [None, None])
+        self.assertEqual(daemon.log().count("event=window_skipped"), 7)
+        self.assertIn('twin_windows_skipped_total{twin="toy"} 7\n', daemon.request("GET", "/metrics").body.decode())
+        self.assertEqual(daemon.restart(), 0)
+        self.assertEqual(daemon.get("/v1/twins/toy")["verdict"], "true")
+        self.assertEqual(len(iterations(daemon)), 10)
+
+
 class LoopTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

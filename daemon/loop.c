@@ -134,7 +134,7 @@ struct draft {
     struct loop *loop;
     json_t *policy;
     struct store_iteration iteration;
-    char *policy_text, *statistics, *state;
+    char *policy_text, *state;
 };
 
 static int draft_texts(struct draft *draft)
@@ -163,7 +163,6 @@ static int commit_iteration(struct loop *loop, const struct comparison *comparis
                             const char *decision, json_t *policy, int version, struct tw_error *error)
 {
     struct draft draft = {.loop = loop, .policy = policy};
-    draft.statistics = json_dumps(comparison->statistics, JSON_COMPACT);
     draft.iteration = (struct store_iteration){
         .twin = loop->twin->id,
         .iteration = loop->iteration,
@@ -173,13 +172,13 @@ static int commit_iteration(struct loop *loop, const struct comparison *comparis
         .version = version,
         .drift = comparison->drift,
         .decision = decision,
-        .statistics = draft.statistics,
+        .statistics = comparison->statistics,
     };
     char request[160];
     snprintf(request, sizeof(request), "{\"kind\":\"weights\",\"ordinals\":{\"first\":%llu,\"last\":%llu}}",
              (unsigned long long)loop->task.window.first, (unsigned long long)loop->task.window.last);
     struct store_operation operation = {.twin = loop->twin->id, .kind = "retune", .request = request};
-    int status = draft.statistics ? draft_texts(&draft) : TW_NO_MEMORY;
+    int status = draft_texts(&draft);
     struct commit commit = {
         .twin = loop->twin->id,
         .iteration = &draft.iteration,
@@ -194,7 +193,6 @@ static int commit_iteration(struct loop *loop, const struct comparison *comparis
     if (status == TW_OK)
         loop->processed = commit.processed;
     free(draft.policy_text);
-    free(draft.statistics);
     free(draft.state);
     return status;
 }

@@ -68,7 +68,6 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         return tw_error_set(error, TW_NO_MEMORY, "iteration %lld cannot be read", (long long)task.iteration);
     json_t *policy = final_policy(row, reason, 0);
     char *policy_text = json_dumps(policy, JSON_COMPACT);
-    char *statistics = row ? json_dumps(json_object_get(row, "statistics"), JSON_COMPACT) : NULL;
     json_t *ordinals = json_object_get(row, "ordinals");
     struct store_iteration iteration = {
         .twin = loop->twin->id,
@@ -80,7 +79,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         .drift = json_is_true(json_object_get(row, "drift")),
         .decision = decision,
         .policy = policy_text,
-        .statistics = statistics,
+        .statistics = json_object_get(row, "statistics"),
     };
     bool has_iteration = row != NULL;
     if (task.initial && task.spooled && promote) {
@@ -91,8 +90,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
                                              .first_ordinal = task.window.first,
                                              .last_ordinal = task.window.last,
                                              .decision = "trained",
-                                             .policy = policy_text,
-                                             .statistics = "[]"};
+                                             .policy = policy_text};
         loop->last_window = task.window;
         iteration.events = (uint64_t)json_integer_value(json_object_get(result, "rows"));
         has_iteration = true;
@@ -139,7 +137,6 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         loop->last_window = last;
     }
     free(policy_text);
-    free(statistics);
     free(state);
     free(result_text);
     free(failure_text);

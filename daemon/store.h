@@ -65,7 +65,8 @@ int store_blob_put(struct store *store, const void *bytes, size_t size, char sha
 /* malloc'd; the hash is checked: TW_CORRUPT. */
 int store_blob_get(struct store *store, const char *sha256, unsigned char **bytes, size_t *size,
                    struct tw_error *error);
-/* The removal, as a closure (no context). */
+/* The removal, as a closure (no context): of some, and some of the free pages of the file. What a start finds loose
+ * goes in steps. */
 int store_blob_collect(sqlite3 *db, void *unused, struct tw_error *error);
 
 /* --- batches --- */
@@ -135,11 +136,12 @@ struct store_iteration {
     uint64_t events;
     int version;
     bool drift;
-    const char *decision;   /* none, drift, retuning, promoted, rejected, advised, cancelled, trained, skipped */
-    const char *policy;     /* JSON */
-    const char *statistics; /* JSON array */
+    const char *decision;     /* none, drift, retuning, promoted, rejected, advised, cancelled, trained, skipped */
+    const char *policy;       /* JSON */
+    const json_t *statistics; /* array; NULL: none */
 };
-/* For closures. Also sets batches.iteration of the data batches in the range. */
+/* For closures. Also sets batches.iteration of the data batches in the range, takes the statistics into the sums over
+ * hour and day, and keeps the verdict. */
 int store_iteration_put(sqlite3 *db, const struct store_iteration *iteration, struct tw_error *error);
 /* Per twin: `processed`, the first ordinal that no iteration has taken (0 at first; last + 1 after a window), and the
  * pipeline's JSON state (NULL: none). For closures. */
@@ -150,6 +152,8 @@ json_t *store_iteration_last(struct store *store, int64_t twin); /* NULL: none *
  * promotion; `skipped` says nothing; `trained` starts afresh. *version: the one that it is about, 0 if nothing was
  * compared; a promotion is about the new one. *since: time of the first of the unbroken series. */
 int store_iteration_verdict(struct store *store, int64_t twin, int *version, bool *drifted, int64_t *since);
+/* For closures: the verdict once this iteration was put. */
+int store_verdict_follow(sqlite3 *db, int64_t twin, int64_t iteration, struct tw_error *error);
 
 /* --- operations --- */
 struct store_operation {

@@ -10,6 +10,7 @@
 
 /* A blob that was put so recently may wait for its version. */
 #define GRACE_MS (10 * 60 * 1000)
+enum { COLLECT_MAX = 16 }; /* in one transaction */
 
 struct blob {
     const void *bytes;
@@ -24,8 +25,10 @@ static int put(sqlite3 *db, void *context, struct tw_error *error)
     int status = store_sql_run(db, error, "UPDATE blobs SET put = ?2 WHERE sha256 = ?1", "ti", blob->sha256, now);
     if (status || sqlite3_changes(db))
         return status;
-    return store_sql_run(db, error, "INSERT INTO blobs (sha256, put, bytes) VALUES (?1, ?2, ?3)", "tib", blob->sha256,
-                         now, blob->bytes, blob->size);
+    status = store_sql_run(db, error, "INSERT INTO blobs (sha256, put, bytes) VALUES (?1, ?2, ?3)", "tib", blob->sha256,
+                           now, blob->bytes, blob->size);
+    return status ? status
+                  : store_sql_run(db, error, "INSERT OR IGNORE INTO loose_blobs VALUES (?1)", "t", blob->sha256);
 }
 
 int store_blob_put(struct store *store, const void *bytes, size_t size, char sha256[65], struct tw_error *error)
@@ -82,12 +85,30 @@ int store_blob_get(struct store *store, const char *sha256, unsigned char **byte
     return status;
 }
 
+/* What is loose for long enough, some at a time: it is deleted if no version names it, and no longer loose either way.
+ */
+static int collect(sqlite3 *db, struct tw_error *error)
+{
+    sqlite3_stmt *row = NULL;
+    int status = store_sql_prepare(db, &row, error,
+                                   "SELECT l.sha256, EXISTS (SELECT 1 FROM versions WHERE artifact = l.sha256)"
+                                   "  OR EXISTS (SELECT 1 FROM versions WHERE reference = l.sha256)"
+                                   " FROM loose_blobs AS l LEFT JOIN blobs AS b ON b.sha256 = l.sha256"
+                                   " WHERE b.put IS NULL OR b.put < ?1 LIMIT ?2",
+                                   "ii", clock_ms() - GRACE_MS, (int64_t)COLLECT_MAX);
+    while (!status && !(status = store_sql_step(row, error))) {
+        const char *sha256 = (const char *)sqlite3_column_text(row, 0);
+        if (!sqlite3_column_int(row, 1))
+            status = store_sql_run(db, error, "DELETE FROM blobs WHERE sha256 = ?1", "t", sha256);
+        if (!status)
+            status = store_sql_run(db, error, "DELETE FROM loose_blobs WHERE sha256 = ?1", "t", sha256);
+    }
+    sqlite3_finalize(row);
+    return status == TW_NOT_FOUND ? 0 : status;
+}
+
 int store_blob_collect(sqlite3 *db, void *unused, struct tw_error *error)
 {
-    int status = store_sql_run(db, error,
-                               "DELETE FROM blobs WHERE put < ?1"
-                               " AND NOT EXISTS (SELECT 1 FROM versions WHERE artifact = blobs.sha256)"
-                               " AND NOT EXISTS (SELECT 1 FROM versions WHERE reference = blobs.sha256)",
-                               "i", clock_ms() - GRACE_MS);
-    return status ? status : store_sql_exec(db, "PRAGMA incremental_vacuum(4096)", error);
+    int status = collect(db, error);
+    return status ? status : store_sql_exec(db, "PRAGMA incremental_vacuum(1024)", error);
 }

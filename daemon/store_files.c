@@ -85,20 +85,21 @@ static int pragma_integer(sqlite3 *db, const char *sql, int64_t *value, struct t
     return status;
 }
 
-/* One migration and the number that says so, in one transaction. */
+/* One migration and the number that says so, in one transaction. Foreign keys are off meanwhile, so that a table which
+ * others refer to can be made anew (https://www.sqlite.org/lang_altertable.html). */
 static int migrate(sqlite3 *db, int64_t number, struct tw_error *error)
 {
     char set[96];
     snprintf(set, sizeof set, "PRAGMA user_version=%lld; PRAGMA application_id=%d; COMMIT", (long long)number + 1,
              APPLICATION_ID);
-    int status = store_sql_exec(db, "BEGIN IMMEDIATE", error);
+    int status = store_sql_exec(db, "PRAGMA foreign_keys=OFF; BEGIN IMMEDIATE", error);
     if (!status)
         status = store_sql_exec(db, sql_migrations[number].text, error);
     if (!status)
         status = store_sql_exec(db, set, error);
     if (status)
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
+    return status ? status : store_sql_exec(db, "PRAGMA foreign_keys=ON", error);
 }
 
 /* The schema that the file has; refused if it is not ours or newer than this program. */

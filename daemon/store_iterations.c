@@ -1,8 +1,11 @@
 /* Iterations, and how far the loop has come. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/clock.h"
 #include "daemon/store.h"
+#include "daemon/store_rollups.h"
+#include "daemon/store_series.h"
 #include "daemon/store_sql.h"
 
 /* Batches of the ordinals first..last get the iteration (0: none). */
@@ -15,8 +18,9 @@ static int mark_batches(sqlite3 *db, int64_t twin, int64_t iteration, int64_t fi
                          "iiii", twin, iteration, first, last);
 }
 
-/* An interrupted iteration that is repeated may have taken other batches. */
-static int unmark_batches(sqlite3 *db, const struct store_iteration *iteration, struct tw_error *error)
+/* A retune that is decided replaces its iteration; one that was interrupted and is repeated may have taken other
+ * batches. *known: there was one. */
+static int unmark_batches(sqlite3 *db, const struct store_iteration *iteration, bool *known, struct tw_error *error)
 {
     sqlite3_stmt *statement = NULL;
     int status = store_sql_prepare(
@@ -24,6 +28,7 @@ static int unmark_batches(sqlite3 *db, const struct store_iteration *iteration, 
         "ii", iteration->twin, iteration->iteration);
     if (!status)
         status = store_sql_step(statement, error);
+    *known = !status;
     if (!status)
         status = mark_batches(db, iteration->twin, 0, sqlite3_column_int64(statement, 0),
                               sqlite3_column_int64(statement, 1), error);
@@ -31,21 +36,44 @@ static int unmark_batches(sqlite3 *db, const struct store_iteration *iteration, 
     return status == TW_NOT_FOUND ? 0 : status;
 }
 
+static int put_row(sqlite3 *db, const struct store_iteration *iteration, int64_t now,
+                   const struct statistic *statistics, size_t count, struct tw_error *error)
+{
+    unsigned char *packed = NULL;
+    size_t size = 0;
+    int status = statistics_pack(statistics, count, &packed, &size);
+    if (!status)
+        status = store_sql_run(db, error,
+                               "INSERT OR REPLACE INTO iterations (twin, iteration, time, version, first_ordinal,"
+                               " last_ordinal, events, drift, decision, policy, packed)"
+                               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                               "iiiiiiiittb", iteration->twin, iteration->iteration, now, (int64_t)iteration->version,
+                               (int64_t)iteration->first_ordinal, (int64_t)iteration->last_ordinal,
+                               (int64_t)iteration->events, (int64_t)iteration->drift, iteration->decision,
+                               iteration->policy, packed, size);
+    free(packed);
+    return status;
+}
+
 int store_iteration_put(sqlite3 *db, const struct store_iteration *iteration, struct tw_error *error)
 {
-    int64_t first = (int64_t)iteration->first_ordinal, last = (int64_t)iteration->last_ordinal;
-    int status = unmark_batches(db, iteration, error);
+    struct statistic *statistics = NULL;
+    size_t count = 0;
+    bool known = false;
+    int64_t now = clock_ms();
+    int status = unmark_batches(db, iteration, &known, error);
     if (!status)
-        status =
-            store_sql_run(db, error,
-                          "INSERT OR REPLACE INTO iterations (twin, iteration, time, version, first_ordinal,"
-                          " last_ordinal, events, drift, decision, policy, statistics)"
-                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                          "iiiiiiiittt", iteration->twin, iteration->iteration, clock_ms(), (int64_t)iteration->version,
-                          first, last, (int64_t)iteration->events, (int64_t)iteration->drift, iteration->decision,
-                          iteration->policy, iteration->statistics);
+        status = store_series_number(db, iteration->twin, iteration->statistics, &statistics, &count, error);
     if (!status)
-        status = mark_batches(db, iteration->twin, iteration->iteration, first, last, error);
+        status = put_row(db, iteration, now, statistics, count, error);
+    if (!status && !known) /* one that is replaced was counted when it was new */
+        status = store_rollups_add(db, iteration->twin, now, statistics, count, error);
+    if (!status)
+        status = store_verdict_follow(db, iteration->twin, iteration->iteration, error);
+    if (!status)
+        status = mark_batches(db, iteration->twin, iteration->iteration, (int64_t)iteration->first_ordinal,
+                              (int64_t)iteration->last_ordinal, error);
+    free(statistics);
     return status;
 }
 
@@ -76,7 +104,17 @@ int store_progress_get(struct store *store, int64_t twin, uint64_t *processed, j
     return 0;
 }
 
-#define COLUMNS "iteration, time, version, first_ordinal, last_ordinal, events, drift, decision, policy, statistics"
+#define COLUMNS                                                                                                        \
+    "iteration, time, version, first_ordinal, last_ordinal, events, drift, decision, policy, statistics, twin, packed"
+
+static json_t *statistics(sqlite3_stmt *row)
+{
+    if (sqlite3_column_type(row, 11) != SQLITE_BLOB) /* written by schema 1 */
+        return store_sql_json(row, 9);
+    json_t *json = store_series_json(sqlite3_db_handle(row), sqlite3_column_int64(row, 10),
+                                     sqlite3_column_blob(row, 11), (size_t)sqlite3_column_bytes(row, 11));
+    return json ? json : json_null();
+}
 
 static json_t *iteration_row(sqlite3_stmt *row)
 {
@@ -84,7 +122,7 @@ static json_t *iteration_row(sqlite3_stmt *row)
                      store_sql_time(row, 1), "version", store_sql_integer(row, 2), "ordinals",
                      store_sql_ordinals(row, 3), "events", store_sql_integer(row, 5), "drift",
                      sqlite3_column_int(row, 6), "decision", store_sql_text(row, 7), "policy", store_sql_json(row, 8),
-                     "statistics", store_sql_json(row, 9));
+                     "statistics", statistics(row));
 }
 
 json_t *store_iteration_last(struct store *store, int64_t twin)
@@ -92,53 +130,6 @@ json_t *store_iteration_last(struct store *store, int64_t twin)
     return store_sql_one(store, iteration_row,
                          "SELECT " COLUMNS " FROM iterations WHERE twin = ?1 ORDER BY iteration DESC LIMIT 1", "i",
                          twin);
-}
-
-/* Newest first: the series ends where another version was judged or the verdict was another, at a training, and at a
- * promotion, which is where the verdict on the new version begins. */
-static int walk_verdict(sqlite3_stmt *statement, int *version, bool *drifted, int64_t *since, struct tw_error *error)
-{
-    int status;
-    while (!(status = store_sql_step(statement, error))) {
-        const char *decision = (const char *)sqlite3_column_text(statement, 1);
-        int judged = sqlite3_column_int(statement, 3);
-        bool promoted = !strcmp(decision, "promoted");
-        bool says = sqlite3_column_int(statement, 0) && !promoted;
-        if (!strcmp(decision, "trained") || (*version && (says != *drifted || judged != *version)))
-            return 0;
-        *version = judged;
-        *drifted = says;
-        *since = sqlite3_column_int64(statement, 2);
-        if (promoted)
-            return 0;
-    }
-    return status == TW_NOT_FOUND ? 0 : status;
-}
-
-int store_iteration_verdict(struct store *store, int64_t twin, int *version, bool *drifted, int64_t *since)
-{
-    struct tw_error error = {""};
-    sqlite3_stmt *statement = NULL;
-    *version = 0;
-    *drifted = false;
-    *since = 0;
-    sqlite3 *db = store_read_begin(store);
-    if (!db)
-        return TW_NO_MEMORY;
-    int status =
-        store_sql_prepare(db, &statement, &error,
-                          "SELECT drift, decision, time, coalesce("
-                          " CASE decision WHEN 'promoted' THEN"
-                          "  (SELECT max(v.version) FROM versions AS v WHERE v.twin = i.twin AND v.parent = i.version"
-                          "   AND v.last_ordinal = i.last_ordinal AND v.cause = 'weights' AND v.status <> 'rejected')"
-                          " END, version)"
-                          " FROM iterations AS i WHERE twin = ?1 AND decision <> 'skipped' ORDER BY iteration DESC",
-                          "i", twin);
-    if (!status)
-        status = walk_verdict(statement, version, drifted, since, &error);
-    sqlite3_finalize(statement);
-    store_read_end(store, db);
-    return status;
 }
 
 json_t *store_list_iterations(struct store *store, int64_t twin, int limit, const char *cursor)

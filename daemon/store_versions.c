@@ -25,14 +25,18 @@ int store_version_insert(sqlite3 *db, struct store_version *version, struct tw_e
     int status = next_number(db, version->twin, &version->version, error);
     if (status)
         return status;
-    return store_sql_run(db, error,
-                         "INSERT INTO versions (twin, version, parent, created, cause, status, reason, artifact,"
-                         " reference, seed, first_ordinal, last_ordinal, kernels, metrics)"
-                         " VALUES (?1, ?2, nullif(?3, 0), ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-                         "iiiitttttiiitt", version->twin, (int64_t)version->version, (int64_t)version->parent,
-                         clock_ms(), version->cause, version->status, version->reason, version->sha256,
-                         version->reference_sha256, (int64_t)version->seed, (int64_t)version->first_ordinal,
-                         (int64_t)version->last_ordinal, version->kernels, version->metrics);
+    status = store_sql_run(db, error,
+                           "INSERT INTO versions (twin, version, parent, created, cause, status, reason, artifact,"
+                           " reference, seed, first_ordinal, last_ordinal, kernels, metrics)"
+                           " SELECT ?1, ?2, nullif(?3, 0), ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14"
+                           " WHERE ?3 = 0 OR EXISTS (SELECT 1 FROM versions WHERE twin = ?1 AND version = ?3)",
+                           "iiiitttttiiitt", version->twin, (int64_t)version->version, (int64_t)version->parent,
+                           clock_ms(), version->cause, version->status, version->reason, version->sha256,
+                           version->reference_sha256, (int64_t)version->seed, (int64_t)version->first_ordinal,
+                           (int64_t)version->last_ordinal, version->kernels, version->metrics);
+    if (!status && !sqlite3_changes(db)) /* later it may be pruned */
+        return tw_error_set(error, TW_CONFLICT, "there is no version %d to be the parent", version->parent);
+    return status;
 }
 
 #define COLUMNS                                                                                                        \

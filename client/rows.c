@@ -203,6 +203,8 @@ static bool open_csv(struct rows *rows, const char *columns, char problem[512])
     }
     rows->limit = INT64_MAX;
     rows->total = -1;
+    if (!strncmp(lines->text, "\xef\xbb\xbf", 3)) /* the mark of UTF-8, as spreadsheets write it */
+        lines_cut(lines, 3);
     if (*lines->text == '#') /* as numpy.savetxt writes its header */
         lines_cut(lines, 1 + strspn(lines->text + 1, " \t"));
     bool numbers = starts_with_number(lines->text);

@@ -170,6 +170,15 @@ static int set_number(void *at, const struct entry *entry, const char *name, con
     return 0;
 }
 
+/* Can a line of the file say it? It takes blanks off both ends, and what follows a blank and ';' for a comment. */
+static bool fits_line(const char *value)
+{
+    size_t length = strlen(value);
+    if (*value == ';' || (length && (isspace((unsigned char)*value) || isspace((unsigned char)value[length - 1]))))
+        return false;
+    return !strstr(value, " ;");
+}
+
 /* `name` is how the setting was given: --http, TWIN_HTTP, FILE:3: http. */
 static int set(struct config *config, const struct entry *entry, const char *name, const char *value,
                struct tw_error *error)
@@ -182,6 +191,8 @@ static int set(struct config *config, const struct entry *entry, const char *nam
     for (const char *c = value; *c; c++)
         if (iscntrl((unsigned char)*c))
             return tw_error_set(error, TW_INVALID, "%s holds a control character", name);
+    if (!fits_line(value))
+        return tw_error_set(error, TW_INVALID, "%s begins or ends with a blank, or holds \";\" behind one", name);
     int status = entry->check ? entry->check(name, value, error) : 0;
     if (!status)
         strcpy(at, value);

@@ -12,22 +12,25 @@ say() {
     printf '%s\n' "$*" >&2
 }
 
+# packages_missing LIST...: of the packages that these files name, those that are not installed.
 packages_missing() {
     local wanted have
-    wanted=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' scripts/packages | sort -u)
+    wanted=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "${@:-scripts/packages}" | sort -u)
     # shellcheck disable=SC2086
     have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^installed //p' | sort -u)
     comm -23 <(printf '%s\n' "$wanted") <(printf '%s\n' "$have")
 }
 
-# Installs what scripts/packages names and is not there; touches the network only then.
+# packages_install LOG [LIST...]: installs what scripts/packages and the lists name and is not there; touches the
+# network only then.
 packages_install() {
     local missing as_root=() log=$1
+    shift
     if ! command -v dpkg-query >/dev/null; then
         say "not a Debian system: the packages of scripts/packages have to be there already"
         return 0
     fi
-    missing=$(packages_missing)
+    missing=$(packages_missing scripts/packages "$@")
     [ -z "$missing" ] && return 0
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then

@@ -212,6 +212,16 @@ static const unsigned char *get(const unsigned char *at, void *to, size_t size)
     return at + size;
 }
 
+static bool row_usable(const struct tw_data *data, size_t row)
+{
+    size_t d = (size_t)data->schema->features, c = (size_t)data->schema->conditions;
+
+    for (size_t k = 0; k < c; k++)
+        if (!isfinite(data->conditions[row * c + k]))
+            return false;
+    return tw_schema_row_ok(data->schema, data->features + row * d) && isfinite(data->weights[row]);
+}
+
 int tw_data_from_blob(struct tw_data *data, const struct tw_schema *schema, const unsigned char *blob, size_t size)
 {
     size_t d = (size_t)schema->features, c = (size_t)schema->conditions;
@@ -239,7 +249,7 @@ int tw_data_from_blob(struct tw_data *data, const struct tw_schema *schema, cons
     data->rows = header.rows;
     data->invalid = header.invalid;
     for (size_t i = 0; i < data->rows; i++)
-        if (!tw_schema_row_ok(schema, data->features + i * d) || !isfinite(data->weights[i])) {
+        if (!row_usable(data, i)) {
             tw_data_fini(data);
             tw_data_init(data, schema);
             return TW_CORRUPT;

@@ -8,8 +8,9 @@
 
 enum { NONE, ONE, ALL, SOME };
 
-#define MAGIC      0x31535754u /* "TWS1" */
-#define SUMS_MAGIC 0x314d5754u /* "TWM1" */
+#define MAGIC      0x31535754u         /* "TWS1" */
+#define SUMS_MAGIC 0x314d5754u         /* "TWM1" */
+#define COUNT_MAX  ((uint64_t)1 << 53) /* values that a sum counts: it must not wrap */
 
 static unsigned char *put(unsigned char *at, const void *value, size_t size)
 {
@@ -193,7 +194,7 @@ int statistics_sums_unpack(const void *bytes, size_t size, struct statistics_sum
     }
     for (size_t i = 0; status == 0 && i < *count; i++) {
         get(&reader, &sums[i].count, 8);
-        reader.failed = reader.failed || sums[i].count == 0;
+        reader.failed = reader.failed || sums[i].count == 0 || sums[i].count > COUNT_MAX;
     }
     for (size_t i = 0; status == 0 && i < *count; i++)
         sums[i].sum = get_number(&reader);
@@ -230,8 +231,8 @@ int statistics_sums_add(struct statistics_sum **sums, size_t *count, const struc
         if (!sum)
             grown[(*count)++] = (struct statistics_sum){key.series, 1, value, value, value};
         else if (isfinite(total)) /* values near the largest number there is would make the sum infinite */
-            *sum = (struct statistics_sum){key.series, sum->count + 1, total, fmin(sum->min, value),
-                                           fmax(sum->max, value)};
+            *sum = (struct statistics_sum){key.series, sum->count + (sum->count < COUNT_MAX), total,
+                                           fmin(sum->min, value), fmax(sum->max, value)};
     }
     if (*count > known)
         qsort(grown, *count, sizeof *grown, by_series);

@@ -15,7 +15,8 @@
 #include "flow/masks.h"
 #include "model/columns.h"
 
-#define BLOCKS_MAX 64
+#define BLOCKS_MAX     64
+#define PARAMETERS_MAX ((size_t)1 << 27) /* an artifact of 512 MiB: a row of SQLite takes 10^9 bytes */
 
 struct config {
     struct tw_coupling coupling;
@@ -94,6 +95,22 @@ static int read_members(const json_t *json, struct config *config, struct tw_err
     return read_masks(json, c, error);
 }
 
+/* Refuses what could be asked for in a few bytes and never be trained or stored, before anything of it is allocated. */
+static int check_size(struct tw_coupling *c, struct tw_error *error)
+{
+    struct tw_params counted;
+
+    tw_params_init(&counted);
+
+    int status = tw_coupling_layout(c, &counted);
+    bool fits = !status && tw_params_values(&counted) <= PARAMETERS_MAX;
+
+    tw_params_fini(&counted);
+    return fits ? TW_OK
+                : tw_error_set(error, TW_INVALID, "model: blocks, hidden and bins make more than %zu parameters",
+                               PARAMETERS_MAX);
+}
+
 static enum tw_spline_kind spline_kind(const struct tw_column *column)
 {
     switch (tw_columns_kind(column)) {
@@ -142,6 +159,8 @@ static int parse(const struct json_t *json, const struct tw_schema *schema, void
     status = read_members(json, config, error);
     if (!status)
         status = tw_coupling_plan(c);
+    if (!status)
+        status = check_size(c, error);
     if (status)
         goto fail;
     *out = config;

@@ -276,6 +276,25 @@ def references():
     put("reference", "rows_wrap", blob(["x"], 1, 0, 2, keys + b"\0" * 16, promised=(1 << 60) + 2))
 
 
+def statistics():
+    """As daemon/statistics.h describes them."""
+    def head(magic, series, count=None):
+        return magic + struct.pack("<I", len(series) if count is None else count) + struct.pack(f"<{len(series)}I", *series)
+
+    columns = b"\2" + struct.pack("<3d", 1, -2, 3) + b"\1" + struct.pack("<d", 0.5) + b"\0"
+    columns += b"\3\5" + struct.pack("<2d", 1e-300, 0.1) + b"\0"
+    sums = struct.pack("<3Q", 1, 2, 1 << 53) + struct.pack("<9d", *range(9))
+    put("statistics", "three", head(b"TWS1", [4, 5, 9]) + columns)
+    put("statistics", "none", head(b"TWS1", []) + b"\0" * 5)
+    put("statistics", "bits_beyond", head(b"TWS1", [4, 5, 9]) + columns.replace(b"\3\5", b"\3\xf5"))
+    put("statistics", "count_lies", head(b"TWS1", [4, 5, 9], count=1 << 20) + columns)
+    put("statistics", "sums", head(b"TWM1", [4, 5, 9]) + sums)
+    put("statistics", "sums_unordered", head(b"TWM1", [5, 5, 9]) + sums)
+    put("statistics", "sums_count_wraps", head(b"TWM1", [4]) + struct.pack("<Q3d", (1 << 64) - 1, 1, 1, 1))
+    put("statistics", "both", head(b"TWS1", [4]) + 3 * (b"\3\1" + struct.pack("<d", 1.5)) + b"\0\0"
+        + head(b"TWM1", [4]) + struct.pack("<Q3d", (1 << 64) - 1, 1, 1, 1))
+
+
 def main():
     tables()
     wire()
@@ -284,6 +303,7 @@ def main():
     configs()
     spool()
     references()
+    statistics()
 
 
 if __name__ == "__main__":

@@ -233,6 +233,8 @@ static void test_refusals(void **state)
     refused("flow", "{\"blocks\": 1, \"masks\": [\"0101\"]}", "masks[0]");
     refused("flow", "{\"blocks\": 1, \"masks\": [\"01012\"]}", "masks[0]");
     refused("flow", "{\"blocks\": 1, \"masks\": [\"11111\"]}", "masks[0]");
+    refused("flow", "{\"hidden\": [4096,4096,4096,4096,4096,4096,4096,4096], \"blocks\": 64}", "parameters");
+    refused("flow", "{\"hidden\": [1000000000]}", "hidden");
     refused("classifier", "{\"bins\": 3}", "\"bins\"");
     refused("classifier", "{\"hidden\": [\"a\"]}", "hidden");
     assert_null(tw_kind_find("transformer"));

@@ -180,7 +180,7 @@ static json_t *compute(struct http_request *request, struct http_response *respo
     struct tw_data data;
     json_t *items = NULL;
     tw_data_init(&data, twin->definition->schema);
-    int status = window_read(twin, &source->window, &data, NULL, NULL, NULL, &error);
+    int status = window_read(twin, &source->window, &data, NULL, NULL, NULL, NULL, &error);
     if (status != TW_OK)
         api_failed(response, status, &error, "bad_request");
     else if (data.rows == 0)

@@ -35,7 +35,7 @@ enum route_outcome api_versions_get(struct http_request *request, struct http_re
 }
 
 /* Immutable bytes: their hash is the entity tag. */
-static void send_artifact(struct http_request *request, struct http_response *response, const struct twin *twin,
+static void send_artifact(struct http_request *request, struct http_response *response, struct twin *twin,
                           const json_t *version)
 {
     const char *sha256 = json_string_value(json_object_get(version, "sha256"));
@@ -52,6 +52,8 @@ static void send_artifact(struct http_request *request, struct http_response *re
         http_response_static(response, 304, NULL, "", 0);
     } else {
         int status = store_blob_get(request->api->store, sha256, &bytes, &size, &error);
+        if (status == TW_CORRUPT || status == TW_NOT_FOUND)
+            status = registry_check_version(request->api->store, twin, number, &error);
         if (status != TW_OK) {
             api_failed(response, status, &error, "bad_request");
             return;

@@ -98,7 +98,7 @@ static int find_change(struct comparison *out, const struct compare_input *input
     uint64_t *ordinals = NULL;
     double *scores = NULL;
     tw_data_init(&data, input->twin->definition->schema);
-    int status = window_read(input->twin, &range, &data, &offsets, &ordinals, &batches, error);
+    int status = window_read(input->twin, &range, &data, &offsets, &ordinals, &batches, NULL, error);
     if (status == TW_OK && !(scores = malloc((data.rows + 1) * sizeof(*scores))))
         status = TW_NO_MEMORY;
     if (status == TW_OK)
@@ -155,20 +155,32 @@ static int compare_rows(const struct compare_input *input, const struct tw_data 
     return status;
 }
 
+/* Rows that must be left of a window of which the spool has lost batches: fewer say nothing. */
+enum { LEFT_MIN = 100 };
+
+static void skip(struct comparison *out, size_t rows)
+{
+    out->skipped = true;
+    snprintf(out->reason, sizeof(out->reason), "the spool has lost batches; %zu valid rows of the window are too few",
+             rows);
+}
+
 int compare_window(const struct compare_input *input, const struct tw_kernels *kernels, struct tw_pool *pool,
                    struct comparison *out, struct tw_error *error)
 {
     memset(out, 0, sizeof(*out));
     struct tw_data window;
     tw_data_init(&window, input->twin->definition->schema);
-    int status = window_read(input->twin, &input->window, &window, NULL, NULL, NULL, error);
+    int status = window_read(input->twin, &input->window, &window, NULL, NULL, NULL, &out->lost, error);
     if (status == TW_OK) {
         out->rows = window.rows + window.invalid;
         out->statistics = json_array();
         out->alarms = json_array();
         status = out->statistics && out->alarms ? TW_OK : TW_NO_MEMORY;
     }
-    if (status == TW_OK)
+    if (status == TW_OK && out->lost && window.rows < LEFT_MIN)
+        skip(out, window.rows);
+    else if (status == TW_OK)
         status = compare_rows(input, &window, kernels, pool, out, error);
     tw_data_fini(&window);
     if (status != TW_OK)
@@ -180,5 +192,6 @@ void compare_fini(struct comparison *comparison)
 {
     json_decref(comparison->statistics);
     json_decref(comparison->alarms);
+    json_decref(comparison->lost);
     memset(comparison, 0, sizeof(*comparison));
 }

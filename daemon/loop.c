@@ -218,11 +218,28 @@ static void follow_episode(struct loop *loop, const struct comparison *compariso
         episode_window(&loop->episode, comparison->rows, comparison->drift);
 }
 
+/* A window of which too little is left: it says nothing about the twin, and the loop goes on behind it. */
+static int skip(struct loop *loop, const struct comparison *comparison, const struct window *window, int version,
+                struct tw_error *error)
+{
+    json_t *json = json_pack("{s:s, s:O}", "reason", comparison->reason, "lost", comparison->lost);
+    int status = json ? commit_iteration(loop, comparison, window, "skipped", json, version, error) : TW_NO_MEMORY;
+    char quoted[300];
+    if (status == TW_OK)
+        log_warning("window_skipped", "twin=%s iteration=%lld first=%llu last=%llu reason=%s", loop->twin->name,
+                    (long long)loop->iteration, (unsigned long long)window->first, (unsigned long long)window->last,
+                    log_quote(comparison->reason, quoted, sizeof(quoted)));
+    json_decref(json);
+    return status;
+}
+
 /* What follows from the comparison: nothing, advice, or a retune. */
 static int decide(struct loop *loop, const struct comparison *comparison, const struct window *window,
                   const struct loop_policy *policy, const struct snapshot *champion, int64_t move, bool hold,
                   struct tw_error *error)
 {
+    if (comparison->skipped)
+        return skip(loop, comparison, window, champion->version, error);
     follow_episode(loop, comparison);
     bool due = episode_due(&loop->episode);
     const char *decision = comparison->drift ? "drift" : "none";
@@ -236,6 +253,8 @@ static int decide(struct loop *loop, const struct comparison *comparison, const 
     }
 
     json_t *json = json_pack("{s:s, s:O}", "reason", reason, "alarms", comparison->alarms);
+    if (comparison->lost)
+        json_object_set(json, "lost", comparison->lost);
     if (loop->episode.active)
         json_object_set_new(json, "change", json_integer((json_int_t)loop->episode.change));
     int status = json ? TW_OK : TW_NO_MEMORY;
@@ -307,7 +326,7 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
     if (status == TW_OK) {
         loop->retry_s = 0;
         loop_show_activity(loop);
-        loop_state_show(loop, champion->version, comparison.drift);
+        loop_state_show(loop, comparison.skipped ? LOOP_STATE_NOTHING : champion->version, comparison.drift);
         if (!loop->has_task)
             registry_processed(loop->twin, window->last);
     } else {
@@ -345,12 +364,10 @@ static int skip_window(struct loop *loop, const struct window *window, uint64_t 
                 twin->name, (long long)loop->iteration, (unsigned long long)window->first,
                 (unsigned long long)window->last, (unsigned long long)rows, (unsigned long long)waiting, most);
     pthread_mutex_lock(&twin->lock);
-    int judged = twin->judged_version;
-    bool drifted = twin->drifted;
     twin->counters.windows_skipped++;
     pthread_mutex_unlock(&twin->lock);
     registry_processed(twin, window->last);
-    loop_state_show(loop, judged, drifted); /* it says nothing about drift */
+    loop_state_show(loop, LOOP_STATE_NOTHING, false);
     return TW_OK;
 }
 
@@ -370,6 +387,21 @@ void loop_watch_lag(struct loop *loop)
     else if (loop->late)
         trouble_clear("lag", twin->name);
     loop->late = late;
+}
+
+/* The champion's acceptance reference could not be read: the window is compared with the version that takes its place.
+ */
+static int fall_back(struct loop *loop, int version, int64_t move, int status, struct tw_error *error)
+{
+    struct loop_context *context = loop->context;
+    struct tw_error why = *error;
+    int outcome = registry_champion_broken(context->registry, loop->twin, version, move, error);
+    if (outcome == TW_OK)
+        publish_post(context->publisher, loop->twin->name, "alias",
+                     store_alias_json(context->store, loop->twin->id, "champion"));
+    if (outcome == TW_INVALID || outcome == TW_CONFLICT) /* whole; or people were quicker */
+        *error = why;
+    return outcome == TW_CONFLICT ? TW_OK : outcome == TW_INVALID ? status : outcome;
 }
 
 bool loop_compare(struct loop *loop)
@@ -394,6 +426,8 @@ bool loop_compare(struct loop *loop)
         bool skip = policy.max_lag_windows > 0 && waiting > (uint64_t)policy.max_lag_windows;
         int status = skip ? skip_window(loop, &window, rows, waiting, policy.max_lag_windows, champion->version, &error)
                           : compare_next(loop, &window, champion, &policy, move, hold, &error);
+        if (!skip && (status == TW_CORRUPT || status == TW_NOT_FOUND))
+            status = fall_back(loop, champion->version, move, status, &error);
         if (status != TW_OK)
             loop_state_fail(loop, skip ? "skip" : "compare", status, &error);
     }

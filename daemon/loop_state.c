@@ -128,6 +128,10 @@ void loop_state_show(struct loop *loop, int version, bool drifted)
     pthread_mutex_lock(&twin->lock);
     json_decref(twin->last_iteration);
     twin->last_iteration = last;
+    if (version == LOOP_STATE_NOTHING) {
+        pthread_mutex_unlock(&twin->lock);
+        return;
+    }
     if (version && (twin->judged_version != version || twin->drifted != drifted)) {
         twin->verdict_since_ms = clock_ms();
         if (drifted || twin->drifted)

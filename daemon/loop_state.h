@@ -21,7 +21,8 @@ struct snapshot *loop_state_champion(struct twin *twin, struct loop_policy *poli
 uint64_t loop_state_seed(const char *twin, uint64_t a, uint64_t b);
 
 /* After a commit: the last iteration becomes what the twin shows, with the verdict on `version` (0: none, as nothing
- * was compared), and listeners are told. */
+ * was compared; LOOP_STATE_NOTHING: it says nothing, the verdict before stands), and listeners are told. */
+enum { LOOP_STATE_NOTHING = -1 };
 void loop_state_show(struct loop *loop, int version, bool drifted);
 void loop_state_announce(struct loop *loop, int64_t operation);
 

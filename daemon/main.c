@@ -14,6 +14,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/config.h"
+#include "daemon/damage.h"
 #include "daemon/http.h"
 #include "daemon/ingest.h"
 #include "daemon/log.h"
@@ -95,6 +96,7 @@ static int start(struct daemon *daemon, struct tw_error *error)
         log_warning("kernels_passed_over", "reason=\"%s\"", note);
 
     space_watch(config->state, &config->reserve_mb);
+    damage_open(config->state);
     int status = store_open(config->state, &daemon->store, error);
     if (status == TW_OK)
         status = token_load(config->state, daemon->token, error);

@@ -9,6 +9,7 @@
 #include "daemon/registry.h"
 #include "daemon/spool.h"
 #include "daemon/store.h"
+#include "daemon/trouble.h"
 
 struct registry {
     struct store *store;
@@ -243,6 +244,7 @@ int registry_delete(struct registry *registry, const char *name, struct tw_error
         registry->generation++;
         pthread_mutex_unlock(&registry->lock);
         cache_forget(registry->cache, twin->id);
+        trouble_forget(twin->name);
         registry_twin_unref(twin); /* the list's */
     }
     pthread_mutex_unlock(&registry->change);
@@ -330,6 +332,8 @@ int registry_snapshot(struct registry *registry, struct twin *twin, int version,
     int status = snapshot_load(registry->store, twin->id, version, out, error);
     if (!status)
         cache_keep(registry->cache, twin->id, *out);
+    else if (status == TW_CORRUPT)
+        registry_check_version(registry->store, twin, version, error); /* names it */
     return status;
 }
 

@@ -54,6 +54,7 @@ struct twin {
     struct definition *definition; /* schema and model part immutable; loop part replaced under the lock */
 
     struct spool *spool; /* appended by ingest only */
+    uint64_t lost;       /* atomic: ordinals that the spool can't give back, as far as that was met */
     struct feeds *feeds; /* owned by ingest */
 
     pthread_mutex_t lock;      /* guards everything below */
@@ -85,9 +86,10 @@ struct twin {
 void registry_twin_unref(struct twin *twin); /* accepts NULL; not on the store thread */
 
 /* Loads all twins from the store, opens their spools, rebuilds counters, feeds and pending batches from the rows and
- * the spool's tail, loads the champions. `state` is the state folder. A spool that is damaged, or shorter than the rows
- * say, is refused (TW_CORRUPT): an ordinal must never be given twice. A champion that cannot be loaded is not: the twin
- * is there without it, says so (`fault`), takes data, and can be rolled back. */
+ * the spool's tail, loads the champions. `state` is the state folder. What is damaged is named (damage.h) and gone
+ * without: a record of a spool is lost, and no ordinal is given twice; a champion that cannot be loaded gives way to
+ * the newest one before it that can (registry_fall_back); where none can, the twin is there without, says so (`fault`),
+ * takes data, and can be rolled back. */
 int registry_open(struct store *store, const char *state, size_t segment_bytes, const struct tw_kernels *kernels,
                   struct registry **out, struct tw_error *error);
 void registry_close(struct registry *registry);
@@ -112,6 +114,18 @@ int registry_snapshot(struct registry *registry, struct twin *twin, int version,
 /* Called after an alias move was committed: loads the version and swaps it in. */
 int registry_serve(struct registry *registry, struct twin *twin, int version, int64_t move, bool hold,
                    struct tw_error *error);
+
+/* Are the artifact and the acceptance reference of a version what their hashes say? TW_CORRUPT names the one that is
+ * not, once it is kept aside and the version's reason says so. */
+int registry_check_version(struct store *store, struct twin *twin, int version, struct tw_error *error);
+/* The champion can't be used: moves the alias to the newest earlier champion that is whole, by actor "twind". *move:
+ * the last move, then the new one. TW_NOT_FOUND: there is none. */
+int registry_fall_back(struct store *store, struct twin *twin, int version, const char *why, struct snapshot **snapshot,
+                       int64_t *move, struct tw_error *error);
+/* Reading of the champion failed while it was served: if it is broken, falls back and serves what it fell back to.
+ * TW_INVALID: it is whole. */
+int registry_champion_broken(struct registry *registry, struct twin *twin, int version, int64_t move,
+                             struct tw_error *error);
 
 /* What GET /v1/twins/{twin} answers, but for the definition. Takes the lock. */
 json_t *registry_twin_json(struct twin *twin);

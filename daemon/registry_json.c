@@ -60,12 +60,13 @@ static json_t *ingest_json(const struct twin *twin)
 {
     const struct twin_counters *counters = &twin->counters;
     struct twin_lag lag = registry_lag(twin);
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:o}", "batches", (json_int_t)counters->batches, "events",
-                     (json_int_t)counters->events, "duplicates", (json_int_t)counters->duplicates, "gaps",
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:o}", "batches", (json_int_t)counters->batches,
+                     "events", (json_int_t)counters->events, "duplicates", (json_int_t)counters->duplicates, "gaps",
                      (json_int_t)counters->gaps, "invalid_rows", (json_int_t)counters->invalid_rows, "lag_batches",
                      (json_int_t)lag.batches, "lag_windows", (json_int_t)lag.windows, "lag_s",
-                     registry_lag_seconds(twin), "windows_skipped", (json_int_t)counters->windows_skipped,
-                     "last_received", time_json(counters->last_received_ms));
+                     registry_lag_seconds(twin), "windows_skipped", (json_int_t)counters->windows_skipped, "lost",
+                     (json_int_t)__atomic_load_n(&twin->lost, __ATOMIC_RELAXED), "last_received",
+                     time_json(counters->last_received_ms));
 }
 
 static json_t *champion_json(const struct twin *twin)

@@ -8,6 +8,7 @@
 
 #include "daemon/batch.h"
 #include "daemon/clock.h"
+#include "daemon/damage.h"
 #include "daemon/feeds.h"
 #include "daemon/log.h"
 #include "daemon/registry.h"
@@ -50,6 +51,11 @@ static int meet(struct restore *restore, const struct store_batch *batch)
 static int meet_row(void *context, const struct store_batch *batch)
 {
     struct restore *restore = context;
+    uint64_t kept = spool_first(restore->twin->spool);
+    if (restore->next < kept) /* removed as old */
+        restore->next = kept < batch->ordinal ? kept : batch->ordinal;
+    while (restore->next < batch->ordinal && !spool_has(restore->twin->spool, restore->next))
+        restore->next++; /* lost without a row: nobody can say what it was */
     if (batch->ordinal != restore->next)
         return TW_CANCELLED; /* a hole: the spool fills it */
     return meet(restore, batch);
@@ -71,9 +77,11 @@ static int meet_record(void *context, uint64_t ordinal, int64_t received_ms, con
     struct restore *restore = context;
     struct twp_batch batch;
     char detail[200];
-    if (twp_wire_batch(frames, count, &batch, detail) != TWP_OK)
-        return tw_error_set(restore->error, TW_CORRUPT, "spool of twin %s, ordinal %llu: %s", restore->twin->name,
-                            (unsigned long long)ordinal, detail);
+    if (twp_wire_batch(frames, count, &batch, detail) != TWP_OK) { /* its checksum is right: it was written so */
+        damage_file(restore->twin->name, NULL, false, "the batch with ordinal %llu does not decode: %s",
+                    (unsigned long long)ordinal, detail);
+        return 0;
+    }
     struct store_batch *row = &restore->rows[restore->count++];
     *row = (struct store_batch){
         .twin = restore->twin->id,
@@ -100,10 +108,17 @@ static int restore_batches(struct restore *restore)
     if (status && status != TW_CANCELLED)
         return status;
     uint64_t known = store_batch_next(restore->store, twin->id), held = spool_next(twin->spool);
-    if (known > held)
-        return tw_error_set(restore->error, TW_CORRUPT,
-                            "spool of twin %s holds %llu batches, the database knows %llu: files are missing in %s",
-                            twin->name, (unsigned long long)held, (unsigned long long)known, twin->spool_dir);
+    if (known < restore->processed)
+        known = restore->processed;
+    if (known > held) { /* no ordinal is given twice */
+        twin->lost += known - held;
+        damage_file(twin->name, NULL, false,
+                    "%s ends before ordinal %llu, the database knows batches up to %llu: %llu"
+                    " are lost",
+                    twin->spool_dir, (unsigned long long)held, (unsigned long long)known - 1,
+                    (unsigned long long)(known - held));
+        spool_skip(twin->spool, known);
+    }
     uint64_t from = restore->next;
     if (from < held) {
         status = spool_scan(twin->spool, from, meet_record, restore, restore->error);
@@ -118,7 +133,8 @@ static int restore_batches(struct restore *restore)
     return status;
 }
 
-/* A broken champion is shown, not fatal: an operator can still look and roll back. */
+/* A broken champion gives way to the one before; if none is whole that is shown, not fatal: an operator can still look
+ * and roll back. */
 static void restore_champion(struct store *store, struct twin *twin, struct tw_error *error)
 {
     json_t *alias = store_alias_json(store, twin->id, "champion");
@@ -126,7 +142,17 @@ static void restore_champion(struct store *store, struct twin *twin, struct tw_e
         int version = (int)json_integer_value(json_object_get(alias, "version"));
         twin->champion_move = json_integer_value(json_object_get(alias, "move"));
         twin->champion_since_ms = json_integer_value(json_object_get(alias, "since_ms"));
-        if (snapshot_load(store, twin->id, version, &twin->champion, error)) {
+        struct tw_error why = {""};
+        int status = registry_check_version(store, twin, version, &why);
+        if (!status)
+            status = snapshot_load(store, twin->id, version, &twin->champion, &why);
+        if (status == TW_CORRUPT || status == TW_NOT_FOUND) {
+            status = registry_fall_back(store, twin, version, why.text, &twin->champion, &twin->champion_move, error);
+            twin->champion_since_ms = status ? twin->champion_since_ms : clock_ms();
+        } else {
+            *error = why;
+        }
+        if (status) {
             char quoted[300];
             strcpy(twin->fault, error->text);
             log_error("champion_broken", "twin=%s version=%d why=%s", twin->name, version,

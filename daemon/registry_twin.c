@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/damage.h"
 #include "daemon/feeds.h"
 #include "daemon/log.h"
 #include "daemon/registry.h"
@@ -15,6 +16,25 @@ static void write_columns(struct twin *twin)
     char *end = twin->columns;
     for (int i = 0; i < schema->features; i++)
         end += sprintf(end, "%s%s", i ? "," : "", schema->columns[i].name);
+}
+
+/* Called by whoever reads the spool, on its thread. */
+static void spool_damaged(void *context, const struct segment_damage *damage)
+{
+    struct twin *twin = context;
+    char path[SEGMENT_PATH_MAX];
+    bool named = spool_file(twin->spool, damage->segment, path, NULL) == 0;
+    unsigned long long at = damage->offset, first = damage->first, last = damage->last;
+    const char *file = named ? strrchr(path, '/') + 1 : "?";
+    if (damage->last < damage->first) {
+        damage_file(twin->name, named ? path : NULL, false, "%s: %s, at byte %llu; no batch is lost by that", file,
+                    damage->what, at);
+        return;
+    }
+    uint64_t lost = __atomic_add_fetch(&twin->lost, damage->last - damage->first + 1, __ATOMIC_RELAXED);
+    damage_file(twin->name, named ? path : NULL, false,
+                "%s: %s, at byte %llu: the batches with ordinals %llu to %llu are lost, %llu in all", file,
+                damage->what, at, first, last, (unsigned long long)lost);
 }
 
 static void twin_free(struct twin *twin)
@@ -69,6 +89,8 @@ int registry_twin_new(struct store *store, const char *spools, size_t segment_by
         status = tw_error_set(error, TW_NO_MEMORY, "no memory for a twin");
     if (!status)
         status = spool_open(twin->spool_dir, segment_bytes, &twin->spool, &torn, error);
+    if (!status)
+        spool_watch(twin->spool, spool_damaged, twin);
     if (torn)
         log_warning("spool_tail_cut", "twin=%s bytes=%zu", twin->name, torn);
     if (status) {

@@ -189,29 +189,54 @@ int segment_create(const char *dir, uint64_t first, uint64_t capacity, struct se
 
 /* --- walking --- */
 
-static int corrupt(struct tw_error *error, const char *path, uint64_t offset, const char *what)
+/* Opening one file: what is read, how far it was promised, whom to tell of damage. */
+struct opening {
+    int fd;
+    const char *path;
+    struct segment *segment;
+    bool last;
+    uint64_t promised; /* records with ordinals below it must be there; UINT64_MAX: as many as there are */
+    segment_report report;
+    void *context;
+};
+
+static void damaged(struct opening *opening, uint64_t offset, uint64_t first, uint64_t end, const char *what)
 {
-    const char *name = strrchr(path, '/');
-    return tw_error_set(error, TW_CORRUPT, "spool %.180s: %s at byte %llu",
-                        name && strlen(path) > 180 ? name + 1 : path, what, (unsigned long long)offset);
+    struct segment_damage damage = {opening->segment->first, offset, first, end - 1, what};
+    if (first == end && first == 0)
+        damage.first = 1, damage.last = 0;
+    opening->segment->damaged = true;
+    opening->report(opening->context, &damage);
 }
 
-static int read_header(int fd, const char *path, uint64_t first, uint64_t *mark, struct tw_error *error)
+static int read_failed(const char *path, struct tw_error *error)
 {
-    struct file_header header;
-    struct mark at;
-    if (read_at(fd, &header, sizeof header, 0) != sizeof header || memcmp(header.magic, "TWSPOOL1", 8) != 0 ||
-        header.crc != header_crc(&header) || header.first != first)
-        return corrupt(error, path, 0, "the header is not valid");
-    if (header.format != FORMAT)
-        return tw_error_set(error, TW_CONFLICT, "spool %.150s has format %u; this program knows %u", path,
+    return tw_error_set(error, TW_IO, "reading %.150s: %s", path, strerror(errno));
+}
+
+/* A header that is broken says nothing; the records behind it say enough. */
+static int read_header(struct opening *opening, struct tw_error *error)
+{
+    struct file_header header = {.crc = 0};
+    struct mark at = {.crc = 0};
+    struct segment *segment = opening->segment;
+    if (read_at(opening->fd, &header, sizeof header, 0) < 0 || read_at(opening->fd, &at, sizeof at, MARK_AT) < 0)
+        return read_failed(opening->path, error);
+    bool ours = memcmp(header.magic, "TWSPOOL1", 8) == 0 && header.crc == header_crc(&header);
+    if (ours && header.format != FORMAT)
+        return tw_error_set(error, TW_CONFLICT, "spool %.150s has format %u; this program knows %u", opening->path,
                             header.format, FORMAT);
-    if (read_at(fd, &at, sizeof at, MARK_AT) != sizeof at)
-        return corrupt(error, path, MARK_AT, "the mark is cut off");
+    if (!ours || header.first != segment->first)
+        damaged(opening, 0, segment->first, segment->first, "the header is not valid");
     bool none = at.ordinal == 0 && at.crc == 0 && at.zero == 0;
-    if (!none && (at.crc != tw_crc32c(0, &at.ordinal, 8) || at.zero != 0))
-        return corrupt(error, path, MARK_AT, "the mark is not valid");
-    *mark = none ? 0 : at.ordinal;
+    bool valid = at.crc == tw_crc32c(0, &at.ordinal, 8) && at.zero == 0;
+    if (none || !valid)
+        at.ordinal = 0;
+    segment->mark = at.ordinal;
+    if (opening->last)
+        opening->promised = valid || (none && ours) ? at.ordinal : UINT64_MAX;
+    if (!none && !valid)
+        damaged(opening, MARK_AT, segment->first, segment->first, "the mark is not valid");
     return 0;
 }
 
@@ -258,25 +283,118 @@ void segment_push(struct segment *segment, size_t size)
     segment->end += size;
 }
 
-/* Follows the chain to where it ends, or for `most` records. */
-static int walk(int fd, const char *path, struct segment *segment, bool whole, size_t most, struct tw_error *error)
+/* Reads what should be a record header at `offset`. */
+static int read_record_header(const struct opening *opening, uint64_t offset, uint64_t ordinal, struct record *record,
+                              bool *there, struct tw_error *error)
 {
-    while (segment->count < most) {
-        struct record record;
-        bool failed = false;
-        ssize_t got = read_at(fd, &record, sizeof record, segment->end);
-        if (got < 0)
-            return tw_error_set(error, TW_IO, "reading %.150s: %s", path, strerror(errno));
-        if (got != sizeof record ||
-            !record_ok(&record, segment->first + segment->count, segment->capacity - segment->end))
+    ssize_t got = read_at(opening->fd, record, sizeof *record, offset);
+    if (got < 0)
+        return read_failed(opening->path, error);
+    *there = got == sizeof *record && record_ok(record, ordinal, opening->segment->capacity - offset);
+    return 0;
+}
+
+/* Could this be a later record of the chain that broke at `end`, before `ordinal`? No record is smaller than its header
+ * and one size, which bounds how many can be in between. */
+static bool resumes(const struct opening *opening, const struct record *record, uint64_t offset, uint64_t ordinal)
+{
+    const struct segment *segment = opening->segment;
+    return record->ordinal > ordinal && record->ordinal < opening->promised &&
+           record->ordinal - ordinal <= (offset - segment->end) / (SEGMENT_RECORD + 8) &&
+           record_ok(record, record->ordinal, segment->capacity - offset);
+}
+
+/* The next whole record header behind a broken one; *offset gets its place, 0 if there is none. */
+static int find_next(const struct opening *opening, uint64_t ordinal, uint64_t *offset, uint64_t *found,
+                     struct tw_error *error)
+{
+    const struct segment *segment = opening->segment;
+    unsigned char chunk[CHUNK];
+    *offset = 0;
+    for (uint64_t at = segment->end + 8; at + SEGMENT_RECORD <= segment->capacity; at += CHUNK - SEGMENT_RECORD + 8) {
+        off_t data = lseek(opening->fd, (off_t)at, SEEK_DATA); /* space that was never written holds nothing */
+        if (data < 0 && errno == ENXIO)
             return 0;
-        if (whole && !body_ok(fd, &record, segment->end + SEGMENT_RECORD, &failed))
-            return failed ? tw_error_set(error, TW_IO, "reading %.150s: %s", path, strerror(errno)) : 0;
-        if (segment_reserve(segment))
-            return tw_error_set(error, TW_NO_MEMORY, "out of memory");
-        segment_push(segment, (size_t)padded(SEGMENT_RECORD + record.bytes));
+        if (data > (off_t)at)
+            at = (uint64_t)data / 8 * 8;
+        ssize_t got = read_at(opening->fd, chunk, sizeof chunk, at);
+        if (got < 0)
+            return read_failed(opening->path, error);
+        for (ssize_t i = 0; i + SEGMENT_RECORD <= got; i += 8) {
+            struct record record;
+            memcpy(&record, chunk + i, sizeof record);
+            if (record.magic == RECORD_MAGIC && resumes(opening, &record, at + (uint64_t)i, ordinal)) {
+                *offset = at + (uint64_t)i;
+                *found = record.ordinal;
+                return 0;
+            }
+        }
     }
     return 0;
+}
+
+static int push(struct segment *segment, uint64_t offset, struct tw_error *error)
+{
+    if (segment_reserve(segment))
+        return tw_error_set(error, TW_NO_MEMORY, "out of memory");
+    segment->offset[segment->count++] = offset;
+    return 0;
+}
+
+/* The chain is broken at `end`, and more was promised: it goes on with the next record that is whole. *resumed is false
+ * if there is none. */
+static int skip_damage(struct opening *opening, bool *resumed, struct tw_error *error)
+{
+    struct segment *segment = opening->segment;
+    uint64_t ordinal = segment->first + segment->count, offset, found;
+    int status = find_next(opening, ordinal, &offset, &found, error);
+    *resumed = status == 0 && offset > 0;
+    if (status)
+        return status;
+    if (*resumed)
+        damaged(opening, segment->end, ordinal, found, "a record is damaged");
+    else if (opening->promised != UINT64_MAX)
+        damaged(opening, segment->end, ordinal, opening->promised,
+                segment->end < segment->capacity ? "records are damaged" : "records are missing");
+    for (; *resumed && ordinal < found && status == 0; ordinal++)
+        status = push(segment, 0, error);
+    if (*resumed)
+        segment->end = offset;
+    return status;
+}
+
+/* Follows the chain to where it ends. */
+static int walk(struct opening *opening, struct tw_error *error)
+{
+    struct segment *segment = opening->segment;
+    for (;;) {
+        struct record record;
+        bool there = false, failed = false, go_on = true;
+        uint64_t ordinal = segment->first + segment->count;
+        if (!opening->last && ordinal >= opening->promised)
+            return 0;
+        int status = read_record_header(opening, segment->end, ordinal, &record, &there, error);
+        if (status)
+            return status;
+        if (!there) {
+            if (ordinal < opening->promised)
+                status = skip_damage(opening, &go_on, error);
+            if (status || ordinal >= opening->promised || !go_on)
+                return status;
+            continue;
+        }
+        bool whole = !opening->last || body_ok(opening->fd, &record, segment->end + SEGMENT_RECORD, &failed);
+        if (failed)
+            return read_failed(opening->path, error);
+        if (!whole && ordinal >= opening->promised)
+            return 0;
+        if (!whole)
+            damaged(opening, segment->end, ordinal, ordinal + 1, "a record is damaged");
+        status = push(segment, whole ? segment->end : 0, error);
+        if (status)
+            return status;
+        segment->end += padded(SEGMENT_RECORD + record.bytes);
+    }
 }
 
 /* Bytes from `end` up to the last one that is not zero: what a torn write left. */
@@ -332,31 +450,29 @@ static int cut(struct segment *segment, int fd, struct tw_error *error)
     return status;
 }
 
-static int open_checked(int fd, const char *path, bool last, uint64_t next, struct segment *out, size_t *torn,
-                        struct tw_error *error)
+static int open_checked(struct opening *opening, size_t *torn, struct tw_error *error)
 {
     struct stat stat;
-    if (fstat(fd, &stat) != 0)
-        return tw_error_set(error, TW_IO, "stat %.150s: %s", path, strerror(errno));
-    out->capacity = (uint64_t)stat.st_size;
-    int status = read_header(fd, path, out->first, &out->mark, error);
-    if (status == 0 && !last) {
-        out->count = (size_t)(next - out->first);
-        out->end = out->capacity;
+    struct segment *segment = opening->segment;
+    if (fstat(opening->fd, &stat) != 0)
+        return tw_error_set(error, TW_IO, "stat %.150s: %s", opening->path, strerror(errno));
+    segment->capacity = (uint64_t)stat.st_size;
+    int status = read_header(opening, error);
+    if (status == 0 && !opening->last) {
+        segment->count = (size_t)(opening->promised - segment->first);
+        segment->end = segment->capacity;
         return 0;
     }
-    if (status == 0 && out->capacity >= SEGMENT_HEADER)
-        status = walk(fd, path, out, true, SIZE_MAX, error);
-    if (status)
+    if (status == 0)
+        status = walk(opening, error);
+    if (status || segment->damaged)
         return status;
-    if (out->first + out->count < out->mark)
-        return corrupt(error, path, out->end, "a record that was acknowledged is damaged");
-    status = torn_bytes(fd, path, out, torn, error);
-    return status == 0 && *torn > 0 ? cut(out, fd, error) : status;
+    status = torn_bytes(opening->fd, opening->path, segment, torn, error);
+    return status == 0 && *torn > 0 ? cut(segment, opening->fd, error) : status;
 }
 
 int segment_open(const char *dir, uint64_t first, bool last, uint64_t next, struct segment *out, int *fd, size_t *torn,
-                 struct tw_error *error)
+                 segment_report report, void *context, struct tw_error *error)
 {
     char path[SEGMENT_PATH_MAX];
     *out = (struct segment){.first = first, .end = SEGMENT_HEADER};
@@ -367,7 +483,9 @@ int segment_open(const char *dir, uint64_t first, bool last, uint64_t next, stru
     if (file < 0)
         return tw_error_set(error, TW_IO, "opening %.150s: %s", path, strerror(errno));
     *torn = 0;
-    status = open_checked(file, path, last, next, out, torn, error);
+    struct opening opening = {
+        .fd = file, .path = path, .segment = out, .last = last, .promised = next, .report = report, .context = context};
+    status = open_checked(&opening, torn, error);
     if (status)
         segment_fini(out);
     if (status || !last)
@@ -377,12 +495,12 @@ int segment_open(const char *dir, uint64_t first, bool last, uint64_t next, stru
     return status;
 }
 
-int segment_index(const char *dir, uint64_t first, size_t count, uint64_t **offset, struct tw_error *error)
+int segment_index(const char *dir, uint64_t first, uint64_t next, uint64_t **offset, size_t *known,
+                  segment_report report, void *context, struct tw_error *error)
 {
     char path[SEGMENT_PATH_MAX];
     struct segment walked = {.first = first, .end = SEGMENT_HEADER};
     struct stat stat;
-    *offset = NULL;
     int status = segment_path(dir, first, path, error);
     if (status)
         return status;
@@ -391,16 +509,17 @@ int segment_index(const char *dir, uint64_t first, size_t count, uint64_t **offs
         status = tw_error_set(error, fd < 0 && errno == ENOENT ? TW_NOT_FOUND : TW_IO, "opening %.150s: %s", path,
                               strerror(errno));
     if (status == 0) {
+        struct opening opening = {
+            .fd = fd, .path = path, .segment = &walked, .promised = next, .report = report, .context = context};
         walked.capacity = (uint64_t)stat.st_size;
-        status = walk(fd, path, &walked, false, count, error);
+        status = segment_reserve(&walked) ? tw_error_set(error, TW_NO_MEMORY, "out of memory") : walk(&opening, error);
     }
-    if (status == 0 && walked.count < count)
-        status = corrupt(error, path, walked.end, "a record is damaged");
     if (status)
         segment_fini(&walked);
     if (fd >= 0)
         close(fd);
     *offset = walked.offset;
+    *known = walked.count;
     return status;
 }
 
@@ -452,7 +571,7 @@ int segment_sync(struct segment *segment, int fd, struct tw_error *error)
     if (fdatasync(fd) != 0)
         return tw_error_set(error, TW_IO, "fdatasync of a spool segment: %s", strerror(errno));
     struct mark mark = {.ordinal = segment->first + segment->count};
-    if (mark.ordinal == segment->mark)
+    if (mark.ordinal == segment->mark || segment->damaged)
         return 0;
     mark.crc = tw_crc32c(0, &mark.ordinal, 8);
     struct iovec part = {&mark, sizeof mark};
@@ -463,6 +582,13 @@ int segment_sync(struct segment *segment, int fd, struct tw_error *error)
 }
 
 /* --- reading --- */
+
+static int corrupt(struct tw_error *error, const char *path, uint64_t offset, const char *what)
+{
+    const char *name = strrchr(path, '/');
+    return tw_error_set(error, TW_CORRUPT, "spool %.180s: %s at byte %llu",
+                        name && strlen(path) > 180 ? name + 1 : path, what, (unsigned long long)offset);
+}
 
 /* Frames as the body lists them; false if their sizes do not add up. */
 static bool split_body(const unsigned char *body, const struct record *record, struct twp_frame *frames)

@@ -13,7 +13,12 @@
  *
  * The chain of records ends at the first that is not valid: beyond it lie the zeros of the preallocation, or the torn
  * end of a write that was never synced. The mark tells the two apart from damage: it is written after a sync has
- * returned, so a record below it was promised to a feed and must be whole.
+ * returned, so a record below it was promised to a feed and must be whole. Of a file that is not the last every record
+ * was promised.
+ *
+ * Damage costs the records that it hit and no others. One whose body is broken keeps its place. Where a record's header
+ * is broken, the next whole one is looked for behind it: its ordinal says how many are lost in between. A header of the
+ * file that is broken is not needed: the name has the first ordinal. A damaged file is never written to again.
  */
 #ifndef DAEMON_SEGMENT_H
 #define DAEMON_SEGMENT_H
@@ -29,13 +34,23 @@ enum { SEGMENT_HEADER = 64, SEGMENT_RECORD = 48, SEGMENT_PATH_MAX = 4096 };
 
 struct segment {
     uint64_t first;     /* ordinal of the first record */
-    uint64_t *offset;   /* (count) where each record starts; NULL: not known yet, segment_index finds it */
-    size_t count, room; /* records, and entries that `offset` has space for */
+    uint64_t *offset;   /* where each record starts; 0: lost. NULL: not known yet, segment_index finds it */
+    size_t count, room; /* records, and entries that `offset` has; of a sealed segment what lies beyond is lost */
     uint64_t end;       /* where the next record goes */
     uint64_t capacity;  /* bytes that are allocated */
     uint64_t mark;      /* as read or written last */
     uint64_t used;      /* the spool's: when the index was last asked for */
+    bool damaged;       /* nothing is appended to it any more */
 };
+
+/* Something in a file is not what was written. */
+struct segment_damage {
+    uint64_t segment;     /* the file, by its first ordinal */
+    uint64_t offset;      /* where in it */
+    uint64_t first, last; /* the records that are lost; none if last < first */
+    const char *what;     /* half a sentence, static */
+};
+typedef void (*segment_report)(void *context, const struct segment_damage *damage);
 
 /* Bytes that a record of these frames takes, its padding included; 0 if there are too many or they are too large. */
 size_t segment_record_size(const struct twp_frame *frames, size_t count);
@@ -49,16 +64,19 @@ int segment_create(const char *dir, uint64_t first, uint64_t capacity, struct se
                    struct tw_error *error);
 
 /* Opens a file. `last` is the segment that is appended to: its chain is walked and all its records are checked whole, a
- * torn end is cut off (*torn gets its bytes) and the space is allocated again. Of others, which reach up to the ordinal
- * `next`, only the header is read: opening costs the same however much is stored. TW_CORRUPT names file and offset. *fd
- * is open for writing if `last`, else not touched. */
+ * torn end is cut off (*torn gets its bytes) and the space is allocated again, unless it is damaged; it ends with the
+ * last whole record, also where the mark promises more. Of others, which reach up to the ordinal `next`, only the
+ * header is read: opening costs the same however much is stored. Damage is no error: each piece is reported. *fd is
+ * open for writing if `last`, else not touched. */
 int segment_open(const char *dir, uint64_t first, bool last, uint64_t next, struct segment *out, int *fd, size_t *torn,
-                 struct tw_error *error);
+                 segment_report report, void *context, struct tw_error *error);
 void segment_fini(struct segment *segment);
 
-/* Where each of the `count` records of a sealed segment starts, from the records' headers: malloc'd. TW_CORRUPT if the
- * chain stops before. */
-int segment_index(const char *dir, uint64_t first, size_t count, uint64_t **offset, struct tw_error *error);
+/* Where the records of a sealed segment, which reaches up to the ordinal `next`, start, from the records' headers:
+ * malloc'd. Fewer entries (*known) than ordinals: the rest is lost. Damage is reported. TW_NOT_FOUND: there is no such
+ * file. */
+int segment_index(const char *dir, uint64_t first, uint64_t next, uint64_t **offset, size_t *known,
+                  segment_report report, void *context, struct tw_error *error);
 /* When the segment's first record arrived; 0 if it can't be read. */
 int64_t segment_received(const char *dir, uint64_t first);
 
@@ -76,10 +94,11 @@ int segment_grow(struct segment *segment, int fd, uint64_t capacity, struct tw_e
 /* Cuts the file at `end`, gives the rest back. */
 int segment_trim(struct segment *segment, int fd, struct tw_error *error);
 
-/* fdatasync, then the mark: everything up to the last record was promised. */
+/* fdatasync, then the mark: everything up to the last record was promised. A damaged file keeps the mark it has. */
 int segment_sync(struct segment *segment, int fd, struct tw_error *error);
 
-/* Reads the record at `offset` of the file whose first ordinal is `first`, as spool_read. */
+/* Reads the record at `offset` of the file whose first ordinal is `first`, as spool_read. TW_NOT_FOUND: there is no
+ * such file. */
 int segment_read(const char *dir, uint64_t first, uint64_t offset, uint64_t ordinal, void **memory,
                  int64_t *received_ms, struct twp_frame *frames, size_t max_frames, size_t *count,
                  struct tw_error *error);

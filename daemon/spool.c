@@ -16,7 +16,7 @@
 #include "daemon/space.h"
 #include "daemon/spool.h"
 
-enum { INDEXED = 8, SEGMENT_BYTES_MIN = 1 << 16 };
+enum { INDEXED = 8, SEGMENT_BYTES_MIN = 1 << 16, DAMAGE_MAX = 256 };
 
 struct spool {
     char *dir;
@@ -32,17 +32,67 @@ struct spool {
     uint64_t limit;   /* 0: none */
     uint64_t sealed;  /* bytes of sealed segments */
     uint64_t lookups; /* so far: which index was used last */
+    uint64_t floor;   /* no ordinal below it is given any more */
+
+    segment_report report; /* NULL: damage is kept until somebody watches */
+    void *report_context;
+    struct segment_damage *damage;
+    size_t damages;
 };
 
-static struct segment *last_segment(struct spool *spool)
+static struct segment *last_segment(const struct spool *spool)
 {
     return spool->last;
 }
 
-static uint64_t next_ordinal(struct spool *spool)
+static uint64_t next_ordinal(const struct spool *spool)
 {
     const struct segment *last = last_segment(spool);
-    return last ? last->first + last->count : 0;
+    uint64_t next = last ? last->first + last->count : 0;
+    return next > spool->floor ? next : spool->floor;
+}
+
+/* --- damage --- */
+
+/* At open, and by readers when they meet it. */
+static void damaged(void *context, const struct segment_damage *damage)
+{
+    struct spool *spool = context;
+    if (spool->report) {
+        spool->report(spool->report_context, damage);
+        return;
+    }
+    if (spool->damages == DAMAGE_MAX)
+        return;
+    struct segment_damage *grown = reallocarray(spool->damage, spool->damages + 1, sizeof *grown);
+    if (grown) {
+        spool->damage = grown;
+        spool->damage[spool->damages++] = *damage;
+    }
+}
+
+void spool_watch(struct spool *spool, segment_report report, void *context)
+{
+    spool->report = report;
+    spool->report_context = context;
+    for (size_t i = 0; i < spool->damages; i++)
+        report(context, &spool->damage[i]);
+    free(spool->damage);
+    spool->damage = NULL;
+    spool->damages = 0;
+}
+
+int spool_file(struct spool *spool, uint64_t segment, char path[SEGMENT_PATH_MAX], struct tw_error *error)
+{
+    return segment_path(spool->dir, segment, path, error);
+}
+
+void spool_skip(struct spool *spool, uint64_t next)
+{
+    pthread_mutex_lock(&spool->lock);
+    if (next > spool->floor)
+        spool->floor = next;
+    pthread_mutex_unlock(&spool->lock);
 }
 
 /* --- the directory --- */
@@ -53,7 +103,7 @@ static bool is_segment(const char *name, uint64_t *first)
     if (strlen(name) != 20 || strspn(name, "0123456789abcdef") != 16 || strcmp(name + 16, ".seg") != 0)
         return false;
     *first = strtoull(name, &end, 16);
-    return end == name + 16;
+    return end == name + 16 && *first <= INT64_MAX; /* as many as the database can count */
 }
 
 static bool is_leftover(const char *name)
@@ -119,11 +169,14 @@ static int open_segments(struct spool *spool, size_t *torn, struct tw_error *err
         struct segment *segment = spool->segments[i];
         bool last = i + 1 == spool->count;
         uint64_t next = last ? 0 : spool->segments[i + 1]->first;
-        status = segment_open(spool->dir, segment->first, last, next, segment, &spool->fd, torn, error);
+        status = segment_open(spool->dir, segment->first, last, next, segment, &spool->fd, torn, damaged, spool, error);
         if (last)
             spool->last = segment;
-        else
-            spool->sealed += segment->end;
+        if (status == 0 && last && segment->damaged && segment->mark > spool->floor)
+            spool->floor = segment->mark; /* as many were promised, and are lost */
+        if (last)
+            continue;
+        spool->sealed += segment->end;
     }
     return status;
 }
@@ -169,6 +222,7 @@ void spool_close(struct spool *spool)
         close(spool->fd);
     pthread_mutex_destroy(&spool->lock);
     free(spool->segments);
+    free(spool->damage);
     free(spool->dir);
     free(spool);
 }
@@ -201,6 +255,13 @@ static uint64_t segment_size(struct spool *spool)
     return most < spool->segment_bytes ? most : spool->segment_bytes;
 }
 
+/* A segment is a chain without holes, and one that is damaged is left as it was found. */
+static bool appendable(struct spool *spool)
+{
+    const struct segment *last = last_segment(spool);
+    return last && !last->damaged && last->first + last->count == next_ordinal(spool);
+}
+
 /* Seals the last segment and opens a new one that holds `need` bytes of records. */
 static int roll(struct spool *spool, uint64_t need, struct tw_error *error)
 {
@@ -212,22 +273,26 @@ static int roll(struct spool *spool, uint64_t need, struct tw_error *error)
     if (!space_for(capacity))
         return tw_error_set(error, TW_FULL, "the disk has no room for %llu MiB more beside its reserve",
                             (unsigned long long)capacity >> 20);
-    if (last && last->count == 0) /* an empty one only has to grow */
+    if (last && last->count == 0 && appendable(spool)) /* an empty one only has to grow */
         return segment_grow(last, spool->fd, capacity, error);
     int status = last ? segment_sync(last, spool->fd, error) : 0;
     if (status == 0)
         status = segment_create(spool->dir, next_ordinal(spool), capacity, &created, &fd, error);
     if (status)
         return status;
-    if (last) {
+    if (last && !last->damaged)
         segment_trim(last, spool->fd, NULL); /* what is left over is given back; if not, it stays as zeros */
+    if (last)
         close(spool->fd);
-    }
     spool->fd = fd;
     pthread_mutex_lock(&spool->lock);
     struct segment *added = add_segment(spool);
     if (added) {
         *added = created;
+        if (last) { /* what was lost at its end is between the two files */
+            last->room = last->count;
+            last->count = (size_t)(created.first - last->first);
+        }
         spool->sealed += last ? last->end : 0;
         spool->last = added;
     }
@@ -239,7 +304,7 @@ static int append(struct spool *spool, int64_t received_ms, const struct twp_fra
                   struct tw_error *error)
 {
     struct segment *last = last_segment(spool);
-    bool full = !last || last->end > last->capacity || size > last->capacity - last->end;
+    bool full = !appendable(spool) || last->end > last->capacity || size > last->capacity - last->end;
     if (full || (last->count > 0 && last->end + size > segment_size(spool))) { /* the limit may have become smaller */
         int status = roll(spool, size, error);
         if (status)
@@ -388,7 +453,7 @@ int spool_evict(struct spool *spool, uint64_t below, struct tw_error *error)
 
 /* --- finding and reading a record --- */
 
-/* The segment that holds the ordinal, or NULL. Lock held. */
+/* The segment that holds the ordinal, or NULL; what lies between two files belongs to the first. Lock held. */
 static struct segment *find_segment(const struct spool *spool, uint64_t ordinal)
 {
     size_t low = 0, high = spool->count; /* the last segment whose first ordinal is not beyond */
@@ -400,11 +465,11 @@ static struct segment *find_segment(const struct spool *spool, uint64_t ordinal)
             high = middle;
     }
     struct segment *segment = low < spool->count ? spool->segments[low] : NULL;
-    bool holds = segment && ordinal >= segment->first && ordinal - segment->first < segment->count;
+    bool holds = segment && ordinal >= segment->first && ordinal < next_ordinal(spool);
     return holds ? segment : NULL;
 }
 
-/* Keeps the indices that were used last. Lock held. */
+/* Keeps the indices that were used last, and those of damaged segments, so that damage is said once. Lock held. */
 static void forget_indices(struct spool *spool)
 {
     for (;;) {
@@ -412,7 +477,7 @@ static void forget_indices(struct spool *spool)
         size_t known = 0;
         for (size_t i = 0; i < spool->count; i++) {
             struct segment *segment = spool->segments[i];
-            if (!segment->offset || segment == spool->last)
+            if (!segment->offset || segment == spool->last || segment->damaged)
                 continue;
             known++;
             if (!oldest || segment->used < oldest->used)
@@ -426,50 +491,112 @@ static void forget_indices(struct spool *spool)
     }
 }
 
-/* Walks a sealed segment and keeps what was found, unless another reader was quicker or the segment is gone. */
-static int learn_index(struct spool *spool, uint64_t first, size_t count, struct tw_error *error)
+/* Damage that a walk meets is said only by the reader whose index is kept. */
+struct findings {
+    struct segment_damage *damage;
+    size_t count;
+};
+
+static void find_damage(void *context, const struct segment_damage *damage)
 {
-    uint64_t *offset;
-    int status = segment_index(spool->dir, first, count, &offset, error);
+    struct findings *findings = context;
+    struct segment_damage *grown = reallocarray(findings->damage, findings->count + 1, sizeof *grown);
+    if (!grown)
+        return;
+    findings->damage = grown;
+    findings->damage[findings->count++] = *damage;
+}
+
+/* Walks a sealed segment and keeps what was found, unless another reader was quicker or the segment is gone. */
+static int learn_index(struct spool *spool, uint64_t first, uint64_t next, struct tw_error *error)
+{
+    uint64_t *offset = NULL;
+    size_t known = 0;
+    struct findings findings = {0};
+    int status = segment_index(spool->dir, first, next, &offset, &known, find_damage, &findings, error);
+    if (status == TW_NOT_FOUND && (offset = calloc(1, sizeof *offset))) { /* unless it was removed as old meanwhile */
+        struct segment_damage missing = {first, 0, first, next - 1, "the file is missing"};
+        find_damage(&findings, &missing);
+        status = 0;
+    }
     if (status)
-        return status;
+        goto out;
     pthread_mutex_lock(&spool->lock);
     struct segment *segment = find_segment(spool, first);
-    if (segment && segment->first == first && !segment->offset) {
+    bool kept = segment && segment->first == first && !segment->offset;
+    if (kept) {
         segment->offset = offset;
-        segment->room = count;
+        segment->room = known;
         segment->used = ++spool->lookups;
+        segment->damaged = findings.count > 0;
         offset = NULL;
         forget_indices(spool);
     }
     pthread_mutex_unlock(&spool->lock);
+    for (size_t i = 0; kept && i < findings.count; i++)
+        damaged(spool, &findings.damage[i]);
+out:
+    free(findings.damage);
     free(offset);
-    return 0;
+    return status;
 }
 
-/* Where a record lies: the first ordinal of its segment and its offset there. */
+/* Where a record lies: the first ordinal of its segment and its offset there. TW_CORRUPT: it is lost. */
 static int locate(struct spool *spool, uint64_t ordinal, uint64_t *first, uint64_t *offset, struct tw_error *error)
 {
     for (;;) {
-        size_t count = 0;
+        uint64_t next = 0;
         pthread_mutex_lock(&spool->lock);
-        struct segment *segment = find_segment(spool, ordinal);
-        bool known = segment && segment->offset;
+        bool beyond = ordinal >= next_ordinal(spool);
+        struct segment *segment = beyond ? NULL : find_segment(spool, ordinal);
+        bool empty = !beyond && spool->count == 0;
+        bool known = segment && (segment->offset || segment == spool->last);
         if (segment) {
             segment->used = ++spool->lookups;
+            size_t entries = segment == spool->last ? segment->count : segment->room;
             *first = segment->first;
-            *offset = known ? segment->offset[ordinal - segment->first] : 0;
-            count = segment->count;
+            *offset = known && ordinal - segment->first < entries ? segment->offset[ordinal - segment->first] : 0;
+            next = segment->first + segment->count;
         }
         pthread_mutex_unlock(&spool->lock);
+        if (empty || (known && *offset == 0))
+            return tw_error_set(error, TW_CORRUPT, "record %llu of the spool is lost", (unsigned long long)ordinal);
         if (known)
             return 0;
-        int status = segment ? learn_index(spool, *first, count, error) : TW_NOT_FOUND;
+        int status = segment ? learn_index(spool, *first, next, error) : TW_NOT_FOUND;
         if (status == TW_NOT_FOUND)
             tw_error_set(error, status, "the spool has no record %llu", (unsigned long long)ordinal);
         if (status)
             return status;
     }
+}
+
+bool spool_has(struct spool *spool, uint64_t ordinal)
+{
+    uint64_t first, offset;
+    return locate(spool, ordinal, &first, &offset, NULL) == 0;
+}
+
+/* A reader met damage: the first one says so, for the others the record is lost already. False: the segment was removed
+ * meanwhile. */
+static bool lose(struct spool *spool, uint64_t ordinal, uint64_t offset, const char *what)
+{
+    bool known = false;
+    struct segment_damage damage = {0, offset, ordinal, ordinal, what};
+    pthread_mutex_lock(&spool->lock);
+    struct segment *segment = find_segment(spool, ordinal);
+    if (segment && segment->offset && ordinal - segment->first < segment->room) {
+        uint64_t *place = &segment->offset[ordinal - segment->first];
+        known = *place == offset;
+        *place = known ? 0 : *place;
+        if (segment != spool->last) /* which goes on: only what was found at its opening seals it */
+            segment->damaged = true;
+        damage.segment = segment->first;
+    }
+    pthread_mutex_unlock(&spool->lock);
+    if (known)
+        damaged(spool, &damage);
+    return segment != NULL;
 }
 
 int spool_read(struct spool *spool, uint64_t ordinal, void **memory, int64_t *received_ms, struct twp_frame *frames,
@@ -478,9 +605,14 @@ int spool_read(struct spool *spool, uint64_t ordinal, void **memory, int64_t *re
     uint64_t first, offset;
     *memory = NULL;
     int status = locate(spool, ordinal, &first, &offset, error);
-    return status ? status
-                  : segment_read(spool->dir, first, offset, ordinal, memory, received_ms, frames, max_frames, count,
-                                 error);
+    if (status)
+        return status;
+    status = segment_read(spool->dir, first, offset, ordinal, memory, received_ms, frames, max_frames, count, error);
+    if (status == TW_CORRUPT)
+        lose(spool, ordinal, offset, "a record is damaged");
+    else if (status == TW_NOT_FOUND && lose(spool, ordinal, offset, "the file is missing"))
+        status = TW_CORRUPT;
+    return status;
 }
 
 int spool_scan(struct spool *spool, uint64_t from_ordinal, spool_visit visit, void *context, struct tw_error *error)
@@ -495,6 +627,8 @@ int spool_scan(struct spool *spool, uint64_t from_ordinal, spool_visit visit, vo
         status = spool_read(spool, at, &memory, &received_ms, frames, TWP_FRAMES_MAX, &count, error);
         if (status == 0)
             status = visit(context, at, received_ms, frames, count);
+        else if (status == TW_CORRUPT)
+            status = 0;
         free(memory);
     }
     return status;

@@ -4,7 +4,8 @@
  * Files <dir>/<first ordinal, 16 hex digits>.seg: a header (magic, format, first ordinal, CRC) and records, each with
  * its length, ordinal, CRC32C and the original frames. Segments are preallocated with posix_fallocate, so that a full
  * disk shows before anything is accepted; their creation fsyncs the directory. The end of a segment is where the chain
- * of valid records stops. A record with a bad checksum in the middle of a segment is reported, not skipped silently.
+ * of valid records stops. A record that is damaged is lost, reported, and its ordinal is not given again; all others
+ * can still be read.
  *
  * Appending belongs to one thread (ingest); reading may be done by any thread for ordinals from spool_first() up to
  * below spool_next(). The memory that an open spool takes does not grow with what is stored: where the records of a
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "daemon/segment.h"
 #include "proto/wire.h"
 
 struct spool;
@@ -27,13 +29,25 @@ typedef int (*spool_visit)(void *context, uint64_t ordinal, int64_t received_ms,
                            size_t count);
 
 /* Opens or creates the spool in `dir` (created if absent). Truncates a torn tail (says how many bytes in
- * *torn_bytes). TW_CORRUPT if a segment's header or a record of the last one before its tail is broken. */
+ * *torn_bytes). Damage is no error: see spool_watch. */
 int spool_open(const char *dir, size_t segment_bytes, struct spool **out, size_t *torn_bytes, struct tw_error *error);
 void spool_close(struct spool *spool);
 
+/* Tells of the damage that was found at open (at most 256 pieces of it), then of each piece that a reader meets: once,
+ * on the reader's thread. `context` must live as long as the spool. */
+void spool_watch(struct spool *spool, segment_report report, void *context);
+/* "<dir>/<first ordinal>.seg" of a file, as in segment_path. */
+int spool_file(struct spool *spool, uint64_t segment, char path[SEGMENT_PATH_MAX], struct tw_error *error);
+
+/* Damaged records are left out (and reported). */
 int spool_scan(struct spool *spool, uint64_t from_ordinal, spool_visit visit, void *context, struct tw_error *error);
 
 uint64_t spool_next(struct spool *spool); /* ordinal that the next record will get; ordinals count from 0 */
+/* Nothing below `next` will be given to a record: what is known elsewhere of ordinals that are missing here must not be
+ * said of others. Before the first append. */
+void spool_skip(struct spool *spool, uint64_t next);
+/* False: it was never there, was removed with its segment, or is lost. */
+bool spool_has(struct spool *spool, uint64_t ordinal);
 
 /* Appends a record; not durable before spool_sync returns 0. TW_FULL: no space, nothing was written. TW_IO: fail-stop.
  * *ordinal gets its place. */
@@ -41,7 +55,8 @@ int spool_append(struct spool *spool, int64_t received_ms, const struct twp_fram
                  uint64_t *ordinal, struct tw_error *error);
 int spool_sync(struct spool *spool, struct tw_error *error); /* fdatasync; a failure is never retried */
 
-/* Reads one record into malloc'd memory (*memory, to be freed); frames point into it. Any thread. Checks the CRC. */
+/* Reads one record into malloc'd memory (*memory, to be freed); frames point into it. Any thread. Checks the CRC.
+ * TW_CORRUPT: the record is lost. TW_NOT_FOUND: its segment was removed, or there is no such ordinal yet. */
 int spool_read(struct spool *spool, uint64_t ordinal, void **memory, int64_t *received_ms, struct twp_frame *frames,
                size_t max_frames, size_t *count, struct tw_error *error);
 

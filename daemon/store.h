@@ -65,6 +65,8 @@ int store_blob_put(struct store *store, const void *bytes, size_t size, char sha
 /* malloc'd; the hash is checked: TW_CORRUPT. */
 int store_blob_get(struct store *store, const char *sha256, unsigned char **bytes, size_t *size,
                    struct tw_error *error);
+/* The bytes as they are, whatever their hash. */
+int store_blob_raw(struct store *store, const char *sha256, unsigned char **bytes, size_t *size);
 /* The removal, as a closure (no context): of some, and some of the free pages of the file. What a start finds loose
  * goes in steps. */
 int store_blob_collect(sqlite3 *db, void *unused, struct tw_error *error);
@@ -125,6 +127,8 @@ int store_hold_set(struct store *store, int64_t twin, bool hold, struct tw_error
 
 /* Row of one version incl. "reference_sha256"; NULL if there is none. As in the HTTP answer, plus that member. */
 json_t *store_version_json(struct store *store, int64_t twin, int version);
+/* Adds a sentence to a version's reason, unless it is there. */
+int store_version_note(struct store *store, int64_t twin, int version, const char *sentence);
 /* {"alias", "version", "move", "since", "since_ms", "hold"}; NULL if it was never set. */
 json_t *store_alias_json(struct store *store, int64_t twin, const char *alias);
 

@@ -64,6 +64,19 @@ static int read_blob(sqlite3 *db, const char *sha256, unsigned char **bytes, siz
     return status;
 }
 
+int store_blob_raw(struct store *store, const char *sha256, unsigned char **bytes, size_t *size)
+{
+    *bytes = NULL;
+    sqlite3 *db = store_read_begin(store);
+    int status = db ? read_blob(db, sha256, bytes, size, NULL) : TW_NO_MEMORY;
+    store_read_end(store, db);
+    if (status) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    return status;
+}
+
 int store_blob_get(struct store *store, const char *sha256, unsigned char **bytes, size_t *size, struct tw_error *error)
 {
     char found[TW_SHA256_HEX];

@@ -39,6 +39,26 @@ int store_version_insert(sqlite3 *db, struct store_version *version, struct tw_e
     return status;
 }
 
+struct note {
+    int64_t twin, version;
+    const char *sentence;
+};
+
+static int add_note(sqlite3 *db, void *context, struct tw_error *error)
+{
+    const struct note *note = context;
+    return store_sql_run(db, error,
+                         "UPDATE versions SET reason = coalesce(reason || '; ', '') || ?3"
+                         " WHERE twin = ?1 AND version = ?2 AND instr(coalesce(reason, ''), ?3) = 0",
+                         "iit", note->twin, note->version, note->sentence);
+}
+
+int store_version_note(struct store *store, int64_t twin, int version, const char *sentence)
+{
+    struct note note = {twin, version, sentence};
+    return store_call(store, add_note, &note, NULL);
+}
+
 #define COLUMNS                                                                                                        \
     "version, parent, created, cause, status, reason, artifact, seed, metrics, first_ordinal, last_ordinal, kernels"
 

@@ -12,6 +12,7 @@ struct training {
     struct training_input input;
     const struct tw_kernels *kernels;
     struct tw_data data;
+    json_t *lost; /* ordinals that could not be read, as window_read; NULL: none */
     struct tw_trainer *trainer;
 };
 
@@ -19,7 +20,7 @@ static int prepare(struct training *training, struct tw_error *error)
 {
     const struct training_input *input = &training->input;
     const struct definition *definition = input->twin->definition;
-    int status = window_read(input->twin, &input->window, &training->data, NULL, NULL, NULL, error);
+    int status = window_read(input->twin, &input->window, &training->data, NULL, NULL, NULL, &training->lost, error);
     if (status != TW_OK)
         return status;
     if (training->data.rows < ROWS_MIN)
@@ -62,6 +63,7 @@ void training_free(struct training *training)
         return;
     tw_trainer_free(training->trainer);
     tw_data_fini(&training->data);
+    json_decref(training->lost);
     if (training->input.parent)
         snapshot_unref(training->input.parent);
     free(training);
@@ -147,6 +149,8 @@ static json_t *metrics(const struct training *training, const struct training_ou
         (json_int_t)training->data.invalid, "epochs", report.epochs, "best_epoch", report.best_epoch, "steps",
         (json_int_t)report.steps, "start_loss", number(report.start_loss), "stop_loss", number(report.stop_loss),
         "recoveries", report.recoveries, "log_prob", number(log_prob), "log_prob_error", number(log_prob_error));
+    if (json && training->lost)
+        json_object_set(json, "lost", training->lost);
     if (json && out->gated)
         json_object_set_new(json, "gate",
                             json_pack("{s:I, s:o, s:o, s:o, s:f, s:f, s:b}", "events", (json_int_t)out->gate.events,

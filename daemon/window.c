@@ -33,18 +33,33 @@ static int append_record(struct twin *twin, uint64_t ordinal, bool posted, struc
     return status;
 }
 
+/* One more ordinal that is lost; ranges grow while they are contiguous. */
+static int note_lost(json_t **lost, uint64_t ordinal)
+{
+    if (!*lost && !(*lost = json_array()))
+        return TW_NO_MEMORY;
+    json_t *range = json_array_get(*lost, json_array_size(*lost) - 1);
+    json_int_t at = (json_int_t)ordinal;
+    if (range && json_integer_value(json_array_get(range, 1)) == at - 1)
+        return json_array_set_new(range, 1, json_integer(at)) == 0 ? TW_OK : TW_NO_MEMORY;
+    return json_array_append_new(*lost, json_pack("[I, I]", at, at)) == 0 ? TW_OK : TW_NO_MEMORY;
+}
+
 int window_read(struct twin *twin, const struct window *window, struct tw_data *data, size_t **offsets,
-                uint64_t **ordinals, size_t *batches, struct tw_error *error)
+                uint64_t **ordinals, size_t *batches, json_t **lost, struct tw_error *error)
 {
     size_t capacity = (size_t)(window->last - window->first + 1);
     size_t *starts = calloc(capacity + 1, sizeof(*starts));
     uint64_t *names = calloc(capacity, sizeof(*names));
     size_t n = 0;
+    json_t *gone = NULL;
     int status = starts && names ? TW_OK : TW_NO_MEMORY;
     for (uint64_t ordinal = window->first; status == TW_OK && ordinal <= window->last; ordinal++) {
         bool belongs = false;
         size_t start = data->rows;
         status = append_record(twin, ordinal, window->posted, data, &belongs, error);
+        if (status == TW_CORRUPT || status == TW_NOT_FOUND)
+            status = note_lost(&gone, ordinal);
         if (status == TW_OK && data->rows > WINDOW_ROWS_MAX)
             status = tw_error_set(error, TW_INVALID, "more than %d rows are too many at once", WINDOW_ROWS_MAX);
         if (status == TW_OK && belongs) {
@@ -65,6 +80,11 @@ int window_read(struct twin *twin, const struct window *window, struct tw_data *
             names = NULL;
         }
     }
+    if (status == TW_OK && lost) {
+        *lost = gone;
+        gone = NULL;
+    }
+    json_decref(gone);
     free(starts);
     free(names);
     return status;

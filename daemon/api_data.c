@@ -39,9 +39,10 @@ enum route_outcome api_data_submit(struct http_request *request, struct http_res
         rows.time = http_request_query(request, "time");
         if (api_rows_spool(request, response, &key, &rows, 0, rows.table.rows, false, &result))
             http_response_json(response, 200,
-                               json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "twin", key.twin, "feed", key.feed, "run",
+                               json_pack("{s:s, s:s, s:I, s:I, s:o, s:b}", "twin", key.twin, "feed", key.feed, "run",
                                          (json_int_t)key.run, "seq", (json_int_t)key.seq, "ordinal",
-                                         (json_int_t)result.ordinal, "duplicate", result.duplicate));
+                                         result.pruned ? json_null() : json_integer((json_int_t)result.ordinal),
+                                         "duplicate", result.duplicate));
     }
     api_rows_fini(&rows);
     registry_twin_unref(twin);

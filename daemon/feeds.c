@@ -22,6 +22,7 @@ struct entry {
     int64_t run;
     uint64_t batches, events, invalid_rows, duplicates;
     int64_t received_ms;
+    uint64_t changed; /* mark of the last addition */
     struct interval *intervals;
     size_t count, capacity;
 };
@@ -30,6 +31,7 @@ struct feeds {
     struct entry *entries; /* sorted by feed and run */
     size_t count, capacity;
     uint64_t gaps;
+    uint64_t mark; /* counts additions */
 };
 
 struct feeds *feeds_new(void)
@@ -181,6 +183,7 @@ int feeds_add(struct feeds *feeds, const char *feed, int64_t run, int64_t seq, u
         return TW_NO_MEMORY;
     if (!entry->hidden) /* beyond the highest it opens a gap, below it fills one place */
         feeds->gaps = (uint64_t)seq >= next ? feeds->gaps + ((uint64_t)seq - next) : feeds->gaps - 1;
+    entry->changed = ++feeds->mark;
     entry->batches++;
     entry->events += events;
     entry->invalid_rows += invalid_rows;
@@ -206,6 +209,80 @@ int64_t feeds_last_durable(const struct feeds *feeds, const char *feed, int64_t 
 uint64_t feeds_gaps(const struct feeds *feeds)
 {
     return feeds->gaps;
+}
+
+/* --- to the store and back --- */
+
+_Static_assert(sizeof(struct interval) == 2 * sizeof(uint64_t), "a record's intervals are pairs");
+
+void feeds_records_free(struct feeds_record *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(records[i].intervals);
+    free(records);
+}
+
+int feeds_changes(const struct feeds *feeds, uint64_t mark, struct feeds_record **out, size_t *count, uint64_t *now)
+{
+    struct feeds_record *records = calloc(feeds->count + 1, sizeof *records);
+    size_t n = 0;
+    bool ok = records != NULL;
+    for (size_t i = 0; ok && i < feeds->count; i++) {
+        const struct entry *entry = &feeds->entries[i];
+        if (entry->changed <= mark)
+            continue;
+        struct feeds_record *record = &records[n++];
+        *record = (struct feeds_record){.run = entry->run,
+                                        .batches = entry->batches,
+                                        .events = entry->events,
+                                        .invalid_rows = entry->invalid_rows,
+                                        .received_ms = entry->received_ms,
+                                        .intervals = malloc(entry->count * sizeof *entry->intervals),
+                                        .count = entry->count};
+        strcpy(record->feed, entry->feed);
+        ok = record->intervals != NULL;
+        if (ok)
+            memcpy(record->intervals, entry->intervals, entry->count * sizeof *entry->intervals);
+    }
+    if (!ok) {
+        feeds_records_free(records, n);
+        records = NULL;
+        n = 0;
+    }
+    *out = records;
+    *count = n;
+    *now = feeds->mark;
+    return ok ? 0 : TW_NO_MEMORY;
+}
+
+int feeds_restore(struct feeds *feeds, const struct feeds_record *record)
+{
+    uint64_t batches = 0, least = 0;
+    for (size_t i = 0; i < record->count; i++) {
+        uint64_t first = record->intervals[2 * i], last = record->intervals[2 * i + 1];
+        if (first < least || last < first || last > INT64_MAX - 2)
+            return TW_CORRUPT;
+        batches += last - first + 1;
+        least = last + 2; /* those that touch are one */
+    }
+    if (record->count == 0 || batches != record->batches || find(feeds, record->feed, record->run))
+        return TW_CORRUPT;
+    struct interval *intervals = malloc(record->count * sizeof *intervals);
+    struct entry *entry = intervals ? find_or_add(feeds, record->feed, record->run) : NULL;
+    if (!entry) {
+        free(intervals);
+        return TW_NO_MEMORY;
+    }
+    memcpy(intervals, record->intervals, record->count * sizeof *intervals);
+    entry->batches = record->batches;
+    entry->events = record->events;
+    entry->invalid_rows = record->invalid_rows;
+    entry->received_ms = record->received_ms;
+    entry->intervals = intervals;
+    entry->count = entry->capacity = record->count;
+    if (!entry->hidden)
+        feeds->gaps += gaps_of(entry);
+    return 0;
 }
 
 static json_t *missing_json(const struct entry *entry)

@@ -25,6 +25,22 @@ int64_t feeds_last_durable(const struct feeds *feeds, const char *feed, int64_t 
 /* Missing numbers below the largest seen, over all feeds and runs. */
 uint64_t feeds_gaps(const struct feeds *feeds);
 
+/* What is known of a feed's run apart from its batches: for the store, so that their rows may go. */
+struct feeds_record {
+    char feed[65];
+    int64_t run;
+    uint64_t batches, events, invalid_rows;
+    int64_t received_ms; /* of the newest */
+    uint64_t *intervals; /* first and last of each, in order */
+    size_t count;        /* of intervals */
+};
+/* Everything that was added to since `mark` (0: all of it), malloc'd; *now is the mark for the next time.
+ * TW_NO_MEMORY. */
+int feeds_changes(const struct feeds *feeds, uint64_t mark, struct feeds_record **out, size_t *count, uint64_t *now);
+void feeds_records_free(struct feeds_record *records, size_t count);
+/* At a start, before anything else is added. TW_CORRUPT: the intervals are not in order, or do not fit the counts. */
+int feeds_restore(struct feeds *feeds, const struct feeds_record *record);
+
 /* [{"feed", "run", "batches", "events", "invalid_rows", "duplicates", "last_durable_seq", "highest_seq", "gaps",
  *   "missing": [[first, last], ... at most 100], "last_received"}] */
 json_t *feeds_json(const struct feeds *feeds);

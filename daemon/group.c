@@ -122,6 +122,10 @@ static void look_up(struct store *store, struct job *job)
     if (!known)
         return;
     int status = store_batch_find(store, job->twin->id, job->key.feed, job->key.run, job->key.seq, &held);
+    if (status == TW_NOT_FOUND) { /* its row was pruned: there is nothing left to compare with */
+        job->duplicate = job->pruned = true;
+        return;
+    }
     if (status) { /* it is durable, so it is only the comparison that can't be done now */
         refuse(job, TWP_FULL, "what is held of this batch can't be read (%s); send again", tw_status_name(status));
         return;
@@ -205,6 +209,8 @@ static int announce(struct job *job)
         status = registry_arrived(twin, row->ordinal, row->feed, row->run, row->seq, row->events, row->invalid_rows,
                                   row->received_ms);
     }
+    if (job->appended)
+        twin->announced = row->ordinal + 1;
     pthread_mutex_unlock(&twin->lock);
     return status;
 }

@@ -28,6 +28,7 @@ struct job {
     struct twp_key key;
     uint64_t ordinal;
     bool duplicate;
+    bool pruned;   /* a duplicate of a batch whose row is gone: ordinal means nothing */
     bool no_space; /* TWP_FULL, and it is the disk of the spool */
     /* between the steps */
     struct twin *twin;

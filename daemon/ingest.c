@@ -230,8 +230,11 @@ static void finish_submission(struct ingest *ingest, struct submission *submissi
 static void answer_submission(struct ingest *ingest, const struct job *job, struct submission *submission)
 {
     struct ingest_result *result = submission->result;
-    *result = (struct ingest_result){
-        .code = job->code, .key = job->key, .ordinal = job->ordinal, .duplicate = job->duplicate};
+    *result = (struct ingest_result){.code = job->code,
+                                     .key = job->key,
+                                     .ordinal = job->ordinal,
+                                     .duplicate = job->duplicate,
+                                     .pruned = job->pruned};
     memcpy(result->detail, job->detail, sizeof result->detail);
     finish_submission(ingest, submission, 0);
 }

@@ -44,6 +44,7 @@ struct ingest_result {
     struct twp_key key;
     uint64_t ordinal;
     bool duplicate;
+    bool pruned; /* a duplicate whose ordinal is not known any more */
     char detail[200];
 };
 

@@ -13,6 +13,7 @@
 #include "daemon/episode.h"
 #include "daemon/publish.h"
 #include "daemon/registry.h"
+#include "daemon/retention.h"
 #include "daemon/store.h"
 #include "daemon/training.h"
 #include "daemon/window.h"
@@ -66,6 +67,7 @@ struct loop {
     struct training_outcome outcome;
     const char *ending; /* state of an operation that ends without a version, and could not be written yet; or NULL */
     char ending_reason[256];
+    struct retention retention;
 };
 
 int loop_open(struct loop_context *context, struct twin *twin, struct loop **out, struct tw_error *error);

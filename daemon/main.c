@@ -114,6 +114,7 @@ static int start(struct daemon *daemon, struct tw_error *error)
         .store = daemon->store,
         .publisher = daemon->publisher,
         .kernels = daemon->kernels,
+        .config = config,
         .threads = config->threads > 0 ? (unsigned)config->threads
                    : cores > 0         ? (unsigned)cores
                                        : 1,

@@ -5,56 +5,21 @@
 
 #include "daemon/log.h"
 #include "daemon/loop_state.h"
+#include "daemon/spool.h"
 
 /* Without an episode and without a wish, a retune takes this many windows of the newest data. */
 enum { DEFAULT_WINDOWS = 10 };
 
-/* The newest batches that hold `wanted` rows, as they go by in order. */
-struct tail {
-    struct store_batch *batch;
-    size_t first, count, capacity;
-    uint64_t rows, wanted;
-    uint64_t end; /* ordinals from here on have not been compared yet */
-};
-
-static int remember(void *context, const struct store_batch *batch)
-{
-    struct tail *tail = context;
-    if (strcmp(batch->feed, "train") == 0 || batch->ordinal >= tail->end)
-        return 0;
-    if (tail->count == tail->capacity) {
-        size_t capacity = tail->capacity ? 2 * tail->capacity : 256;
-        struct store_batch *grown = realloc(tail->batch, capacity * sizeof(*grown));
-        if (!grown)
-            return TW_NO_MEMORY;
-        tail->batch = grown;
-        tail->capacity = capacity;
-    }
-    tail->batch[tail->count++] = *batch;
-    tail->rows += batch->events;
-    while (tail->rows - tail->batch[tail->first].events >= tail->wanted)
-        tail->rows -= tail->batch[tail->first++].events;
-    if (tail->first > 256 && tail->first > tail->count / 2) {
-        tail->count -= tail->first;
-        memmove(tail->batch, tail->batch + tail->first, tail->count * sizeof(*tail->batch));
-        tail->first = 0;
-    }
-    return 0;
-}
-
-/* The newest data batches that hold at least `rows` rows, or all there are. */
+/* The newest data batches that hold at least `rows` rows, or all that the spool has. */
 static int newest(struct store *store, struct twin *twin, uint64_t rows, uint64_t end, struct window *window,
                   struct tw_error *error)
 {
-    struct tail tail = {.wanted = rows, .end = end};
-    int status = store_batch_each(store, twin->id, 0, remember, &tail);
-    if (status == TW_OK && tail.count == 0)
-        status = tw_error_set(error, TW_INVALID, "no window of data has been compared yet");
-    if (status == TW_OK) {
-        window->first = tail.batch[tail.first].ordinal;
-        window->last = tail.batch[tail.count - 1].ordinal;
-    }
-    free(tail.batch);
+    int status = store_batch_newest(store, twin->id, end, rows, &window->first, &window->last);
+    uint64_t kept = spool_first(twin->spool);
+    if (status == TW_NOT_FOUND || (status == TW_OK && window->last < kept))
+        return tw_error_set(error, TW_INVALID, "no window of data has been compared yet");
+    if (window->first < kept)
+        window->first = kept;
     return status;
 }
 
@@ -105,11 +70,15 @@ static int plan_retune(struct store *store, struct twin *twin, const struct epis
     uint64_t window = (uint64_t)twin->definition->loop.window;
     uint64_t end = twin->pending_count > 0 ? twin->pending[0].ordinal : UINT64_MAX;
     pthread_mutex_unlock(&twin->lock);
-    if (read_ordinals(request, &task->window))
-        return task->window.last < end
-                   ? TW_OK
-                   : tw_error_set(error, TW_INVALID, "ordinals from %llu on have not been compared yet",
-                                  (unsigned long long)end);
+    if (read_ordinals(request, &task->window)) {
+        uint64_t kept = spool_first(twin->spool);
+        if (task->window.last >= end)
+            return tw_error_set(error, TW_INVALID, "ordinals from %llu on have not been compared yet",
+                                (unsigned long long)end);
+        if (task->window.first < kept)
+            return tw_error_set(error, TW_INVALID, "ordinals below %llu have left the spool", (unsigned long long)kept);
+        return TW_OK;
+    }
     json_int_t events = json_integer_value(json_object_get(request, "events"));
     if (events <= 0 && episode->active)
         events = (json_int_t)episode->rows;

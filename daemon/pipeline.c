@@ -16,6 +16,7 @@ enum { CANCELS_MAX = 64 };
 
 struct pipeline {
     struct loop_context context;
+    const struct config *config;
     pthread_t thread;
 
     pthread_mutex_t lock;
@@ -141,9 +142,13 @@ static void *run(void *argument)
     while (!stopping(pipeline)) {
         follow_registry(pipeline);
         follow_cancels(pipeline);
+        for (size_t i = 0; i < pipeline->count; i++)
+            retention_step(pipeline->loops[i], pipeline->config);
         if (!work_once(pipeline))
             wait_for_work(pipeline);
     }
+    for (size_t i = 0; i < pipeline->count; i++)
+        retention_checkpoint(pipeline->loops[i]);
     for (size_t i = 0; i < pipeline->count; i++)
         loop_close(pipeline->loops[i]);
     free(pipeline->loops);
@@ -162,6 +167,7 @@ int pipeline_start(const struct pipeline_options *options, struct pipeline **out
         .kernels = options->kernels,
         .pool = tw_pool_new(options->threads, true),
     };
+    pipeline->config = options->config;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

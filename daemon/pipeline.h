@@ -11,6 +11,7 @@
 #include "daemon/registry.h"
 #include "daemon/store.h"
 
+struct config;
 struct pipeline;
 
 struct pipeline_options {
@@ -18,7 +19,8 @@ struct pipeline_options {
     struct store *store;
     struct publisher *publisher;
     const struct tw_kernels *kernels;
-    unsigned threads; /* of the training pool, this thread included */
+    const struct config *config; /* limits of what is kept; NULL: none */
+    unsigned threads;            /* of the training pool, this thread included */
 };
 
 int pipeline_start(const struct pipeline_options *options, struct pipeline **out, struct tw_error *error);

@@ -74,6 +74,7 @@ struct twin {
         uint64_t batches, rows;
     } open; /* the window that is not complete yet */
     struct twin_counters counters;
+    uint64_t announced;     /* batches with smaller ordinals are in counters and feeds */
     json_t *last_iteration; /* NULL: none */
     bool deleted;
     char fault[256]; /* why the champion could not be loaded at the start; else empty */

@@ -1,7 +1,8 @@
 /* What a twin knew when the daemon last ran.
  *
  * The spool is the truth. Rows in SQLite spare the reading of it, up to the first ordinal that has no row: what comes
- * from there on was durable, but its row was not committed yet, and is read from the spool again.
+ * from there on was durable, but its row was not committed yet, and is read from the spool again. Of batches that are
+ * counted and processed only what is known of their feeds is read: a start costs what came since, not what is stored.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "daemon/registry.h"
 #include "daemon/spool.h"
 #include "daemon/store.h"
+#include "daemon/store_feeds.h"
 
 enum { GROUP = 256 }; /* rows handed to the store at once */
 
@@ -22,6 +24,7 @@ struct restore {
     struct twin *twin;
     uint64_t next;      /* first ordinal that was not met yet */
     uint64_t processed; /* first ordinal that no iteration has taken */
+    uint64_t counted;   /* smaller ordinals are in the feeds' records */
     struct store_batch rows[GROUP];
     size_t count;
     struct tw_error *error;
@@ -39,10 +42,15 @@ static int meet(struct restore *restore, const struct store_batch *batch)
     struct twin *twin = restore->twin;
     bool train = !strcmp(batch->feed, "train"); /* its keys are known, but it is no data that arrived */
     restore->next = batch->ordinal + 1;
-    if (feeds_has(twin->feeds, batch->feed, batch->run, batch->seq))
+    if (twin->announced < restore->next)
+        twin->announced = restore->next;
+    bool counted = batch->ordinal < restore->counted;
+    if (!counted && feeds_has(twin->feeds, batch->feed, batch->run, batch->seq))
         return 0;
-    int status = (train ? count_train : registry_count)(twin, batch->feed, batch->run, batch->seq, batch->events,
-                                                        batch->invalid_rows, batch->received_ms);
+    int status = counted
+                     ? 0
+                     : (train ? count_train : registry_count)(twin, batch->feed, batch->run, batch->seq, batch->events,
+                                                              batch->invalid_rows, batch->received_ms);
     if (!status && !train && batch->ordinal >= restore->processed)
         status = registry_push(twin, batch->ordinal, batch->events, batch->received_ms);
     return status ? tw_error_set(restore->error, status, "no memory for the batches of twin %s", twin->name) : 0;
@@ -101,15 +109,39 @@ static int meet_record(void *context, uint64_t ordinal, int64_t received_ms, con
     return status;
 }
 
+static int meet_feed(void *context, const struct feeds_record *record)
+{
+    struct restore *restore = context;
+    struct twin_counters *counters = &restore->twin->counters;
+    int status = feeds_restore(restore->twin->feeds, record);
+    if (status || !strcmp(record->feed, "train"))
+        return status;
+    counters->batches += record->batches;
+    counters->events += record->events;
+    counters->invalid_rows += record->invalid_rows;
+    if (record->received_ms > counters->last_received_ms)
+        counters->last_received_ms = record->received_ms;
+    return 0;
+}
+
 static int restore_batches(struct restore *restore)
 {
     struct twin *twin = restore->twin;
-    int status = store_batch_each(restore->store, twin->id, 0, meet_row, restore);
+    int status = store_feeds_each(restore->store, twin->id, &restore->counted, meet_feed, restore, restore->error);
+    if (status)
+        return status;
+    uint64_t first = spool_first(twin->spool), held = spool_next(twin->spool);
+    uint64_t done = restore->processed < restore->counted ? restore->processed : restore->counted;
+    restore->next = done > first ? done : first;
+    twin->announced = restore->counted;
+    status = store_batch_each(restore->store, twin->id, restore->next, meet_row, restore);
     if (status && status != TW_CANCELLED)
         return status;
-    uint64_t known = store_batch_next(restore->store, twin->id), held = spool_next(twin->spool);
+    uint64_t known = store_batch_next(restore->store, twin->id);
     if (known < restore->processed)
         known = restore->processed;
+    if (known < restore->counted)
+        known = restore->counted;
     if (known > held) { /* no ordinal is given twice */
         twin->lost += known - held;
         damage_file(twin->name, NULL, false,

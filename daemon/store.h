@@ -83,7 +83,10 @@ struct store_batch {
 };
 /* Queued; rows that are there already are left alone. */
 int store_batch_add(struct store *store, const struct store_batch *batches, size_t count);
-/* TW_NOT_FOUND, or 0 with the batch of this key. Barrier first. */
+/* The newest data batches below `end` that hold at least `rows` events, or all that there are: the first and the last
+ * of them. TW_NOT_FOUND: there is none. */
+int store_batch_newest(struct store *store, int64_t twin, uint64_t end, uint64_t rows, uint64_t *first, uint64_t *last);
+/* TW_NOT_FOUND, or 0 with the batch of this key. Barrier first; what it returns where the row may still be queued. */
 int store_batch_find(struct store *store, int64_t twin, const char *feed, int64_t run, int64_t seq,
                      struct store_batch *out);
 /* Highest ordinal + 1 that the table holds for the twin. */

@@ -111,7 +111,7 @@ int store_batch_find(struct store *store, int64_t twin, const char *feed, int64_
 {
     struct tw_error error = {""};
     sqlite3_stmt *statement = NULL;
-    store_barrier(store);
+    int queued = store_barrier(store);
     sqlite3 *db = store_read_begin(store);
     if (!db)
         return TW_NO_MEMORY;
@@ -120,7 +120,35 @@ int store_batch_find(struct store *store, int64_t twin, const char *feed, int64_
                           "SELECT " COLUMNS " FROM batches WHERE twin = ?1 AND feed = ?2 AND run = ?3 AND seq = ?4",
                           "itii", twin, feed, run, seq);
     status = each(store, twin, keep, out, db, status, statement, &error);
-    return status == TW_EXISTS ? TW_OK : status == TW_OK ? TW_NOT_FOUND : status;
+    if (status == TW_OK) /* it may be one of the rows that wait for space */
+        return queued ? queued : TW_NOT_FOUND;
+    return status == TW_EXISTS ? TW_OK : status;
+}
+
+int store_batch_newest(struct store *store, int64_t twin, uint64_t end, uint64_t rows, uint64_t *first, uint64_t *last)
+{
+    struct tw_error error = {""};
+    sqlite3_stmt *statement = NULL;
+    uint64_t found = 0;
+    bool any = false;
+    store_barrier(store);
+    sqlite3 *db = store_read_begin(store);
+    if (!db)
+        return TW_NO_MEMORY;
+    int status = store_sql_prepare(db, &statement, &error,
+                                   "SELECT ordinal, events FROM batches WHERE twin = ?1 AND ordinal < ?2"
+                                   " AND feed <> 'train' ORDER BY ordinal DESC",
+                                   "ii", twin, end < INT64_MAX ? (int64_t)end : INT64_MAX);
+    while (!status && found < rows && !(status = store_sql_step(statement, &error))) {
+        *first = (uint64_t)sqlite3_column_int64(statement, 0);
+        if (!any)
+            *last = *first;
+        any = true;
+        found += (uint64_t)sqlite3_column_int64(statement, 1);
+    }
+    sqlite3_finalize(statement);
+    store_read_end(store, db);
+    return any && status == TW_NOT_FOUND ? 0 : status;
 }
 
 static json_t *next_row(sqlite3_stmt *row)

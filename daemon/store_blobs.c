@@ -23,12 +23,11 @@ static int put(sqlite3 *db, void *context, struct tw_error *error)
     const struct blob *blob = context;
     int64_t now = clock_ms();
     int status = store_sql_run(db, error, "UPDATE blobs SET put = ?2 WHERE sha256 = ?1", "ti", blob->sha256, now);
-    if (status || sqlite3_changes(db))
-        return status;
-    status = store_sql_run(db, error, "INSERT INTO blobs (sha256, put, bytes) VALUES (?1, ?2, ?3)", "tib", blob->sha256,
-                           now, blob->bytes, blob->size);
+    if (!status && !sqlite3_changes(db))
+        status = store_sql_run(db, error, "INSERT INTO blobs (sha256, put, bytes) VALUES (?1, ?2, ?3)", "tib",
+                               blob->sha256, now, blob->bytes, blob->size);
     return status ? status
-                  : store_sql_run(db, error, "INSERT OR IGNORE INTO loose_blobs VALUES (?1)", "t", blob->sha256);
+                  : store_sql_run(db, error, "INSERT OR REPLACE INTO loose_blobs VALUES (?1, 1)", "t", blob->sha256);
 }
 
 int store_blob_put(struct store *store, const void *bytes, size_t size, char sha256[65], struct tw_error *error)
@@ -107,7 +106,7 @@ static int collect(sqlite3 *db, struct tw_error *error)
                                    "SELECT l.sha256, EXISTS (SELECT 1 FROM versions WHERE artifact = l.sha256)"
                                    "  OR EXISTS (SELECT 1 FROM versions WHERE reference = l.sha256)"
                                    " FROM loose_blobs AS l LEFT JOIN blobs AS b ON b.sha256 = l.sha256"
-                                   " WHERE b.put IS NULL OR b.put < ?1 LIMIT ?2",
+                                   " WHERE l.waits = 0 OR b.put IS NULL OR b.put < ?1 LIMIT ?2",
                                    "ii", clock_ms() - GRACE_MS, (int64_t)COLLECT_MAX);
     while (!status && !(status = store_sql_step(row, error))) {
         const char *sha256 = (const char *)sqlite3_column_text(row, 0);

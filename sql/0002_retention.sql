@@ -72,14 +72,15 @@ CREATE INDEX versions_parent ON versions (twin, parent);
 CREATE UNIQUE INDEX versions_champion ON versions (twin) WHERE status = 'champion';
 
 -- Blobs that may belong to no version: put there lately, or named by one that is gone. Only these are looked at when
--- room is wanted.
+-- room is wanted; those that were put (`waits`) may still be about to get their version.
 CREATE TABLE loose_blobs (
-    sha256 TEXT PRIMARY KEY
+    sha256 TEXT PRIMARY KEY,
+    waits  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO loose_blobs SELECT sha256 FROM blobs WHERE NOT EXISTS (SELECT 1 FROM versions WHERE artifact = sha256)
+INSERT INTO loose_blobs SELECT sha256, 1 FROM blobs WHERE NOT EXISTS (SELECT 1 FROM versions WHERE artifact = sha256)
     AND NOT EXISTS (SELECT 1 FROM versions WHERE versions.reference = sha256);
 CREATE TRIGGER versions_gone AFTER DELETE ON versions BEGIN
-    INSERT OR IGNORE INTO loose_blobs SELECT old.artifact UNION SELECT old.reference WHERE old.reference IS NOT NULL;
+    INSERT OR IGNORE INTO loose_blobs SELECT old.artifact, 0 UNION SELECT old.reference, 0 WHERE old.reference IS NOT NULL;
 END;
 
 CREATE INDEX operations_finished ON operations (finished) WHERE finished IS NOT NULL;

@@ -48,17 +48,21 @@ class Daemon:
 
     # --- life ---
 
-    def start(self, timeout_s=30):
-        """Starts and waits for the line that says ready; its ports become url, ingest and publish."""
-        offset = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
+    def spawn(self):
+        """Starts, and does not wait."""
+        self.log_offset = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
         command = [program("TWIND", "daemon/twind"), "--state", os.path.join(self.state, "state"), "--http",
                    "127.0.0.1:0", "--ingest", "tcp://127.0.0.1:*", "--publish", "tcp://127.0.0.1:*", *self.arguments]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self.environment})
+
+    def start(self, timeout_s=30):
+        """Starts and waits for the line that says ready; its ports become url, ingest and publish."""
+        self.spawn()
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             with open(self.log_path, "rb") as log:
-                log.seek(offset)
+                log.seek(self.log_offset)
                 text = log.read().decode(errors="replace")
             ready = re.search(r"event=ready http=(\S+) ingest=(\S+) publish=(\S+)", text)
             if ready:

@@ -1,0 +1,506 @@
+"""A daemon under siege: feeds push with 16 batches in flight each, their physics changes to and fro so that retunes and
+promotions happen all the time, and the process is killed at random moments, in its start too. On a disk that loses
+power (tests/faults/powerloss.py) the same is worth much more.
+
+What must hold afterwards, whatever was interrupted:
+
+- a batch that was acked is there, in exactly one iteration or after the last; its feed is told so when it comes back
+- what a client was shown stays: iterations, promotions, the token
+- nothing was taken for damaged, and the log has no error
+- the database is whole, artifacts are the bytes that their SHA-256 names, versions and moves fit the decisions
+- an undisturbed daemon that gets the same batches in the same order makes the same iterations and the same bits
+"""
+import bisect
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+import toy
+from daemon import ROOT, Daemon
+from feed import Feed
+
+sys.path.insert(0, str(ROOT / "tests" / "faults"))
+from powerloss import Disk  # noqa: E402
+
+BATCH = 100
+IN_FLIGHT = 16
+LAG_MAX = 100  # batches that wait for the loop before the feeds take a breath
+TRAIN = toy.events(3000, seed=1)
+SMALL = ["--segment-mb", "1"]  # segments come and go
+PRUNING = [*SMALL, "--spool-mb", "2", "--iterations", "30", "--versions", "3"]
+
+
+def rows(feed, seq):
+    """The batch of a feed, of either physics in turn."""
+    return toy.events(BATCH, seed=[ord(feed[-1]), seq], shift=0.6 if seq // 60 % 2 else 0.0).astype(float)
+
+
+class Worker(threading.Thread):
+    """A thread of the campaign; what it finds wrong ends the campaign."""
+
+    def __init__(self, siege):
+        super().__init__(daemon=True)
+        self.siege, self.stopping, self.error = siege, False, None
+
+    def run(self):
+        while not self.stopping and not self.error:
+            try:
+                self.work()
+            except Exception as error:
+                self.error = error
+
+    def finish(self):
+        self.stopping = True
+        self.join()
+
+
+class Pusher(Worker):
+    """A feed that never gives up: reconnects, asks where it stands, resends what was not acked."""
+
+    def __init__(self, siege, name):
+        super().__init__(siege)
+        self.feed_name, self.acked, self.next = name, set(), 0
+
+    def work(self):
+        endpoint = self.siege.daemon.ingest
+        if not endpoint:
+            time.sleep(0.01)
+            return
+        feed = Feed(endpoint, "toy", feed=self.feed_name)
+        try:
+            self.session(feed, endpoint)
+        except TimeoutError:
+            pass
+        finally:
+            feed.close()
+
+    def welcome(self, feed, endpoint):
+        """An ACK may be lost on its way, never taken back."""
+        feed.socket.send_multipart([b"TWH1", json.dumps(feed.key).encode()])
+        while not self.stopping and endpoint == self.siege.daemon.ingest:
+            tag, body = feed.receive(0.05) or (None, None)
+            if tag == "WELCOME":
+                durable = body["last_durable_seq"]
+                if durable < max(self.acked, default=-1):
+                    raise AssertionError(f"{self.feed_name}: {max(self.acked)} was acked, {durable} is there")
+                return durable
+            if tag == "NACK":
+                raise AssertionError(f"hello was refused: {body}")
+        raise TimeoutError
+
+    def session(self, feed, endpoint):
+        self.next = min(self.next, self.welcome(feed, endpoint) + 1)
+        waiting, quiet = set(), time.monotonic()
+        while not self.stopping and endpoint == self.siege.daemon.ingest and time.monotonic() - quiet < 2:
+            while len(waiting) < IN_FLIGHT and self.siege.lag < LAG_MAX:
+                waiting.add(self.next)
+                feed.send(self.next, rows(self.feed_name, self.next))
+                self.next += 1
+            tag, body = feed.receive(0.05) or (None, None)
+            if tag == "ACK":
+                self.acked.add(body["seq"])
+                waiting.discard(body["seq"])
+            elif tag == "NACK" and body["code"] in ("full", "no_credit"):
+                time.sleep(0.02)
+                break
+            elif tag == "NACK":
+                raise AssertionError(f"a good batch was refused: {body}")
+            if tag or not waiting:
+                quiet = time.monotonic()
+        self.next = min(waiting, default=self.next)
+
+
+class Witness(Worker):
+    """A client that looks all the time, and remembers what it was shown."""
+
+    def __init__(self, siege):
+        super().__init__(siege)
+        self.seen = {}
+
+    def work(self):
+        url = self.siege.daemon.url
+        time.sleep(0.02)
+        try:
+            twin = url and json.load(urllib.request.urlopen(url + "/v1/twins/toy", timeout=10))
+        except (OSError, http.client.HTTPException, ValueError):  # killed before its answer was whole
+            return
+        if not twin:
+            return
+        if twin.get("fault"):
+            raise AssertionError(f"the twin shows a fault: {twin['fault']}")
+        shown = {"iteration": (twin["last_iteration"] or {}).get("iteration", 0),
+                 "version": twin["champion"]["version"], "batches": twin["ingest"]["batches"]}
+        for what, number in shown.items():
+            if number < self.seen.get(what, 0):
+                raise AssertionError(f"{what} {self.seen[what]} was shown and is {number} now")
+        self.seen = shown
+        self.siege.lag = twin["ingest"]["lag_batches"]
+
+
+class Siege:
+    """shim: the path of powerloss.so, for a disk that loses power; lies: as for Disk."""
+
+    def __init__(self, seed=1, shim=None, lies=None, arguments=SMALL):
+        self.random = random.Random(seed)
+        self.root = os.path.realpath(tempfile.mkdtemp(prefix="twin-test-"))
+        self.disk = Disk(self.root, shim, self.random, lies) if shim else None
+        self.daemon = Daemon(os.path.join(self.root, "site", "beam"), arguments,
+                             self.disk.environment if self.disk else None)
+        os.unlink(self.daemon.log_path)
+        self.daemon.log_path = self.root + ".log"
+        self.lag, self.kills, self.early, self.token = 0, 0, 0, None
+        self.pushers = [Pusher(self, f"daq{n}") for n in (1, 2, 3)]
+        self.workers = [*self.pushers, Witness(self)]
+
+    # --- kills ---
+
+    def start(self):
+        self.daemon.start()
+        token = self.daemon.token()
+        if token != (self.token or token):
+            raise AssertionError("the token has changed")
+        self.token = token
+
+    def kill(self):
+        """The daemon, and two times in three the power with it if the disk is one that can lose it."""
+        self.daemon.url = self.daemon.ingest = None
+        status = self.daemon.kill()
+        self.daemon.environment.pop("TWIN_POWER_DIE", None)
+        self.kills += 1
+        if status not in (-9, None):
+            raise AssertionError(f"twind ended with {status} before it was killed: {self.daemon.log()[-1000:]}")
+        if self.disk and self.random.random() < 2 / 3:
+            self.disk.power_loss()
+        elif self.disk:
+            self.disk.kill()
+
+    def doomed(self, low, high):
+        """On a disk that loses power a moment is also a number of changes of its files, which ends the daemon: what
+        happens between a change and its sync is over within microseconds, and no timer hits it."""
+        if self.disk and self.random.random() < 0.5:
+            self.daemon.environment["TWIN_POWER_DIE"] = str(self.random.randint(low, high))
+
+    def kill_early(self):
+        """In the first 150 ms: linking, self-tests, migration, recovery, the first folders and files."""
+        self.doomed(1, 120)
+        self.daemon.spawn()
+        time.sleep(self.random.uniform(0, 0.15))
+        self.early += 1
+        self.kill()
+
+    def kill_at_work(self):
+        self.doomed(100, 2000)
+        try:
+            self.start()
+        except RuntimeError:
+            if self.daemon.process.returncode != -9:
+                raise
+        else:
+            time.sleep(self.random.choice([0.05, 0.2, 0.5, 1.0]) * self.random.uniform(0.5, 1.5))
+        self.kill()
+
+    # --- the campaign ---
+
+    def run(self, kills, replayed=1000, first_starts=4):
+        """Returns figures; raises where something does not hold. `replayed`: how many batches are told again."""
+        begin = time.monotonic()
+        try:
+            for _ in range(min(first_starts, kills)):
+                self.kill_early()
+            self.start()
+            self.kill()
+            self.start()
+            self.daemon.create(toy.DEFINITION)
+            operation = self.daemon.train("toy", TRAIN, "?seed=5")
+            if operation["state"] != "succeeded":
+                raise AssertionError(operation)
+            for worker in self.workers:
+                worker.start()
+            self.kill()
+            while self.kills < kills:
+                self.kill_early() if self.random.random() < 0.3 else self.kill_at_work()
+                self.look_at_workers()
+            self.start()
+            self.settle()
+            history = iterations(self.daemon)
+            if self.daemon.end() != 0:
+                raise AssertionError("the daemon did not end cleanly")
+            return {**self.check(history, replayed), "seconds": round(time.monotonic() - begin)}
+        finally:
+            for worker in self.workers:
+                worker.stopping = True
+            if self.daemon.process:
+                self.daemon.kill()
+            shutil.rmtree(self.root, ignore_errors=True)
+            for path in (self.root + ".log", self.root + ".journal"):
+                pathlib.Path(path).unlink(missing_ok=True)
+
+    def look_at_workers(self):
+        for worker in self.workers:
+            if worker.error:
+                raise worker.error
+
+    def settle(self):
+        """Until the loop has caught up and nothing is due."""
+        time.sleep(0.5)
+        for pusher in self.pushers:
+            pusher.finish()
+        wait_until_idle(self.daemon)
+        self.workers[-1].finish()
+        self.look_at_workers()
+
+    def check(self, history, replayed):
+        if self.disk and (differences := self.disk.differences()):
+            raise AssertionError(f"the journal does not tell all of {differences}")
+        log = self.daemon.log()
+        wrong = [line for line in log.splitlines() if re.search(r" error event=| event=trouble name=(?!lag)", line)]
+        expect(not wrong, f"the log tells of {wrong[:3]}")
+        path = os.path.join(self.daemon.state, "state", "twin.db")
+        figures = {"kills": self.kills, "early_kills": self.early, **check_database(path, self.pushers),
+                   "acked": sum(len(p.acked) for p in self.pushers),
+                   "interrupted_retunes": log.count("event=training_repeated"),
+                   "cut_tails": log.count("event=spool_tail_cut")}
+        if self.disk:
+            figures["disk"] = self.disk.figures
+        if replayed and not figures["pruned"]:
+            figures["replayed"] = check_replay(path, history, replayed)
+        return figures
+
+
+# --- what must hold ---
+
+def iterations(daemon):
+    """All of them in order, without what depends on the hour."""
+    items, cursor = [], ""
+    while cursor is not None:
+        page = daemon.get(f"/v1/twins/toy/iterations?limit=1000{cursor and '&cursor=' + cursor}")
+        items, cursor = items + page["items"], page["next_cursor"]
+    for item in items:
+        del item["time"]
+        item["policy"].pop("operation", None)
+    return sorted(items, key=lambda item: item["iteration"])
+
+
+def wait_until_idle(daemon, timeout_s=600):
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        twin = daemon.get("/v1/twins/toy")
+        if twin["ingest"]["lag_batches"] == 0 and twin["activity"] in ("idle", "held"):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"not settled: {twin}")
+
+
+def expect(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def check_database(path, pushers):
+    """Of what retention has removed nothing is asked but that it was the oldest."""
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    expect(db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "integrity_check")
+    expect(not db.execute("PRAGMA foreign_key_check").fetchall(), "foreign_key_check")
+    batches = db.execute("SELECT feed, seq, ordinal, iteration FROM batches WHERE feed <> 'train' "
+                         "ORDER BY ordinal").fetchall()
+    there = {(feed, seq): ordinal for feed, seq, ordinal, _ in batches}
+    expect(len(there) == len(batches), "a batch was counted twice")
+    ranges = db.execute("SELECT iteration, first_ordinal, last_ordinal, decision FROM iterations "
+                        "ORDER BY iteration").fetchall()
+    moves = [m for (m,) in db.execute("SELECT version FROM moves WHERE alias = 'champion' ORDER BY move")]
+    kept = [v for (v,) in db.execute("SELECT version FROM versions ORDER BY version")]
+    ordinals = [o for (o,) in db.execute("SELECT ordinal FROM batches ORDER BY ordinal")]
+    expect(ordinals == list(range(ordinals[0], ordinals[0] + len(ordinals))), "ordinals have gaps")
+    pruned = ordinals[0] > 0 or ranges[0][0] > 1 or kept != list(range(1, len(kept) + 1))
+    for pusher in pushers:
+        held = [seq for feed, seq in there if feed == pusher.feed_name]
+        oldest = min(held, default=max(pusher.acked, default=0)) if pruned else 0
+        lost = [seq for seq in pusher.acked if seq >= oldest and (pusher.feed_name, seq) not in there]
+        expect(not lost, f"{pusher.feed_name}: acked and lost: {lost[:10]}")
+    first = ranges[0][0]
+    expect(pruned or first == 1, f"the first iteration is {first}")
+    expect([r[0] for r in ranges] == list(range(first, first + len(ranges))), "iterations have gaps")
+    expect(all(a[2] < b[1] for a, b in zip(ranges, ranges[1:])), "iterations overlap")
+    known, processed = ranges[0][1], ranges[-1][2]
+    firsts = [r[1] for r in ranges]
+    for feed, seq, ordinal, iteration in batches:
+        before = ranges[max(bisect.bisect(firsts, ordinal) - 1, 0)]
+        owners = [before[0]] if before[1] <= ordinal <= before[2] else []
+        expect(owners == ([iteration] if iteration else []) or ordinal < known,
+               f"{feed}/{seq} of iteration {iteration} is in {owners}")
+        expect(iteration or ordinal > processed or ordinal < known, f"{feed}/{seq} was skipped")
+    for sha256, blob in db.execute("SELECT sha256, bytes FROM blobs"):
+        expect(hashlib.sha256(blob).hexdigest() == sha256, f"artifact {sha256} has other bytes")
+    expect(set(moves) <= set(kept), "an alias was moved to a version that is not there")
+    expect(moves == sorted(set(moves)), "the champion went back")
+    promoted = [r[3] for r in ranges].count("promoted")
+    expect(promoted <= len(moves) if pruned else promoted + 1 == len(moves), "promotions and moves differ")
+    expect("retuning" not in [r[3] for r in ranges], "an iteration was left undecided")
+    return {"batches": len(batches), "iterations": len(ranges), "versions": len(kept), "moves": len(moves),
+            "pruned": pruned}
+
+
+def versions(path, last):
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    return db.execute("SELECT version, parent, cause, status = 'rejected', artifact, reference, seed, first_ordinal, "
+                      "last_ordinal FROM versions WHERE last_ordinal <= ? ORDER BY version", [last]).fetchall()
+
+
+def check_replay(path, history, most):
+    """The first `most` batches in the order of their ordinals, to a daemon that nobody disturbs."""
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    batches = db.execute("SELECT feed, seq, ordinal FROM batches WHERE feed <> 'train' AND iteration IS NOT NULL "
+                         "ORDER BY ordinal LIMIT ?", [most]).fetchall()
+    last = batches[-1][2]
+    daemon = Daemon()
+    try:
+        daemon.start()
+        daemon.create(toy.DEFINITION)
+        daemon.train("toy", TRAIN, "?seed=5")
+        feeds = {name: Feed(daemon.ingest, "toy", feed=name) for name in {feed for feed, _, _ in batches}}
+        for name, seq, _ in batches:
+            tag, body = feeds[name].push(seq, rows(name, seq))
+            expect(tag == "ACK", f"{tag} {body}")
+        for feed in feeds.values():
+            feed.close()
+        wait_until_idle(daemon)
+        again = iterations(daemon)
+        daemon.end()
+        ours = [item for item in history if item["ordinals"]["last"] <= last]
+        for one, two in zip(ours, again):
+            expect(one == two, f"an undisturbed daemon has {two}, not {one}")
+        expect(len(again) >= len(ours), "an undisturbed daemon has fewer iterations")
+        made = versions(path, last)
+        expect(made == versions(os.path.join(daemon.state, "state", "twin.db"), last), "versions have other bits")
+        return {"batches": len(batches), "iterations": len(ours), "versions": len(made)}
+    finally:
+        daemon.stop()
+
+
+# --- a power loss at each step of a first start ---
+
+def siege_of_first_start(shim, points, seed=1):
+    """For each of `points` a first start ends after so many changes on the disk, and the power with it; the next start
+    meets the same somewhere else. The third lives, and what it promises outlasts the loss of everything unsynced."""
+    randomness = random.Random(seed)
+    figures = {"kills": 0, "lost_names": 0, "lost_writes": 0}
+    for point in points:
+        scratch = tempfile.mkdtemp(prefix="twin-test-")
+        disk = Disk(scratch, shim, randomness)
+        daemon = Daemon(os.path.join(disk.root, "site", "beam"), SMALL, disk.environment)
+        try:
+            for changes in (point, randomness.randint(1, 120)):
+                daemon.environment["TWIN_POWER_DIE"] = str(changes)
+                daemon.spawn()
+                try:
+                    daemon.process.wait(0.2)
+                except subprocess.TimeoutExpired:
+                    pass
+                expect(daemon.kill() == -9, "twind ended before it was killed: " + daemon.log()[-1000:])
+                disk.power_loss()
+            del daemon.environment["TWIN_POWER_DIE"]
+            daemon.start()
+            token = daemon.token()
+            if randomness.random() < 0.5:
+                daemon.create(toy.DEFINITION)
+                feed = Feed(daemon.ingest, "toy")
+                expect(feed.push(0, rows("daq1", 0))[0] == "ACK", "a batch was not acked")
+                feed.close()
+            twins = daemon.get("/v1/twins")["items"]
+            for _ in range(2):
+                daemon.kill()
+                disk.power_loss("nothing")
+                daemon.start()
+                expect(daemon.token() == token, "the token has changed")
+                again = daemon.get("/v1/twins")["items"]
+                expect([t["ingest"]["batches"] for t in again] == [t["ingest"]["batches"] for t in twins],
+                       f"{again} was {twins}")
+            figures["kills"] += 4
+            for name in ("lost_names", "lost_writes"):
+                figures[name] += disk.figures[name]
+        except Exception as error:
+            raise AssertionError(f"first start ended after {point} changes: {error}") from error
+        finally:
+            daemon.kill()
+            os.unlink(daemon.log_path)
+            pathlib.Path(disk.journal).unlink(missing_ok=True)
+            shutil.rmtree(scratch)
+    return figures
+
+
+# --- a kill while the schema changes ---
+
+def old_state(folder, count):
+    """A state folder as the first schema left it, with iterations in it."""
+    os.makedirs(folder)
+    db = sqlite3.connect(os.path.join(folder, "twin.db"))
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.executescript((ROOT / "sql" / "0001_initial.sql").read_text())
+    db.execute("INSERT INTO twins (name, definition, created) VALUES ('toy', ?, 1)", [json.dumps(toy.DEFINITION)])
+    for i in range(1, count + 1):
+        db.execute("INSERT INTO iterations VALUES (1, ?, ?, 1, ?, ?, 1000, 0, 'none', '{}', ?)",
+                   [i, 1000 * i, 10 * i, 10 * i + 9, json.dumps(old_statistics(i))])
+    db.execute("PRAGMA user_version = 1")
+    db.execute("PRAGMA application_id = 0x7477696e")
+    db.commit()
+    db.close()
+
+
+def old_statistics(i):
+    return [{"name": "ks", "verdict": "drift", "feature": feature["name"], "value": i / 4, "error": 0.5, "floor": None,
+             "p_value": 0.25, "threshold": 0.125} for feature in toy.DEFINITION["features"]]
+
+
+def migrations():
+    return len(list((ROOT / "sql").glob("0*.sql")))
+
+
+def siege_of_migration(kills, seed=1, count=2000):
+    """Kills in the start that brings an old state up to date; all of it must be there after the first start that lives."""
+    if migrations() < 2:
+        return {"kills": 0, "skipped": "there is one schema"}
+    randomness = random.Random(seed)
+    scratch = tempfile.mkdtemp(prefix="twin-test-")
+    daemon = Daemon(scratch)
+    try:
+        old_state(os.path.join(scratch, "old"), count)
+        midway = done = 0
+        while done < kills:
+            shutil.rmtree(os.path.join(scratch, "state"), ignore_errors=True)
+            shutil.copytree(os.path.join(scratch, "old"), os.path.join(scratch, "state"))
+            for _ in range(min(randomness.randint(1, 4), kills - done)):
+                daemon.spawn()
+                time.sleep(randomness.uniform(0, 0.15))
+                expect(daemon.kill() == -9, "twind ended before it was killed: " + daemon.log()[-1000:])
+                done += 1
+            daemon.start()
+            db = sqlite3.connect(os.path.join(scratch, "state", "twin.db"))
+            expect(db.execute("PRAGMA user_version").fetchone() == (migrations(),), "an old schema is in use")
+            expect(db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "integrity_check")
+            db.close()
+            items = iterations(daemon)
+            expect([item["iteration"] for item in items] == list(range(1, count + 1)), "iterations were lost")
+            for item in items[::97]:
+                found = sorted(item["statistics"], key=lambda s: s["feature"])
+                wanted = sorted(old_statistics(item["iteration"]), key=lambda s: s["feature"])
+                expect([{k: f[k] for k in w} for f, w in zip(found, wanted)] == wanted, f"{found} was {wanted}")
+            midway += 1
+            daemon.end()
+        return {"kills": done, "migrated": midway}
+    finally:
+        daemon.stop()
+        os.unlink(daemon.log_path)
+        shutil.rmtree(scratch)

@@ -60,7 +60,14 @@ static void follow_registry(struct pipeline *pipeline)
             }
         }
         struct tw_error error = {""};
-        if (!loop && (!loops || loop_open(&pipeline->context, twins[i], &loop, &error) != TW_OK)) {
+        int status = TW_OK;
+        if (!loop)
+            status = loops ? loop_open(&pipeline->context, twins[i], &loop, &error) : (int)TW_NO_MEMORY;
+        if (status == TW_NOT_FOUND) { /* deleted since the list was made */
+            registry_twin_unref(twins[i]);
+            continue;
+        }
+        if (status != TW_OK) {
             log_error("loop_not_opened", "twin=%s error=\"%s\"", twins[i]->name, error.text);
             registry_twin_unref(twins[i]);
             continue;

@@ -18,6 +18,7 @@ import struct
 
 HEADER = struct.Struct("<IIQqII")
 SECTOR = 512
+WAYS = ("nothing", "everything", "prefix", "some", "sectors", "names", "contents", "mixed")
 
 
 class File:
@@ -66,15 +67,13 @@ class Choice:
     """What one crash leaves of the changes that were not synced. Each kind of loss that people have met has its own
     way of choosing; a crash follows one way, or another for every file."""
 
-    WAYS = ("nothing", "everything", "prefix", "some", "sectors", "names", "contents", "mixed")
-
     def __init__(self, random, way, orders):
         self.random, self.way = random, way
         self.cut = random.choice(orders) if orders else 0
         self.share = random.choice([0.2, 0.5, 0.8])
 
     def of_file(self):
-        return self.random.choice(self.WAYS[:5]) if self.way == "mixed" else self.way
+        return self.random.choice(WAYS[:5]) if self.way == "mixed" else self.way
 
     def keeps(self, way, order):
         if way in ("some", "sectors"):
@@ -101,7 +100,7 @@ class Disk:
         self.placed = {}  # path -> node, as the files were made last
         self.order = 0
         self.figures = {"kills": 0, "power_losses": 0, "lost_writes": 0, "lost_names": 0, "syncs": 0,
-                        "ways": dict.fromkeys(Choice.WAYS, 0)}
+                        "ways": dict.fromkeys(WAYS, 0)}
 
     # --- the journal ---
 
@@ -212,7 +211,7 @@ class Disk:
     def power_loss(self, way=None):
         self.read_journal()
         self.figures["power_losses"] += 1
-        way = way or self.random.choice(Choice.WAYS)
+        way = way or self.random.choice(WAYS)
         self.figures["ways"][way] += 1
         files = list(self.files(self.top, set()))
         orders = sorted([p[0] for f in files for p in f.pending] + [c.order for c in self.changes])

@@ -27,12 +27,14 @@ import threading
 import time
 import urllib.request
 
+import numpy as np
+
 import toy
 from daemon import ROOT, Daemon
 from feed import Feed
 
 sys.path.insert(0, str(ROOT / "tests" / "faults"))
-from powerloss import Disk  # noqa: E402
+from powerloss import WAYS, Disk  # noqa: E402
 
 BATCH = 100
 IN_FLIGHT = 16
@@ -265,8 +267,7 @@ class Siege:
         if self.disk and (differences := self.disk.differences()):
             raise AssertionError(f"the journal does not tell all of {differences}")
         log = self.daemon.log()
-        wrong = [line for line in log.splitlines() if re.search(r" error event=| event=trouble name=(?!lag)", line)]
-        expect(not wrong, f"the log tells of {wrong[:3]}")
+        check_log(log)
         path = os.path.join(self.daemon.state, "state", "twin.db")
         figures = {"kills": self.kills, "early_kills": self.early, **check_database(path, self.pushers),
                    "acked": sum(len(p.acked) for p in self.pushers),
@@ -306,6 +307,11 @@ def wait_until_idle(daemon, timeout_s=600):
 def expect(condition, text):
     if not condition:
         raise AssertionError(text)
+
+
+def check_log(log):
+    wrong = [line for line in log.splitlines() if re.search(r" error event=| event=trouble name=(?!lag)", line)]
+    expect(not wrong, f"the log tells of {wrong[:3]}")
 
 
 def check_database(path, pushers):
@@ -389,55 +395,128 @@ def check_replay(path, history, most):
         daemon.stop()
 
 
-# --- a power loss at each step of a first start ---
+# --- ends at a chosen change of the disk ---
+
+class Steps:
+    """What a daemon promises to one client that starts it, makes a twin, pushes batches and deletes another twin, as
+    far as it comes before it ends after a number of changes on its disk."""
+
+    def __init__(self, shim, randomness):
+        self.random = randomness
+        self.root = tempfile.mkdtemp(prefix="twin-test-")
+        self.disk = Disk(self.root, shim, randomness)
+        self.daemon = Daemon(os.path.join(self.disk.root, "site", "beam"), SMALL, self.disk.environment)
+        self.token, self.twin, self.durable = None, False, -1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.daemon.kill()
+        os.unlink(self.daemon.log_path)
+        pathlib.Path(self.disk.journal).unlink(missing_ok=True)
+        shutil.rmtree(self.root)
+
+    def go(self, changes=None, pushes=1, delete=False):
+        """Checks what was promised before, and goes on from there."""
+        self.daemon.environment["TWIN_POWER_DIE"] = str(changes or 1 << 30)
+        try:
+            self.daemon.start()
+            self.look()
+            self.push(pushes)
+            if delete:
+                self.daemon.request("POST", "/v1/twins", {**toy.DEFINITION, "name": "brief"})  # may be there
+                self.daemon.request("DELETE", "/v1/twins/brief")
+        except (OSError, RuntimeError, http.client.HTTPException):
+            if not self.ended(1):
+                raise
+        check_log(self.daemon.log())
+
+    def ended(self, wait_s=0):
+        try:
+            return self.daemon.process.wait(wait_s) == -9
+        except subprocess.TimeoutExpired:
+            return False
+
+    def look(self):
+        token = self.daemon.token()
+        expect(token == (self.token or token), "the token has changed")
+        self.token = token
+        there = "toy" in [twin["name"] for twin in self.daemon.get("/v1/twins")["items"]]
+        expect(there or not self.twin, "a twin is gone")
+        if not there:
+            self.daemon.create(toy.DEFINITION)
+        self.twin = True
+
+    def push(self, count):
+        """A WELCOME promises as much as an ACK."""
+        feed = Feed(self.daemon.ingest, "toy")
+        feed.socket.send_multipart([b"TWH1", json.dumps(feed.key).encode()])
+        welcome = False
+        while not self.ended() and not (welcome and len(feed.acked) == count):
+            tag, body = feed.receive(0.02) or (None, None)
+            if tag == "WELCOME":
+                expect(body["last_durable_seq"] >= self.durable, f"{self.durable} was durable, now {body}")
+                self.durable, welcome = body["last_durable_seq"], True
+                for seq in range(self.durable + 1, self.durable + 1 + count):
+                    feed.send(seq, np.repeat(rows("daq1", seq), 32, axis=0))
+            elif tag == "ACK":
+                self.durable = body["seq"]
+        feed.close()
+
+    def end(self, power=None):
+        """power: the way in which it goes; None: the machine goes on."""
+        expect(self.daemon.kill() == -9, "twind ended before it was killed: " + self.daemon.log()[-1000:])
+        self.disk.power_loss(power) if power else self.disk.kill()
+
+    def a_way(self):
+        return self.random.choice(WAYS)
+
+    def await_one_spool(self):
+        """That of a deleted twin goes when the last part of the daemon has let go of it."""
+        folder, end = os.path.join(self.daemon.state, "state", "spool"), time.monotonic() + 10
+        while len(os.listdir(folder)) > 1:
+            expect(time.monotonic() < end, f"there is one twin with spools {os.listdir(folder)}")
+            time.sleep(0.01)
+
 
 def siege_of_first_start(shim, points, seed=1):
-    """For each of `points` a first start ends after so many changes on the disk, and the power with it; the next start
-    meets the same somewhere else. The third lives, and what it promises outlasts the loss of everything unsynced."""
-    randomness = random.Random(seed)
-    figures = {"kills": 0, "lost_names": 0, "lost_writes": 0}
+    """A daemon that starts on nothing ends after each of `points` changes and the power with it, the next one somewhere
+    else; a third has its way, and what it promised outlasts the loss of everything that was not synced."""
+    figures, randomness = {"kills": 0}, random.Random(seed)
     for point in points:
-        scratch = tempfile.mkdtemp(prefix="twin-test-")
-        disk = Disk(scratch, shim, randomness)
-        daemon = Daemon(os.path.join(disk.root, "site", "beam"), SMALL, disk.environment)
-        try:
-            for changes in (point, randomness.randint(1, 120)):
-                daemon.environment["TWIN_POWER_DIE"] = str(changes)
-                daemon.spawn()
-                try:
-                    daemon.process.wait(0.2)
-                except subprocess.TimeoutExpired:
-                    pass
-                expect(daemon.kill() == -9, "twind ended before it was killed: " + daemon.log()[-1000:])
-                disk.power_loss()
-            del daemon.environment["TWIN_POWER_DIE"]
-            daemon.start()
-            token = daemon.token()
-            if randomness.random() < 0.5:
-                daemon.create(toy.DEFINITION)
-                feed = Feed(daemon.ingest, "toy")
-                expect(feed.push(0, rows("daq1", 0))[0] == "ACK", "a batch was not acked")
-                feed.close()
-            twins = daemon.get("/v1/twins")["items"]
-            for _ in range(2):
-                daemon.kill()
-                disk.power_loss("nothing")
-                daemon.start()
-                expect(daemon.token() == token, "the token has changed")
-                again = daemon.get("/v1/twins")["items"]
-                expect([t["ingest"]["batches"] for t in again] == [t["ingest"]["batches"] for t in twins],
-                       f"{again} was {twins}")
-            figures["kills"] += 4
-            for name in ("lost_names", "lost_writes"):
-                figures[name] += disk.figures[name]
-        except Exception as error:
-            raise AssertionError(f"first start ended after {point} changes: {error}") from error
-        finally:
-            daemon.kill()
-            os.unlink(daemon.log_path)
-            pathlib.Path(disk.journal).unlink(missing_ok=True)
-            shutil.rmtree(scratch)
+        with Steps(shim, randomness) as steps:
+            steps.go(point, delete=True)
+            steps.end(steps.a_way())
+            steps.go(randomness.randint(1, 200), delete=True)
+            steps.end(steps.a_way())
+            steps.go(delete=True)
+            steps.end("nothing")
+            steps.go()
+            steps.await_one_spool()
+            count_losses(figures, steps.disk)
     return figures
+
+
+def siege_of_recovery(shim, cycles, seed=1):
+    """A daemon ends while batches come in. The next one counts what it finds, synced or not, and ends before it is sent
+    any more, and the power with it. Large batches, so that segments are made all the time."""
+    figures, randomness = {"kills": 0}, random.Random(seed)
+    for begin in range(0, cycles, 40):
+        with Steps(shim, randomness) as steps:
+            for _ in range(begin, min(cycles, begin + 40)):
+                steps.go(randomness.randint(30, 120), pushes=4)
+                steps.end(randomness.choice([None, None, steps.a_way()]))
+                steps.go(randomness.choice([None, randomness.randint(1, 80)]), pushes=0)
+                steps.end(randomness.choice(["nothing", steps.a_way()]))
+            count_losses(figures, steps.disk)
+    return figures
+
+
+def count_losses(figures, disk):
+    for name in ("lost_names", "lost_writes"):
+        figures[name] = figures.get(name, 0) + disk.figures[name]
+    figures["kills"] += disk.figures["kills"] + disk.figures["power_losses"]
 
 
 # --- a kill while the schema changes ---

@@ -6,7 +6,7 @@ import sys
 import unittest
 
 from daemon import ROOT
-from siege import Siege, siege_of_first_start
+from siege import Siege, siege_of_first_start, siege_of_recovery
 
 SHIM = os.environ.get("TWIN_POWERLOSS") or str(ROOT / "build" / "tests" / "faults" / "powerloss.so")
 
@@ -23,6 +23,9 @@ class PowerTest(unittest.TestCase):
         figures = siege_of_first_start(SHIM, range(1, 120, 8), seed=4)
         print("#", figures, file=sys.stderr)
         self.assertGreater(figures["lost_names"], 0)
+
+    def test_recovery(self):
+        siege_of_recovery(SHIM, 15, seed=5)
 
     def fails(self, lies, within=40):
         """A campaign on a disk that forgets some syncs ends with a complaint about lost data."""

@@ -98,6 +98,20 @@ def wire():
     put("wire", "deep", message("TWB1", '{"columns":' + "[" * 300 + "]" * 300 + "}", npy(rows)))
 
 
+def batches():
+    rows = np.array([[0.5, 2, 1], [2, 2, 2], [0, 1e-3, -2.5]], "<f4")
+    key = {"twin": "t", "feed": "f", "run": 1, "seq": 0}
+    put("batch", "plain", message("TWB1", json.dumps(key), npy(rows)))
+    put("batch", "mapped", message("TWB1", json.dumps(dict(key, columns=["c", "a", "b"], conditions={"alpha_s": 0.118}, time=(
+        "2026-03-01T12:00:00Z"))), npy(rows[:, [2, 0, 1]].astype("<f8")), npy(np.ones(3))))
+    put("batch", "column_twice", message("TWB1", json.dumps(dict(key, columns=["a", "a", "b"])), npy(rows)))
+    put("batch", "column_is_condition", message("TWB1", json.dumps(dict(key, columns=["a", "b", "beam"])), npy(rows)))
+    put("batch", "condition_large", message("TWB1", json.dumps(dict(key, conditions={"beam": 1e300})), npy(rows)))
+    put("batch", "condition_low", message("TWB1", json.dumps(dict(key, conditions={"beam": 0, "x": 1})), npy(rows)))
+    put("batch", "not_finite", message("TWB1", json.dumps(key), npy(np.array([[np.nan, np.inf, 1e300]] * 2))))
+    put("batch", "two_columns", message("TWB1", json.dumps(key), npy(rows[:, :2].copy())))
+
+
 FEATURES = [{"name": "pt", "unit": "GeV", "transform": "log", "min": 0},
             {"name": "phi", "unit": "rad", "kind": "periodic", "min": -3.141592653589793, "max": 3.141592653589793},
             {"name": "phi2", "kind": "periodic", "min": -3.141592653589793, "max": 3.141592653589793},
@@ -298,6 +312,7 @@ def statistics():
 def main():
     tables()
     wire()
+    batches()
     definitions()
     requests()
     configs()

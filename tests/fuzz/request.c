@@ -146,7 +146,8 @@ static void check_framing(struct http_check *check, const struct http_request *r
         FUZZ_CHECK(check->host_count == 1 && check->length_count + check->encoding_count <= 1 && !check->bad_header);
         FUZZ_CHECK(check->content_length >= -1 && (check->length_count || check->content_length == -1));
         FUZZ_CHECK(strncasecmp(check->host, "localhost", 9) == 0 || strncmp(check->host, "127.0.0.1", 9) == 0 ||
-                   strncmp(check->host, "[::1]", 5) == 0 || strncasecmp(check->host, "twin.example", 12) == 0);
+                   strncmp(check->host, "[::1]", 5) == 0 || strncasecmp(check->host, "twin.example", 12) == 0 ||
+                   strncasecmp(check->host, "other", 5) == 0);
     } else {
         FUZZ_CHECK(refusal.status >= 400 && refusal.error && refusal.detail &&
                    refusal.close == (refusal.status == 400));

@@ -1,25 +1,11 @@
-/* Input: for each frame a 16-bit length and its bytes. What is refused has a sentence and can be answered; a batch that
+/* Input: a message (frames.h). What is refused has a sentence and can be answered; a batch that
  * is accepted has a header that can be written and read again. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "frames.h"
 #include "fuzz.h"
 #include "proto/wire.h"
-
-enum { FRAMES = 6 };
-
-static size_t split(const uint8_t *data, size_t size, struct twp_frame *frames)
-{
-    size_t count = 0;
-    while (count < FRAMES && size >= 2) {
-        size_t length = data[0] | (size_t)data[1] << 8;
-        length = length > size - 2 ? size - 2 : length;
-        frames[count++] = (struct twp_frame){data + 2, length};
-        data += 2 + length;
-        size -= 2 + length;
-    }
-    return count;
-}
 
 static void write_again(const struct twp_batch *batch, const struct twp_frame *frames, size_t count)
 {
@@ -56,7 +42,7 @@ static void answer(const struct twp_key *key, enum twp_code code, const char *de
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct twp_frame frames[FRAMES];
-    size_t count = split(data, size, frames);
+    size_t count = frames_split(data, size, frames);
     struct twp_batch batch;
     struct twp_reply reply;
     struct twp_key key;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,6 +221,50 @@ static bool open_csv(struct rows *rows, const char *columns, char problem[512])
     return true;
 }
 
+static bool ends_line(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* Empty lines just before `end`. At the end of the file they are no rows; elsewhere they are, as the rows behind them
+ * must be counted alike however the file is cut into pieces. */
+static int64_t empty_lines(const struct lines *lines, size_t end)
+{
+    int64_t count = 0;
+    size_t at = end;
+    while (at > lines->header && ends_line(lines->text[at - 1]))
+        at--;
+    const char *newline = at > lines->header ? memchr(lines->text + at, '\n', end - at) : NULL;
+    if (at > lines->header)
+        at = newline ? (size_t)(newline - lines->text) + 1 : end;
+    for (size_t i = at; i < end; i++)
+        count += lines->text[i] == '\n';
+    return count + (end > at && lines->text[end - 1] != '\n');
+}
+
+static bool only_empty_lines_follow(struct lines *lines, size_t end, char problem[512])
+{
+    do {
+        while (end < lines->used && ends_line(lines->text[end]))
+            end++;
+    } while (end == lines->used && lines_fill(lines, problem));
+    return end == lines->used;
+}
+
+/* Fills up what parsing left out of `found` lines. Returns the rows there are now, -1 with a sentence. */
+static int64_t add_empty(struct rows *rows, size_t end, int64_t have, int64_t found, float *values, char problem[512])
+{
+    if (have == found || only_empty_lines_follow(&rows->lines, end, problem))
+        return *problem ? -1 : have;
+    if (rows->cols > 1) {
+        snprintf(problem, 512, "%s: row %lld is an empty line", rows->path, (long long)(rows->next + have));
+        return -1;
+    }
+    while (have < found)
+        values[have++] = NAN;
+    return have;
+}
+
 static int64_t read_csv(struct rows *rows, size_t count, float *values, char problem[512])
 {
     int64_t found;
@@ -246,6 +291,8 @@ static int64_t read_csv(struct rows *rows, size_t count, float *values, char pro
         memcpy(values, table.values, (size_t)have * table.cols * sizeof *values);
     }
     twp_table_fini(&table);
+    if (have >= 0)
+        have = add_empty(rows, end, have, found, values, problem);
     lines_drop(&rows->lines, end);
     return have;
 }
@@ -257,10 +304,15 @@ static int64_t skip_csv(struct rows *rows, int64_t count, char problem[512])
     int64_t have = 0, found = LINES;
     while (have < count && found == LINES) {
         size_t end = lines_take(&rows->lines, count - have < LINES ? count - have : LINES, &found, problem);
+        int64_t empty = *problem ? 0 : empty_lines(&rows->lines, end);
+        have += found;
+        if (empty && only_empty_lines_follow(&rows->lines, end, problem)) {
+            have -= empty;
+            found = 0;
+        }
         if (*problem)
             return -1;
         lines_drop(&rows->lines, end);
-        have += found;
     }
     return have;
 }

@@ -119,6 +119,21 @@ def test_bad_csv():
         has(code(feed(ingest, path, "--batch", 10), 1).err, "bad.csv", "counted from row 20")
 
 
+def test_empty_lines():
+    """an empty line is found wherever a batch ends, and is none at the end of the file; the mark of UTF-8 is no name"""
+    path = os.path.join(SCRATCH.name, "empty.csv")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\ufeffa,b\n" + "1,2\n" * 10 + "\n3,4\n")
+    with Ingest() as ingest:
+        has(code(feed(ingest, path, "--batch", 11), 1).err, "row 10 is an empty line")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\ufeffa,b\n" + "1,2\n" * 10 + "\n" * 10)
+    with Ingest() as ingest:
+        code(feed(ingest, path, "--batch", 5), 0)
+        same(len(ingest.rows()), 10)
+        same(ingest.headers[0]["columns"], ["a", "b"])
+
+
 def test_standard_input():
     """standard input may be CSV or .npy"""
     data = events(300)

@@ -68,6 +68,9 @@ def tables():
     put("rows", "numbers", "1,2\n3,4\n")
     put("rows", "mark", "\ufeffa,b\n1,2\n")
     put("rows", "header_only", "a,b")
+    put("rows", "empty_lines_at_the_end", "a\n2\n\n\r\n\n")
+    put("rows", "empty_lines_inside", "a\n2\n" + "\n" * 8 + "3\n")
+    put("rows", "empty_line_inside", "a,b\n1,2\n3,4\n\n5,6\n")
 
 
 def npy_with(shape, data):

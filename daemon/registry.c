@@ -69,6 +69,8 @@ static int load_twin(struct registry *registry, const json_t *row, struct tw_err
         status = registry_restore(registry->store, twin, error);
     }
     if (!status)
+        registry_sidecar_keep(twin);
+    if (!status)
         status = add(registry, twin, error);
     if (status)
         registry_twin_unref(twin);
@@ -211,6 +213,8 @@ int registry_create(struct registry *registry, const json_t *json, struct twin *
         status = registry_twin_new(registry->store, registry->spools, registry->segment_bytes, id, clock_ms(),
                                    definition, &twin, error);
         if (!status)
+            status = registry_sidecar_write(twin, error);
+        if (!status)
             *out = registry_twin_ref(twin);
         if (!status)
             status = add(registry, twin, error);
@@ -245,6 +249,7 @@ int registry_delete(struct registry *registry, const char *name, struct tw_error
         pthread_mutex_unlock(&registry->lock);
         cache_forget(registry->cache, twin->id);
         trouble_forget(twin->name);
+        registry_sidecar_remove(twin);
         registry_twin_unref(twin); /* the list's */
     }
     pthread_mutex_unlock(&registry->change);
@@ -269,6 +274,7 @@ static int change_definition(struct registry *registry, struct twin *twin, struc
     definition->description = description;
     registry_recount(twin);
     pthread_mutex_unlock(&twin->lock);
+    registry_sidecar_keep(twin);
     return 0;
 }
 

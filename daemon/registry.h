@@ -155,6 +155,12 @@ int registry_push(struct twin *twin, uint64_t ordinal, uint64_t rows, int64_t re
 
 /* --- shared by the files of the registry --- */
 
+/* spool/<id>/twin.json has name, definition and time of creation; it comes and goes with the twin's row. Durable on
+ * return; TW_FULL, TW_IO. _keep logs a failure: the database has it all. */
+int registry_sidecar_write(struct twin *twin, struct tw_error *error);
+void registry_sidecar_keep(struct twin *twin);
+void registry_sidecar_remove(struct twin *twin);
+
 /* A twin with its spool open, not shared yet. Takes the definition, also on failure. */
 int registry_twin_new(struct store *store, const char *spools, size_t segment_bytes, int64_t id, int64_t created_ms,
                       struct definition *definition, struct twin **out, struct tw_error *error);

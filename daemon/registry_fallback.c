@@ -32,7 +32,7 @@ static int check_blob(struct store *store, struct twin *twin, int version, const
     char name[128];
     snprintf(name, sizeof name, "%s-v%d-%s", twin->name, version, word ? word + 1 : what);
     bytes = NULL;
-    if (store_blob_raw(store, sha256, &bytes, &size) == 0)
+    if (store_blob_raw(store, sha256, &bytes, &size) == 0 && size > 0)
         damage_bytes(twin->name, name, bytes, size, "%s", error->text);
     else
         damage_file(twin->name, NULL, false, "%s", error->text);

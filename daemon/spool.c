@@ -235,7 +235,8 @@ int spool_remove(const char *path)
     struct dirent *entry;
     while (dir && (entry = readdir(dir))) {
         uint64_t first;
-        if (is_segment(entry->d_name, &first) || is_leftover(entry->d_name))
+        bool sidecar = !strcmp(entry->d_name, "twin.json") || !strcmp(entry->d_name, "twin.json.tmp");
+        if (is_segment(entry->d_name, &first) || is_leftover(entry->d_name) || sidecar)
             unlinkat(dirfd(dir), entry->d_name, 0);
     }
     if (dir)

@@ -121,11 +121,15 @@ static int run_transaction(struct store *store, struct job *jobs, int *results, 
     if (store_failed(store, error))
         return TW_IO;
     int status = store_sql_exec(store->db, "BEGIN IMMEDIATE", error);
+    int64_t before = sqlite3_total_changes64(store->db);
     for (struct job *job = jobs; job && !status; job = job->next, results++) {
         *results = run_job(store, job, error);
         if (ends_transaction(job, *results) || sqlite3_get_autocommit(store->db))
             status = *results;
     }
+    /* Whatever is changed, page 1 is: by its counter a start knows who wrote the file last (store_vfs.h). */
+    if (!status && sqlite3_total_changes64(store->db) != before)
+        status = store_sql_exec(store->db, "PRAGMA application_id=" STORE_APPLICATION_ID, error);
     if (!status)
         status = store_sql_exec(store->db, "COMMIT", error);
     if (status && !sqlite3_get_autocommit(store->db))
@@ -367,7 +371,11 @@ sqlite3 *store_read_begin(struct store *store)
     if (store->idle_count)
         db = store->idle[--store->idle_count];
     pthread_mutex_unlock(&store->readers_lock);
-    if (!db && store_files_reader(&store->files, &db))
+    struct tw_error error = {""};
+    int status = db ? TW_OK : store_files_reader(&store->files, &db, &error);
+    if (status == TW_CORRUPT) /* its schema cannot be read */
+        store_fail(store, error.text);
+    if (status)
         return NULL;
     if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL)) {
         sqlite3_close(db);

@@ -13,11 +13,12 @@
 #include <unistd.h>
 
 #include "daemon/folder.h"
+#include "daemon/log.h"
 #include "daemon/store_files.h"
+#include "daemon/store_salvage.h"
 #include "daemon/store_sql.h"
+#include "daemon/store_vfs.h"
 #include "sql/migrations.h"
-
-#define APPLICATION_ID 0x7477696e /* "twin" */
 
 static int take_lock(struct store_files *files, const char *state, struct tw_error *error)
 {
@@ -44,11 +45,17 @@ static int take_lock(struct store_files *files, const char *state, struct tw_err
     return 0;
 }
 
-static int connect_database(const char *path, int flags, const char *pragmas, sqlite3 **out, struct tw_error *error)
+static int connect_by(const char *vfs, const char *path, int flags, const char *pragmas, sqlite3 **out,
+                      struct tw_error *error)
 {
-    int status = store_sql_status(NULL, sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX, NULL), error);
+    int status = store_vfs_register(error);
+    if (!status)
+        status = store_sql_status(NULL, sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX, vfs), error);
     if (status)
         return status;
+    int reserved = STORE_VFS_RESERVED; /* counts for a file that is empty, or that VACUUM writes anew */
+    if (!(flags & SQLITE_OPEN_READONLY))
+        sqlite3_file_control(*out, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
     sqlite3_extended_result_codes(*out, 1);
     sqlite3_busy_timeout(*out, 5000);
     sqlite3_db_config(*out, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -58,12 +65,17 @@ static int connect_database(const char *path, int flags, const char *pragmas, sq
     return store_sql_exec(*out, pragmas, error);
 }
 
-int store_files_reader(const struct store_files *files, sqlite3 **out)
+static int connect_database(const char *path, int flags, const char *pragmas, sqlite3 **out, struct tw_error *error)
+{
+    return connect_by(STORE_VFS, path, flags, pragmas, out, error);
+}
+
+int store_files_reader(const struct store_files *files, sqlite3 **out, struct tw_error *error)
 {
     int status = connect_database(files->database, SQLITE_OPEN_READONLY,
                                   "PRAGMA query_only=ON; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;"
                                   "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY",
-                                  out, NULL);
+                                  out, error);
     if (status) {
         sqlite3_close(*out);
         *out = NULL;
@@ -90,8 +102,8 @@ static int pragma_integer(sqlite3 *db, const char *sql, int64_t *value, struct t
 static int migrate(sqlite3 *db, int64_t number, struct tw_error *error)
 {
     char set[96];
-    snprintf(set, sizeof set, "PRAGMA user_version=%lld; PRAGMA application_id=%d; COMMIT", (long long)number + 1,
-             APPLICATION_ID);
+    snprintf(set, sizeof set, "PRAGMA user_version=%lld; PRAGMA application_id=" STORE_APPLICATION_ID "; COMMIT",
+             (long long)number + 1);
     int status = store_sql_exec(db, "PRAGMA foreign_keys=OFF; BEGIN IMMEDIATE", error);
     if (!status)
         status = store_sql_exec(db, sql_migrations[number].text, error);
@@ -109,7 +121,7 @@ static int read_schema(sqlite3 *db, const char *path, int64_t *version, struct t
     int status = pragma_integer(db, "PRAGMA user_version", version, error);
     if (!status)
         status = pragma_integer(db, "PRAGMA application_id", &application, error);
-    if (!status && *version > 0 && application != APPLICATION_ID)
+    if (!status && *version > 0 && application != strtoll(STORE_APPLICATION_ID, NULL, 0))
         return tw_error_set(error, TW_CONFLICT, "%s is not a database of twind", path);
     if (!status && *version > sql_migrations_count)
         return tw_error_set(
@@ -127,7 +139,8 @@ static int look_first(const char *path, struct tw_error *error)
     if (access(path, F_OK) != 0)
         return 0;
     struct tw_error why = {""};
-    int status = connect_database(path, SQLITE_OPEN_READWRITE, "", &db, &why);
+    bool foreign = store_vfs_foreign(path); /* then its checksums say nothing, yet */
+    int status = connect_by(foreign ? NULL : STORE_VFS, path, SQLITE_OPEN_READWRITE, "", &db, &why);
     if (!status)
         status = read_schema(db, path, &version, &why);
     sqlite3_close(db);
@@ -136,7 +149,7 @@ static int look_first(const char *path, struct tw_error *error)
     return status ? tw_error_set(error, status, "cannot open %s: %s", path, why.text) : 0;
 }
 
-static int bring_up_to_date(sqlite3 *db, const char *path, struct tw_error *error)
+int store_files_migrate(sqlite3 *db, const char *path, struct tw_error *error)
 {
     int64_t version = 0;
     int status = read_schema(db, path, &version, error);
@@ -166,6 +179,117 @@ static int open_writer(const char *path, sqlite3 **writer, struct tw_error *erro
     return 0;
 }
 
+/* --- damage --- */
+
+/* How long a start may look at pages: at the speed of a disk this is some gigabytes. Pages beyond are checked when they
+ * are read, as always. */
+#define SWEEP_S 5.0
+
+struct sweep {
+    uint32_t first;
+    uint64_t count;
+};
+
+static bool found_damage(void *context, uint32_t page)
+{
+    struct sweep *sweep = context;
+    sweep->first = sweep->count++ ? sweep->first : page;
+    return true;
+}
+
+/* A page of the main file may be torn while its successor stands whole in the WAL: that one is written first. */
+static int check_pages(sqlite3 *db, const char *path, struct tw_error *error)
+{
+    struct sweep sweep = {0};
+    uint64_t pages;
+    bool checked;
+    int status = store_sql_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", error);
+    if (!status)
+        status = store_vfs_sweep(path, SWEEP_S, found_damage, &sweep, &checked, &pages, error);
+    if (!status && sweep.count)
+        status =
+            tw_error_set(error, TW_CORRUPT, "%llu of %llu pages of %.120s do not have their checksum, first page %u",
+                         (unsigned long long)sweep.count, (unsigned long long)pages, path, sweep.first);
+    return status;
+}
+
+/* A file from before there were checksums is written anew: by VACUUM, in one transaction, outside of the WAL. Where
+ * that cannot be done (it takes the room of a copy) it stays as it is. */
+static int add_checksums(const char *path, struct tw_error *error)
+{
+    sqlite3 *db = NULL;
+    struct tw_error why = {""};
+    uint64_t pages;
+    bool checked;
+    char quoted[300];
+    int status = access(path, F_OK) ? 0 : store_vfs_sweep(path, 0, found_damage, NULL, &checked, &pages, error);
+    if (status || access(path, F_OK) || checked)
+        return status;
+    status = connect_database(path, SQLITE_OPEN_READWRITE,
+                              "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; VACUUM", &db, &why);
+    sqlite3_close(db);
+    if (status == TW_CORRUPT)
+        return tw_error_set(error, status, "%s", why.text);
+    if (status)
+        log_warning("pages_without_checksums", "file=%s why=%s", path, log_quote(why.text, quoted, sizeof quoted));
+    else
+        log_info("pages_got_checksums", "file=%s", path);
+    return 0;
+}
+
+/* People look into the file with tools of their own, and some write. */
+static int adopt(const char *path, struct tw_error *error)
+{
+    sqlite3 *db = NULL;
+    uint64_t pages = 0;
+    if (!store_vfs_foreign(path))
+        return 0;
+    int status = connect_by(NULL, path, SQLITE_OPEN_READWRITE, "PRAGMA wal_checkpoint(TRUNCATE)", &db, error);
+    sqlite3_close(db);
+    if (!status)
+        status = store_vfs_adopt(path, &pages, error);
+    if (!status)
+        log_warning("database_written_by_others", "file=%s pages=%llu", path, (unsigned long long)pages);
+    return status;
+}
+
+int64_t store_files_schema(const char *path, sqlite3 **db)
+{
+    int64_t version = 0;
+    struct tw_error ignored;
+    int status =
+        connect_database(path, SQLITE_OPEN_READWRITE,
+                         "PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0", db, &ignored);
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (!status)
+        status = read_schema(*db, path, &version, &ignored);
+    return status ? 0 : version;
+}
+
+int store_files_create(const char *path, int64_t version, sqlite3 **out, struct tw_error *error)
+{
+    int status =
+        connect_database(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                         "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=0", out, error);
+    for (int64_t i = 0; !status && i < version; i++)
+        status = migrate(*out, i, error);
+    return status;
+}
+
+static int open_whole(const char *path, sqlite3 **writer, struct tw_error *error)
+{
+    int status = look_first(path, error);
+    if (!status)
+        status = adopt(path, error);
+    if (!status)
+        status = add_checksums(path, error);
+    if (!status)
+        status = open_writer(path, writer, error);
+    if (!status)
+        status = check_pages(*writer, path, error);
+    return status ? status : store_files_migrate(*writer, path, error);
+}
+
 int store_files_open(struct store_files *files, const char *state, sqlite3 **writer, struct tw_error *error)
 {
     if (asprintf(&files->database, "%s/twin.db", state) < 0)
@@ -174,11 +298,17 @@ int store_files_open(struct store_files *files, const char *state, sqlite3 **wri
     if (!status)
         status = take_lock(files, state, error);
     if (!status)
-        status = look_first(files->database, error);
-    if (!status)
-        status = open_writer(files->database, writer, error);
-    if (!status)
-        status = bring_up_to_date(*writer, files->database, error);
+        status = open_whole(files->database, writer, error);
+    if (status == TW_CORRUPT) {
+        struct tw_error why = *error;
+        if (*writer)
+            sqlite3_db_config(*writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sqlite3_close(*writer);
+        *writer = NULL;
+        status = store_salvage(state, files->database, why.text, error);
+        if (!status)
+            status = open_whole(files->database, writer, error);
+    }
     if (!status)
         status = folder_sync(state, error); /* the names of all that was made here */
     return status;

@@ -7,6 +7,7 @@
 #include "daemon/clock.h"
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
+#include "daemon/store_vfs.h"
 
 /* SQLite says SQLITE_FULL where a write finds no space, but SQLITE_IOERR where it can't grow a file (the index of the
  * log). A sync that fails is never taken for a full disk: what it was to keep may be gone. */
@@ -46,6 +47,11 @@ int store_sql_status(sqlite3 *db, int code, struct tw_error *error)
     case SQLITE_NOTADB:
         status = TW_CORRUPT;
         break;
+    }
+    if (code == SQLITE_IOERR_DATA) {
+        char text[240];
+        store_vfs_last_damage(text, sizeof text);
+        return tw_error_set(error, TW_CORRUPT, "database: %s", text);
     }
     return tw_error_set(error, status, "database: %s (%d)", db ? sqlite3_errmsg(db) : sqlite3_errstr(code), code);
 }

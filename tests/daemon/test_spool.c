@@ -330,7 +330,7 @@ static void flipped_bits(void **state)
     size_t first, end, size, torn, damaged = 0;
     write_records(6, 0, &first, &end);
     unsigned char *whole = slurp(&size);
-    for (size_t at = 0; at < end; at++) {
+    for (size_t at = 0; at < end; at += at < SEGMENT_HEADER + 2 * SEGMENT_RECORD ? 1 : 5) {
         whole[at] ^= (unsigned char)(1u << at % 8);
         spill(whole, size);
         whole[at] ^= (unsigned char)(1u << at % 8);
@@ -363,7 +363,7 @@ static void flipped_bits(void **state)
         snprintf(second, sizeof second, "%s/0000000000000006.seg", dir);
         unlink(second);
     }
-    assert_true(damaged > 2 * (end - SEGMENT_HEADER) * 9 / 10);
+    assert_true(damaged > 2 * (end - SEGMENT_HEADER) / 5 * 9 / 10);
     free(whole);
 }
 

@@ -194,8 +194,8 @@ static void test_other_files_are_refused(void **state)
     for (int i = 0; i < 4096; i++)
         fputc(i * 37 & 255, file);
     fclose(file);
-    assert_int_equal(store_open(f->state, &f->store, &error), TW_CORRUPT);
-    assert_non_null(strstr(error.text, "twin.db"));
+    assert_int_equal(store_open(f->state, &f->store, &error), 0); /* its own, but broken: what can be read is saved */
+    assert_non_null(f->store);
 }
 
 static void test_folder_that_cannot_be(void **state)

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import sqlite3
+import threading
 import time
 import unittest
 
@@ -15,6 +16,7 @@ from daemon import Daemon
 from feed import Feed
 
 BATCH = 250  # four make a window
+PAGE = 4096
 
 
 class DamageTest(unittest.TestCase):
@@ -185,6 +187,7 @@ class DamageTest(unittest.TestCase):
         data, = db.execute("SELECT bytes FROM blobs WHERE sha256 = ?", (sha256,)).fetchone()
         broken = bytearray(data)
         broken[len(broken) // 2] ^= 1
+        broken += bytes(5000)  # takes pages, so that the change counter tells who wrote
         db.execute("UPDATE blobs SET bytes = ? WHERE sha256 = ?", (bytes(broken), sha256))
         db.commit()
         db.close()
@@ -239,7 +242,9 @@ class DamageTest(unittest.TestCase):
         """Broken while the daemon runs: the window is compared with the champion before."""
         self.promote_second()
         self.assertEqual(self.daemon.restart(), 0)  # the reference is read again with the next window
+        self.daemon.kill()  # ending would need pages of its own
         self.corrupt_blob("reference", 2)
+        self.daemon.start()
         self.push(4, 4)
         twin, rows = self.settle(2)
         self.assertEqual(twin["champion"]["version"], 1)
@@ -258,6 +263,65 @@ class DamageTest(unittest.TestCase):
         self.assertIn("damaged", twin["fault"])
         self.push(0, 4)
         self.assertEqual(self.daemon.get("/v1/twins/toy")["ingest"]["batches"], 4)
+
+    # --- the database ---
+
+    def page_of(self, table):
+        """A leaf page of a table, by its root or the first child of that."""
+        db = sqlite3.connect(f"file:{self.path('twin.db')}?mode=ro", uri=True)
+        root, = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+        db.close()
+        return root
+
+    def test_database_page(self):
+        """The twins' own page: twins come back from twin.json, batches from the spool, the rest as it was."""
+        self.promote_second()
+        self.daemon.create({**toy.DEFINITION, "name": "other"})
+        before = self.daemon.get("/v1/twins/toy")
+        batches = self.daemon.get("/v1/twins/toy/batches")["items"]
+        self.assertEqual(self.daemon.end(), 0)
+        for table in ("twins", "batches"):
+            self.flip(self.path("twin.db"), (self.page_of(table) - 1) * PAGE + 2000)
+        self.daemon.start()
+        self.assertIn("do not have their checksum", self.damaged()["database"])
+        self.assertIn("state-twin.db", self.kept())
+        twin = self.daemon.get("/v1/twins/toy")
+        self.assertEqual(twin["champion"]["version"], before["champion"]["version"])
+        self.assertEqual(twin["definition"], before["definition"])
+        self.assertEqual(self.daemon.get("/v1/twins/other")["activity"], "untrained")
+        self.assertEqual(self.daemon.get("/v1/twins/toy/batches")["items"], batches)
+        self.push(4, 4)
+        twin, rows = self.settle(2)
+        self.assertEqual([r["iteration"] for r in rows], [1, 2])
+        self.assertEqual(rows[1]["decision"], "none")
+        self.assertEqual(self.daemon.restart(), 0)
+        self.assertNotIn("database", self.damaged())
+
+    def test_page_while_running(self):
+        """Read by a query: the daemon ends with a sentence, the next start saves what can be had."""
+        self.promote_second()
+        path = self.path("twin.db")
+        self.assertEqual(self.daemon.restart(), 0)
+        for page in range(1, os.path.getsize(path) // PAGE):
+            self.flip(path, page * PAGE + 1000)
+
+        def ask():
+            try:
+                while self.daemon.process.poll() is None:
+                    self.daemon.request("GET", "/v1/twins/toy/versions")
+            except OSError:
+                pass  # it has ended
+        askers = [threading.Thread(target=ask) for _ in range(8)]  # more than have the pages in memory
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+        self.assertEqual(self.daemon.process.wait(10), 74)
+        self.daemon.process = None
+        self.assertIn("does not have its checksum", self.daemon.log())
+        self.daemon.start()
+        twin = self.daemon.get("/v1/twins/toy")  # all but page 1 is gone; the twin and its batches are not
+        self.assertEqual(twin["ingest"]["batches"], 4)
 
 
 if __name__ == "__main__":

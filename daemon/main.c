@@ -18,6 +18,7 @@
 #include "daemon/http.h"
 #include "daemon/ingest.h"
 #include "daemon/log.h"
+#include "daemon/patience.h"
 #include "daemon/pipeline.h"
 #include "daemon/publish.h"
 #include "daemon/registry.h"
@@ -40,6 +41,10 @@ struct daemon {
     char token[TOKEN_SIZE];
     struct api api;
 };
+
+/* How long a stop may take before what is under way is left as it is: a comparison of a large window takes minutes, a
+ * supervisor waits for half of one. */
+#define STOP_S 4.0
 
 static volatile sig_atomic_t failed;
 
@@ -194,7 +199,9 @@ static int run(struct daemon *daemon)
     signal(SIGPIPE, SIG_IGN);
 
     struct tw_error error = {""};
+    patience_start();
     int status = start(daemon, &error);
+    patience_ready();
     if (status != TW_OK) {
         fprintf(stderr, "twind: %s\n", error.text[0] ? error.text : tw_status_name(status));
         stop(daemon);
@@ -207,6 +214,7 @@ static int run(struct daemon *daemon)
     int number = wait_for_signal(daemon, &signals);
     notify("STOPPING=1");
     log_info("stopping", "signal=%s", sigabbrev_np(number));
+    patience_end(STOP_S, failed ? EXIT_IO : EXIT_SUCCESS);
     stop(daemon);
     log_info("stopped", "clean=%s", failed ? "false" : "true");
     return failed ? EXIT_IO : EXIT_SUCCESS;

@@ -260,7 +260,7 @@ int feeds_restore(struct feeds *feeds, const struct feeds_record *record)
     uint64_t batches = 0, least = 0;
     for (size_t i = 0; i < record->count; i++) {
         uint64_t first = record->intervals[2 * i], last = record->intervals[2 * i + 1];
-        if (first < least || last < first || last > INT64_MAX - 2)
+        if (first < least || last < first || last > INT64_MAX)
             return TW_CORRUPT;
         batches += last - first + 1;
         least = last + 2; /* those that touch are one */

@@ -312,6 +312,20 @@ def statistics():
         + head(b"TWM1", [4]) + struct.pack("<Q3d", (1 << 64) - 1, 1, 1, 1))
 
 
+def feeds():
+    def numbers(name, batches, intervals, *further):
+        put("feeds", name, struct.pack(f"<{2 + 2 * len(intervals) + len(further)}Q", batches, len(intervals),
+                                       *(end for interval in intervals for end in interval), *further))
+
+    numbers("from_zero", 10, [(0, 9)], 10, 11, 20)
+    numbers("gaps", 3, [(1, 1), (3, 3), (9, 9)], 2, 0, 8)
+    numbers("touching", 2, [(0, 0), (1, 1)])
+    numbers("backwards", 2, [(5, 5), (1, 1)])
+    numbers("batches_lie", 3, [(0, 0)])
+    numbers("whole_range", 1 << 63, [(0, (1 << 63) - 1)])
+    numbers("largest", 0, [], (1 << 63) - 1, (1 << 63) - 2)
+
+
 def main():
     tables()
     wire()
@@ -322,6 +336,7 @@ def main():
     spool()
     references()
     statistics()
+    feeds()
 
 
 if __name__ == "__main__":

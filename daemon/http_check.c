@@ -23,6 +23,11 @@ static bool is_plain(const char *value)
     return true;
 }
 
+static bool is_target(const char *target)
+{
+    return is_plain(target) && strpbrk(target, " \t") == NULL;
+}
+
 void http_check_header(struct http_check *check, const char *name, const char *value)
 {
     if (value == NULL)
@@ -102,21 +107,25 @@ bool http_check_origin(const char *origin, const char *host, const char *hosts, 
 
 static bool refuse(struct http_refusal *refusal, int status, const char *error, const char *detail)
 {
-    *refusal = (struct http_refusal){status, error, detail, status == 400};
+    *refusal = (struct http_refusal){status, error, detail, status == 400 || status == 505};
     return false;
 }
 
 static bool check_framing(struct http_check *check, struct http_refusal *refusal)
 {
-    if (check->bad_header)
-        return refuse(refusal, 400, "bad_request", "a header's name or value holds characters that are not allowed");
+    bool http11 = strcmp(check->version, "HTTP/1.1") == 0;
+    if (!http11 && strcmp(check->version, "HTTP/1.0") != 0)
+        return refuse(refusal, 505, "bad_version", "HTTP/1.1 and HTTP/1.0 are spoken here");
+    if (check->bad_header || !is_token(check->method) || !is_target(check->target))
+        return refuse(refusal, 400, "bad_request",
+                      "the request line or a header holds characters or line ends that are not allowed");
     if (check->length_count > 1)
         return refuse(refusal, 400, "bad_request", "more than one Content-Length");
     if (check->encoding_count > 1 || (check->encoding_count == 1 && strcasecmp(check->encoding, "chunked") != 0))
         return refuse(refusal, 400, "bad_request", "no Transfer-Encoding but chunked is understood");
     if (check->encoding_count == 1 && check->length_count == 1)
         return refuse(refusal, 400, "bad_request", "Content-Length together with Transfer-Encoding");
-    if (check->encoding_count == 1 && !check->http11)
+    if (check->encoding_count == 1 && !http11)
         return refuse(refusal, 400, "bad_request", "Transfer-Encoding needs HTTP/1.1");
     check->content_length = -1;
     if (check->length_count == 1) {

@@ -9,12 +9,12 @@
 #include "base/status.h"
 
 struct http_check {
-    const char *hosts; /* further names accepted in Host, separated by commas */
-    int port;          /* as bound */
-    bool http11;
+    const char *hosts;                     /* further names accepted in Host, separated by commas */
+    int port;                              /* as bound */
+    const char *method, *target, *version; /* as they came */
 
     /* what was seen, filled by http_check_header */
-    bool bad_header;
+    bool bad_header; /* also set by whoever sees another fault of the head */
     int host_count, origin_count, length_count, encoding_count;
     const char *host, *origin, *length, *encoding;
     int64_t content_length; /* out: -1 none or chunked */

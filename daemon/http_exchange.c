@@ -13,6 +13,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/http_check.h"
+#include "daemon/http_head.h"
 #include "daemon/http_request.h"
 #include "daemon/http_response.h"
 #include "daemon/http_stream.h"
@@ -40,9 +41,11 @@ struct exchange {
     struct http_request request;
     struct http_response response;
     enum stage stage;
-    bool polling;    /* counted in http->polling */
-    bool refused;    /* the response is written; what is left of the body is discarded */
-    size_t capacity; /* of the body, counted in http->body_bytes */
+    const char *target; /* where the target lay in what came */
+    bool chunked;       /* the body is */
+    bool polling;       /* counted in http->polling */
+    bool refused;       /* the response is written; what is left of the body is discarded */
+    size_t capacity;    /* of the body, counted in http->body_bytes */
     size_t discarded;
     int64_t content_length;
 };
@@ -75,6 +78,7 @@ void *http_exchange_new(void *context, const char *uri, struct MHD_Connection *c
     exchange->request.api = &http->api;
     exchange->request.http = http;
     exchange->request.received = clock_monotonic();
+    exchange->target = uri;
     exchange->request.uri = strdup(uri != NULL ? uri : "");
     if (exchange->request.uri == NULL) {
         free(exchange);
@@ -146,7 +150,9 @@ static enum MHD_Result answer(struct exchange *exchange)
     if (!cached)
         MHD_add_response_header(made, "Cache-Control", "no-store");
     MHD_add_response_header(made, "X-Content-Type-Options", "nosniff");
-    if (response->close || atomic_load(&http->stopping))
+    /* Of chunks the library takes what no other server would: after them the connection ends, so that it does not
+     * matter where anybody thinks that they do. */
+    if (response->close || exchange->chunked || atomic_load(&http->stopping))
         MHD_add_response_header(made, "Connection", "close");
     enum MHD_Result queued = MHD_queue_response(exchange->connection, (unsigned)response->status, made);
     MHD_destroy_response(made);
@@ -215,6 +221,7 @@ static enum MHD_Result dispatch(struct exchange *exchange)
 struct head {
     struct exchange *exchange;
     struct http_check check;
+    struct http_head lines;
     bool no_memory;
 };
 
@@ -222,6 +229,7 @@ static enum MHD_Result see_header(void *context, enum MHD_ValueKind kind, const 
 {
     struct head *head = context;
     http_check_header(&head->check, name, value);
+    http_head_field(&head->lines, name, value);
     if (value != NULL && !http_request_header(&head->exchange->request, name, value))
         head->no_memory = true;
     return MHD_YES;
@@ -261,7 +269,7 @@ static bool admit(struct exchange *exchange)
 }
 
 /* Checks the head; false with the response written. */
-static bool check_head(struct exchange *exchange, const char *version, bool *chunked)
+static bool check_head(struct exchange *exchange, const char *version)
 {
     struct http *http = exchange->http;
     struct http_response *response = &exchange->response;
@@ -270,12 +278,17 @@ static bool check_head(struct exchange *exchange, const char *version, bool *chu
     struct head head = {.exchange = exchange};
     head.check.hosts = http->api.config->hosts;
     head.check.port = http->port;
-    head.check.http11 = strcmp(version, "HTTP/1.1") == 0;
+    head.check.method = exchange->request.method;
+    head.check.target = exchange->request.uri;
+    head.check.version = version;
+    http_head_begin(&head.lines, exchange->request.method, exchange->target, strlen(exchange->request.uri), version);
     MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, see_header, &head);
+    if (http_head_known() && !http_head_end(&head.lines))
+        head.check.bad_header = true;
     struct http_refusal refusal;
     bool ok = http_check_request(&head.check, exchange->request.authority, &refusal);
     exchange->content_length = head.check.content_length;
-    *chunked = head.check.encoding_count > 0;
+    exchange->chunked = head.check.encoding_count > 0;
     if (head.no_memory) {
         http_response_problem(response, 503, "busy", "memory is out");
         response->close = true;
@@ -292,11 +305,10 @@ static bool check_head(struct exchange *exchange, const char *version, bool *chu
 
 static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)
 {
-    bool chunked = false;
     exchange->request.method = method;
     exchange->stage = STAGE_BODY;
     turn(exchange, HTTP_PEER_BODY);
-    if (check_head(exchange, version, &chunked))
+    if (check_head(exchange, version))
         return MHD_YES;
     exchange->refused = true;
     if (!exchange->response.close && exchange->content_length <= DISCARD_SMALL)

@@ -63,7 +63,8 @@ struct line {
 
 static int status_of(const struct line *lines, bool http11, bool *close, int64_t *length)
 {
-    struct http_check check = {.hosts = "", .port = 8470, .http11 = http11};
+    struct http_check check = {
+        .hosts = "", .port = 8470, .method = "GET", .target = "/", .version = http11 ? "HTTP/1.1" : "HTTP/1.0"};
     struct http_refusal refusal = {0};
     for (; lines->name != NULL; lines++)
         http_check_header(&check, lines->name, lines->value);
@@ -124,7 +125,7 @@ static void test_host_and_origin(void **state)
                                                {NULL, NULL}},
                                true, &close, &length),
                      403);
-    struct http_check check = {.hosts = "", .port = 8470, .http11 = true};
+    struct http_check check = {.hosts = "", .port = 8470, .method = "GET", .target = "/", .version = "HTTP/1.1"};
     struct http_refusal refusal;
     http_check_header(&check, "Host", "localhost");
     assert_true(http_check_request(&check, "127.0.0.1:8470", &refusal));

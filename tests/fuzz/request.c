@@ -162,7 +162,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     size_t blank = strcspn(line, " "), lines = 0;
     struct http_request request = {.uri = strdup(line[blank] ? line + blank + 1 : "/")};
-    struct http_check check = {.hosts = "twin.example, other", .port = 8470, .http11 = true};
+    struct http_check check = {
+        .hosts = "twin.example, other", .port = 8470, .method = line, .target = request.uri, .version = "HTTP/1.1"};
     line[blank] = '\0';
     request.method = line;
     FUZZ_CHECK(request.uri);

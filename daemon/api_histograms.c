@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "daemon/api.h"
+#include "daemon/memory.h"
 #include "daemon/window.h"
 #include "stat/histogram.h"
 
@@ -58,20 +59,28 @@ static void cache_put(const struct view *view, json_t *items)
 
 /* --- computing --- */
 
+/* SAMPLES, or what a quarter of the share of answers can hold. */
+static size_t samples_most(const struct tw_schema *schema)
+{
+    size_t most = memory_rows(MEMORY_ANSWERS, 0.25, (size_t)schema->features * sizeof(float), 1);
+    return most < SAMPLES ? most : SAMPLES;
+}
+
 /* Samples, spread over the data's runs of equal conditions. *count gets their number; NULL when memory is out or the
  * model fails. */
 static float *draw(const struct tw_model *model, const struct tw_kernels *kernels, const struct tw_data *data,
                    uint64_t seed, size_t *count)
 {
     size_t features = (size_t)data->schema->features, conditions = (size_t)data->schema->conditions;
-    float *values = malloc((size_t)SAMPLES * features * sizeof *values);
+    size_t most = samples_most(data->schema);
+    float *values = malloc(most * features * sizeof *values);
     size_t done = 0;
     for (size_t start = 0, end; values != NULL && start < data->rows; start = end) {
         const float *row = conditions > 0 ? data->conditions + start * conditions : NULL;
         end = conditions > 0 ? start + 1 : data->rows;
         while (end < data->rows && memcmp(data->conditions + end * conditions, row, conditions * sizeof *row) == 0)
             end++;
-        size_t until = (size_t)((double)SAMPLES * (double)end / (double)data->rows);
+        size_t until = (size_t)((double)most * (double)end / (double)data->rows);
         if (until <= done)
             continue;
         if (tw_model_sample(model, kernels, NULL, seed, done, until - done, row, values + done * features) != TW_OK) {
@@ -150,21 +159,23 @@ static json_t *all_features(const struct tw_data *data, const struct snapshot *s
 struct source {
     struct view view;
     struct window window;
+    size_t events;
 };
 
 /* The last iteration and the version asked for (0: the champion at the moment). False: nothing was compared yet. */
 static bool find_source(struct twin *twin, int64_t version, int bins, struct source *source)
 {
-    json_int_t iteration, first, last;
+    json_int_t iteration, first, last, events = 0;
     const char *decision = NULL;
     pthread_mutex_lock(&twin->lock);
     bool found = twin->last_iteration != NULL &&
-                 json_unpack(twin->last_iteration, "{s:I, s:{s:I, s:I}, s?:s}", "iteration", &iteration, "ordinals",
-                             "first", &first, "last", &last, "decision", &decision) == 0;
+                 json_unpack(twin->last_iteration, "{s:I, s:{s:I, s:I}, s?:s, s?:I}", "iteration", &iteration,
+                             "ordinals", "first", &first, "last", &last, "decision", &decision, "events", &events) == 0;
     if (found) {
         *source = (struct source){
             .view = {twin->id, iteration, version, bins},
             .window = {(uint64_t)first, (uint64_t)last, false},
+            .events = (size_t)events,
         };
         if (version == 0 && twin->champion != NULL)
             source->view.version = twin->champion->version;
@@ -179,8 +190,17 @@ static json_t *compute(struct http_request *request, struct http_response *respo
     struct tw_error error = {""};
     struct tw_data data;
     json_t *items = NULL;
+    /* the rows while they grow, and the samples */
+    size_t most = memory_rows(MEMORY_ANSWERS, 0.25, window_row_bytes(twin), 2), all = source->events;
+    size_t bytes = 2 * window_row_bytes(twin) * (all < most ? all : most) +
+                   samples_most(twin->definition->schema) * (size_t)twin->definition->schema->features * sizeof(float);
+    if (!memory_take(MEMORY_ANSWERS, bytes)) {
+        http_response_problem(response, 503, "overloaded", "too many large answers at once for memory-mb; try again");
+        http_response_header(response, "Retry-After", "1");
+        return NULL;
+    }
     tw_data_init(&data, twin->definition->schema);
-    int status = window_read(twin, &source->window, &data, NULL, NULL, NULL, NULL, &error);
+    int status = window_read(twin, &source->window, most, &data, NULL, NULL, NULL, NULL, NULL, &error);
     if (status != TW_OK)
         api_failed(response, status, &error, "bad_request");
     else if (data.rows == 0)
@@ -188,6 +208,7 @@ static json_t *compute(struct http_request *request, struct http_response *respo
     else if ((items = all_features(&data, snapshot, request->api->kernels, &source->view)) == NULL)
         http_response_problem(response, 500, "internal", "the histograms could not be made");
     tw_data_fini(&data);
+    memory_give(MEMORY_ANSWERS, bytes);
     if (items != NULL)
         cache_put(&source->view, items);
     return items;

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "daemon/api.h"
+#include "daemon/memory.h"
 
 /* ?columns=a,b,c, for formats that carry no names. */
 static bool split_columns(struct http_request *request, struct http_response *response, struct api_rows *rows)
@@ -59,6 +60,25 @@ static bool read_conditions(struct http_request *request, struct http_response *
     return ok;
 }
 
+/* Memory that the table will take while it is read: .npy says it, in text every number but the last of a line has its
+ * comma, and the array grows by half. */
+static bool take_memory(const struct http_request *request, struct http_response *response, struct api_rows *rows)
+{
+    size_t bytes = request->body_size, numbers = 1;
+    if (rows->format != TWP_FORMAT_NPY) {
+        for (size_t i = 0; i < bytes; i++)
+            numbers += request->body[i] == ',' || request->body[i] == '\n';
+        bytes = numbers * sizeof(float) * 3 / 2;
+    }
+    if (memory_take(MEMORY_BODIES, bytes)) {
+        rows->held = bytes;
+        return true;
+    }
+    http_response_problem(response, 503, "overloaded", "too many rows at once for memory-mb; try again or send fewer");
+    http_response_header(response, "Retry-After", "1");
+    return false;
+}
+
 bool api_rows_read(struct http_request *request, struct http_response *response, struct api_rows *rows)
 {
     int format = api_rows_format(request);
@@ -68,6 +88,8 @@ bool api_rows_read(struct http_request *request, struct http_response *response,
         return false;
     }
     rows->format = (enum twp_format)format;
+    if (!take_memory(request, response, rows))
+        return false;
     char detail[200];
     if (twp_table_parse(rows->format, request->body, request->body_size, &rows->table, detail) != 0) {
         http_response_problem(response, 400, "bad_payload", "%s", detail);
@@ -97,6 +119,7 @@ void api_rows_fini(struct api_rows *rows)
     free(rows->columns);
     free(rows->split);
     free(rows->conditions);
+    memory_give(MEMORY_BODIES, rows->held);
     memset(rows, 0, sizeof *rows);
 }
 

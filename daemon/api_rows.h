@@ -22,12 +22,13 @@ struct api_rows {
     struct twp_condition *conditions;
     size_t n_conditions;
     const char *time; /* RFC 3339 or NULL */
+    size_t held;      /* taken from the share of bodies for the table */
 };
 
 /* Format of the body (enum twp_format) by its Content-Type, or by its first bytes where that says nothing; -1: none. */
 int api_rows_format(const struct http_request *request);
 
-/* Reads body, ?columns= and ?conditions=. False after a 400 or 415. Release with _fini in both cases. */
+/* Reads body, ?columns= and ?conditions=. False after a 400, 415 or 503. Release with _fini in both cases. */
 bool api_rows_read(struct http_request *request, struct http_response *response, struct api_rows *rows);
 void api_rows_fini(struct api_rows *rows); /* accepts a zeroed one */
 

@@ -4,9 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/memory.h"
 #include "proto/npy.h"
 
-enum { CHUNK_ROWS = 16 * TW_BLOCK };
+enum {
+    CHUNK_ROWS = 16 * TW_BLOCK,
+    CHUNK_BYTES = 512 * 1024, /* of values, where a block has fewer */
+    TEXT_BYTES = 16,          /* of a number */
+};
 
 static const char *const media[] = {"application/json", "application/x-npy", "text/csv"};
 static const enum twp_format formats[] = {TWP_FORMAT_JSON, TWP_FORMAT_NPY, TWP_FORMAT_CSV};
@@ -67,6 +72,7 @@ void api_stream_free(struct api_stream *stream)
     registry_twin_unref(stream->twin);
     free(stream->conditions);
     free(stream->values);
+    memory_give(MEMORY_ANSWERS, stream->held);
     free(stream);
 }
 
@@ -85,7 +91,7 @@ static int next(void *context, void **bytes, size_t *size)
         stream->head_sent = true;
         *bytes = stream->head(stream, size);
     } else if (stream->done < stream->rows) {
-        size_t left = stream->rows - stream->done, rows = left < CHUNK_ROWS ? left : CHUNK_ROWS;
+        size_t left = stream->rows - stream->done, rows = left < stream->chunk_rows ? left : stream->chunk_rows;
         *bytes = stream->chunk(stream, stream->done, rows, size);
         stream->done += rows;
     } else if (!stream->tail_sent) {
@@ -122,8 +128,32 @@ static void answer_now(struct http_response *response, struct api_stream *stream
     http_response_bytes(response, 200, media_of(stream->format), whole, used);
 }
 
+/* Cuts the rows into chunks and takes what they need: two exist at a time, and a third is being made; with them what
+ * the stream was given. */
+static bool take_memory(struct api_stream *stream)
+{
+    const struct tw_schema *schema = stream->twin->definition->schema;
+    size_t cols = (size_t)(schema->features + schema->conditions);
+    size_t blocks = CHUNK_BYTES / (cols * sizeof(float)) / TW_BLOCK;
+    stream->chunk_rows = blocks < 1 ? TW_BLOCK : blocks * TW_BLOCK < CHUNK_ROWS ? blocks * TW_BLOCK : CHUNK_ROWS;
+    size_t rows = stream->rows < stream->chunk_rows ? stream->rows : stream->chunk_rows;
+    size_t numbers = rows * (stream->values != NULL ? 2 : cols);
+    size_t bytes = 3 * numbers * (stream->format == TWP_FORMAT_NPY ? sizeof(double) : TEXT_BYTES) +
+                   (stream->values != NULL ? stream->rows * cols * sizeof(float) : 0);
+    if (!memory_take(MEMORY_ANSWERS, bytes))
+        return false;
+    stream->held = bytes;
+    return true;
+}
+
 void api_stream_answer(struct http_response *response, struct api_stream *stream)
 {
+    if (!take_memory(stream)) {
+        api_stream_free(stream);
+        http_response_problem(response, 503, "overloaded", "too many large answers at once for memory-mb; try again");
+        http_response_header(response, "Retry-After", "1");
+        return;
+    }
     api_model_headers(response, stream->twin, stream->snapshot->version);
     if (stream->rows <= API_STREAM_SMALL) {
         answer_now(response, stream);

@@ -20,6 +20,8 @@ struct api_stream {
     struct snapshot *snapshot; /* reference */
     enum twp_format format;
     size_t rows, done;
+    size_t chunk_rows;
+    size_t held; /* taken from the share of answers */
     bool head_sent, tail_sent;
 
     uint64_t seed;
@@ -40,7 +42,7 @@ bool api_stream_negotiate(const struct http_request *request, struct http_respon
 struct api_stream *api_stream_new(struct http_request *request, struct http_response *response, struct twin *twin,
                                   int version, enum tw_output output, enum twp_format format);
 void api_stream_free(struct api_stream *stream); /* accepts NULL */
-/* Answers with the stream, which it takes over. */
+/* Answers with the stream, which it takes over; with 503 where too much is being answered already. */
 void api_stream_answer(struct http_response *response, struct api_stream *stream);
 
 #endif

@@ -10,7 +10,7 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 
-enum { CHUNK_ROWS = 65536, EPOCHS_MAX = 10000 };
+enum { CHUNK_ROWS = 65536, CHUNK_BYTES = 16 << 20, EPOCHS_MAX = 10000 };
 
 /* Two requests at once for the same twin may both spool their rows; one operation is made. */
 static pthread_mutex_t insert_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -88,9 +88,11 @@ static json_t *spool_rows(struct http_request *request, struct http_response *re
     snprintf(key.twin, sizeof key.twin, "%s", twin->name);
     strcpy(key.feed, "train");
     bool ok = api_rows_read(request, response, &rows);
-    size_t total = rows.table.rows;
-    for (size_t first = 0; ok && first < total; first += CHUNK_ROWS, key.seq++) {
-        size_t count = total - first < CHUNK_ROWS ? total - first : CHUNK_ROWS;
+    size_t total = rows.table.rows, most = ok ? CHUNK_BYTES / (rows.table.cols * sizeof(float)) + 1 : 1;
+    if (most > CHUNK_ROWS)
+        most = CHUNK_ROWS;
+    for (size_t first = 0; ok && first < total; first += most, key.seq++) {
+        size_t count = total - first < most ? total - first : most;
         ok = api_rows_spool(request, response, &key, &rows, first, count, true, &result);
         if (first == 0)
             first_ordinal = result.ordinal;

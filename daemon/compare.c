@@ -98,7 +98,8 @@ static int find_change(struct comparison *out, const struct compare_input *input
     uint64_t *ordinals = NULL;
     double *scores = NULL;
     tw_data_init(&data, input->twin->definition->schema);
-    int status = window_read(input->twin, &range, &data, &offsets, &ordinals, &batches, NULL, error);
+    int status = window_read(input->twin, &range, window_rows_compare(input->twin), &data, &offsets, &ordinals,
+                             &batches, NULL, NULL, error);
     if (status == TW_OK && !(scores = malloc((data.rows + 1) * sizeof(*scores))))
         status = TW_NO_MEMORY;
     if (status == TW_OK)
@@ -171,9 +172,10 @@ int compare_window(const struct compare_input *input, const struct tw_kernels *k
     memset(out, 0, sizeof(*out));
     struct tw_data window;
     tw_data_init(&window, input->twin->definition->schema);
-    int status = window_read(input->twin, &input->window, &window, NULL, NULL, NULL, &out->lost, error);
+    int status = window_read(input->twin, &input->window, window_rows_compare(input->twin), &window, NULL, NULL, NULL,
+                             &out->left_out, &out->lost, error);
     if (status == TW_OK) {
-        out->rows = window.rows + window.invalid;
+        out->rows = window.rows + window.invalid + out->left_out;
         out->statistics = json_array();
         out->alarms = json_array();
         status = out->statistics && out->alarms ? TW_OK : TW_NO_MEMORY;

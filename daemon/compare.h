@@ -21,6 +21,7 @@ struct comparison {
     uint64_t change;            /* if drift: ordinal of the first batch after the estimated change point */
     uint64_t rows;              /* rows of the window, invalid ones included */
     uint64_t rows_since_change; /* if drift: the same since `change` */
+    size_t left_out;            /* valid rows of the window for which memory-mb has no room: the oldest */
     json_t *lost;               /* ordinals of the window that the spool has lost, as window_read; NULL: none */
     bool skipped;               /* so many that nothing can be said; `reason` is a sentence */
     char reason[160];

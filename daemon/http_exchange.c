@@ -18,6 +18,7 @@
 #include "daemon/http_response.h"
 #include "daemon/http_stream.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "daemon/route.h"
 
 enum {
@@ -26,9 +27,8 @@ enum {
     DISCARD_MAX = 16 * 1024 * 1024, /* the same for one whose size was not known */
     BODY_FIRST = 64 * 1024,         /* first allocation for a body */
 };
-#define BODY_TOTAL ((size_t)640 * 1024 * 1024) /* memory that all bodies in flight may take */
-#define AGAIN_S    0.1                         /* a long poll looks this often, */
-#define AGAIN_ALL  500.0                       /* all of them together at most so many times a second */
+#define AGAIN_S   0.1   /* a long poll looks this often, */
+#define AGAIN_ALL 500.0 /* all of them together at most so many times a second */
 
 enum stage { STAGE_HEADERS, STAGE_BODY, STAGE_WAITING, STAGE_ANSWERED };
 
@@ -45,9 +45,10 @@ struct exchange {
     bool chunked;       /* the body is */
     bool polling;       /* counted in http->polling */
     bool refused;       /* the response is written; what is left of the body is discarded */
-    size_t capacity;    /* of the body, counted in http->body_bytes */
+    size_t capacity;    /* of the body, taken from the share of bodies */
     size_t discarded;
     int64_t content_length;
+    size_t limit; /* of the body */
 };
 
 static void run(struct http_work *work);
@@ -93,7 +94,7 @@ static void drop_request_body(struct exchange *exchange)
     free(exchange->request.body);
     exchange->request.body = NULL;
     exchange->request.body_size = 0;
-    atomic_fetch_sub(&exchange->http->body_bytes, exchange->capacity);
+    memory_give(MEMORY_BODIES, exchange->capacity);
     exchange->capacity = 0;
 }
 
@@ -235,6 +236,13 @@ static enum MHD_Result see_header(void *context, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
+/* What a body may have here, so that it and the table made of it fit the share of bodies. */
+static size_t body_limit(const struct route *route)
+{
+    size_t most = memory_limit(MEMORY_BODIES) / 2;
+    return route->body_limit < most ? route->body_limit : most;
+}
+
 /* Route, query, token, size: false with the response written. */
 static bool admit(struct exchange *exchange)
 {
@@ -257,12 +265,13 @@ static bool admit(struct exchange *exchange)
             "this needs Authorization: Bearer <token>; the token is in admin.token of the state folder");
         http_response_header(response, "WWW-Authenticate", "Bearer realm=\"twin\"%s",
                              request->header[HTTP_AUTHORIZATION] != NULL ? ", error=\"invalid_token\"" : "");
-    } else if (exchange->content_length > (int64_t)route->body_limit) {
-        http_response_problem(response, 413, "too_large", "the body may have at most %zu bytes here",
-                              route->body_limit);
+    } else if (exchange->content_length > (int64_t)body_limit(route)) {
+        http_response_problem(response, 413, "too_large", "the body may have at most %zu bytes here%s",
+                              body_limit(route), body_limit(route) < route->body_limit ? ", as memory-mb is" : "");
     } else if (atomic_load(&exchange->http->stopping)) {
         http_response_problem(response, 503, "stopping", "the daemon is stopping");
     } else {
+        exchange->limit = body_limit(route);
         return true;
     }
     return false;
@@ -328,26 +337,25 @@ static void refuse_body(struct exchange *exchange, int status, const char *error
     exchange->refused = true;
 }
 
-/* Room for `need` bytes: doubling, never more than the route's limit, within what all bodies may take. */
+/* Room for `need` bytes: doubling, never more than the route's limit, within the share of bodies. */
 static bool body_room(struct exchange *exchange, size_t need)
 {
-    struct http *http = exchange->http;
-    size_t limit = exchange->request.route->body_limit;
+    size_t limit = exchange->limit;
     size_t capacity = exchange->capacity > 0 ? 2 * exchange->capacity : BODY_FIRST;
     if (capacity < need)
         capacity = need;
     if (capacity > limit)
         capacity = limit;
     size_t more = capacity - exchange->capacity;
-    if (atomic_fetch_add(&http->body_bytes, more) + more <= BODY_TOTAL) {
+    if (memory_take(MEMORY_BODIES, more)) {
         unsigned char *body = realloc(exchange->request.body, capacity);
         if (body != NULL) {
             exchange->request.body = body;
             exchange->capacity = capacity;
             return true;
         }
+        memory_give(MEMORY_BODIES, more);
     }
-    atomic_fetch_sub(&http->body_bytes, more);
     return false;
 }
 
@@ -360,10 +368,10 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *data, si
         exchange->discarded += size;
         return exchange->discarded <= DISCARD_MAX ? MHD_YES : MHD_NO;
     }
-    if (size > request->route->body_limit - request->body_size) {
+    if (size > exchange->limit - request->body_size) {
         refuse_body(exchange, 413, "too_large", "the body is larger than is allowed here");
     } else if (request->body_size + size > exchange->capacity && !body_room(exchange, request->body_size + size)) {
-        refuse_body(exchange, 503, "busy", "too many large bodies at once; try again");
+        refuse_body(exchange, 503, "overloaded", "too many large bodies at once for memory-mb; try again");
         http_response_header(&exchange->response, "Retry-After", "1");
     } else {
         memcpy(request->body + request->body_size, data, size);

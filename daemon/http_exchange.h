@@ -22,7 +22,6 @@ struct http {
     int listener;
     int port;
     atomic_bool stopping;
-    atomic_size_t body_bytes;
     atomic_int active;  /* exchanges */
     atomic_int polling; /* those that wait for something to happen */
     atomic_uint_fast64_t counts[5];

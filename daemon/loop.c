@@ -255,6 +255,8 @@ static int decide(struct loop *loop, const struct comparison *comparison, const 
     json_t *json = json_pack("{s:s, s:O}", "reason", reason, "alarms", comparison->alarms);
     if (comparison->lost)
         json_object_set(json, "lost", comparison->lost);
+    if (comparison->left_out)
+        json_object_set_new(json, "rows_left_out", json_integer((json_int_t)comparison->left_out));
     if (loop->episode.active)
         json_object_set_new(json, "change", json_integer((json_int_t)loop->episode.change));
     int status = json ? TW_OK : TW_NO_MEMORY;

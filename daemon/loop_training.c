@@ -11,7 +11,7 @@
 #include "daemon/loop_state.h"
 #include "daemon/operation.h"
 
-enum { QUANTUM_MS = 100 };
+enum { QUANTUM_MS = 100, TURN_S = 1 };
 
 bool loop_take_operation(struct loop *loop)
 {
@@ -329,6 +329,11 @@ static bool begin_training(struct loop *loop)
         status = store_operation_set(loop->context->store, task->operation, "running", 0, NULL, NULL, &error);
     if (status == TW_CONFLICT) {
         give_up(loop, "cancelled", "cancelled by an operator");
+        return false;
+    }
+    if (status == TW_BUSY) { /* trainings of other twins have the memory */
+        loop->retry_s = TURN_S;
+        loop->retry_at = clock_monotonic() + TURN_S;
         return false;
     }
     if (status == TW_FULL) { /* the rows are read again */

@@ -18,6 +18,7 @@
 #include "daemon/http.h"
 #include "daemon/ingest.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "daemon/patience.h"
 #include "daemon/pipeline.h"
 #include "daemon/publish.h"
@@ -100,6 +101,7 @@ static int start(struct daemon *daemon, struct tw_error *error)
     if (note[0])
         log_warning("kernels_passed_over", "reason=\"%s\"", note);
 
+    memory_init(&config->memory_mb, (size_t)config->http_connections);
     space_watch(config->state, &config->reserve_mb);
     damage_open(config->state);
     int status = store_open(config->state, &daemon->store, error);

@@ -12,6 +12,7 @@
 
 #include "daemon/api.h"
 #include "daemon/http_peers.h"
+#include "daemon/memory.h"
 #include "daemon/trouble.h"
 
 struct scrape {
@@ -175,6 +176,14 @@ static void process(const struct http_request *request, FILE *out)
     family(out, "twin_http_responses_total", "counter", "HTTP answers by class of status.");
     for (int i = 1; i < 5; i++)
         fprintf(out, "twin_http_responses_total{code=\"%dxx\"} %" PRIu64 "\n", i + 1, counts[i]);
+    family(out, "twin_memory_share_bytes", "gauge", "Shares of memory-mb: what each may hold.");
+    for (int i = 0; i < MEMORY_SHARES; i++)
+        fprintf(out, "twin_memory_share_bytes{share=\"%s\"} %zu\n", memory_name(i), memory_limit(i));
+    family(out, "twin_memory_held_bytes", "gauge", "What each share holds.");
+    for (int i = 0; i < MEMORY_SHARES; i++)
+        fprintf(out, "twin_memory_held_bytes{share=\"%s\"} %zu\n", memory_name(i), memory_held(i));
+    family(out, "twin_memory_ceiling_bytes", "gauge", "The setting memory-mb, for process_resident_memory_bytes.");
+    fprintf(out, "twin_memory_ceiling_bytes %zu\n", (size_t)config_live(&api->config->memory_mb) << 20);
     struct http_peers_counts peers;
     http_connections(request->http, &peers);
     family(out, "twin_http_connections", "gauge", "HTTP connections that are open.");

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/memory.h"
+
 /* Fewer rows than this are no basis for a training, whatever the model. */
 enum { ROWS_MIN = 200 };
 
@@ -12,7 +14,9 @@ struct training {
     struct training_input input;
     const struct tw_kernels *kernels;
     struct tw_data data;
-    json_t *lost; /* ordinals that could not be read, as window_read; NULL: none */
+    json_t *lost;    /* ordinals that could not be read, as window_read; NULL: none */
+    size_t left_out; /* oldest rows, for which memory-mb has no room */
+    size_t held;     /* taken from the share of trainings */
     struct tw_trainer *trainer;
 };
 
@@ -20,9 +24,17 @@ static int prepare(struct training *training, struct tw_error *error)
 {
     const struct training_input *input = &training->input;
     const struct definition *definition = input->twin->definition;
-    int status = window_read(input->twin, &input->window, &training->data, NULL, NULL, NULL, &training->lost, error);
+    /* Others hold their rows until they are through. Where they have most of the share it is not worth reading. */
+    if (memory_held(MEMORY_TRAINING) > memory_limit(MEMORY_TRAINING) / 2)
+        return TW_BUSY;
+    int status = window_read(input->twin, &input->window, window_rows_training(input->twin), &training->data, NULL,
+                             NULL, NULL, &training->left_out, &training->lost, error);
     if (status != TW_OK)
         return status;
+    size_t bytes = window_bytes_training(input->twin, training->data.rows);
+    if (!memory_take(MEMORY_TRAINING, bytes))
+        return TW_BUSY;
+    training->held = bytes;
     if (training->data.rows < ROWS_MIN)
         return tw_error_set(error, TW_INVALID, "%zu valid rows are too few to train on: at least %d are needed",
                             training->data.rows, ROWS_MIN);
@@ -64,6 +76,7 @@ void training_free(struct training *training)
     tw_trainer_free(training->trainer);
     tw_data_fini(&training->data);
     json_decref(training->lost);
+    memory_give(MEMORY_TRAINING, training->held);
     if (training->input.parent)
         snapshot_unref(training->input.parent);
     free(training);
@@ -149,6 +162,8 @@ static json_t *metrics(const struct training *training, const struct training_ou
         (json_int_t)training->data.invalid, "epochs", report.epochs, "best_epoch", report.best_epoch, "steps",
         (json_int_t)report.steps, "start_loss", number(report.start_loss), "stop_loss", number(report.stop_loss),
         "recoveries", report.recoveries, "log_prob", number(log_prob), "log_prob_error", number(log_prob_error));
+    if (json && training->left_out)
+        json_object_set_new(json, "rows_left_out", json_integer((json_int_t)training->left_out));
     if (json && training->lost)
         json_object_set(json, "lost", training->lost);
     if (json && out->gated)

@@ -28,7 +28,8 @@ struct training_input {
 
 struct training;
 
-/* Reads the rows and prepares. TW_INVALID: too few rows, with a sentence. */
+/* Reads the rows and prepares. TW_INVALID: too few rows, with a sentence. TW_BUSY: other trainings hold
+ * the memory that there is; to be begun again later. */
 int training_begin(const struct training_input *input, const struct tw_kernels *kernels, struct training **out,
                    struct tw_error *error);
 void training_free(struct training *training);

@@ -1,5 +1,7 @@
 """HTTP under attack, in small: whoever behaves is served while hundreds of others only hold on to their connections."""
 import http.client
+import os
+import threading
 import time
 import unittest
 
@@ -72,6 +74,64 @@ class Overload(unittest.TestCase):
         self.assertEqual(connection.getresponse().status, 200)
         connection.close()
         self.daemon.request("DELETE", f"/v1/operations/{number}")
+
+
+class Memory(unittest.TestCase):
+    """The ceiling holds while more is asked for at once than fits below it; what was refused can be sent again."""
+    CEILING_MB = 128
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon(arguments=["--memory-mb", str(cls.CEILING_MB), "--http-connections", "64"])
+        cls.daemon.start()
+        for i in range(4):
+            cls.daemon.create({**toy.DEFINITION, "name": f"toy{i}"})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.stop()
+
+    def post(self, i, rows, answers):
+        """Posts until it is taken."""
+        while True:
+            try:
+                answer = self.daemon.request("POST", f"/v1/twins/toy{i}/train?epochs=1", rows)
+                if answer.status != 503:
+                    answers[i] = answer
+                    return
+                self.refused.append(answer.json()["error"])
+            except OSError as error:  # refused while it was still sending
+                self.refused.append(repr(error))
+            time.sleep(0.1 + 0.1 * i)
+
+    def test_bodies_and_trainings(self):
+        self.refused = []
+        answers = {}
+        rows = toy.events(450000, 3)  # 7 MB; the share of bodies is some 20 MB, with the tables made of them
+        threads = [threading.Thread(target=self.post, args=(i, rows, answers)) for i in range(4)]
+        client = GoodClient(self.daemon, ["/livez", "/v1/twins/toy0", "/readyz"])
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            client.ask(3)
+            time.sleep(0.05)
+        self.assertEqual(client.failures, [])
+        self.assertEqual([answers[i].status for i in range(4)], [202] * 4)
+        self.assertTrue(all(why == "overloaded" for why in self.refused if not why.endswith(")")), self.refused)
+        for i in range(4):
+            row = self.daemon.wait(answers[i].json()["id"])
+            self.assertEqual(row["state"], "succeeded", row)
+            version = self.daemon.get(f"/v1/twins/toy{i}/versions/1")["metrics"]
+            self.assertGreater(version["rows_left_out"], 0)
+            self.assertEqual(version["rows"] + version["rows_left_out"], len(rows))
+        for share in ("bodies", "answers", "compare", "training"):
+            self.assertEqual(metric(self.daemon, f'twin_memory_held_bytes{{share="{share}"}}'), 0, share)
+        if "TWIN_SANITIZED" not in os.environ:
+            self.assertLess(self.daemon.peak_mb(), self.CEILING_MB)
+
+    def test_too_large_for_ever(self):
+        answer = self.daemon.request("POST", "/v1/twins/toy0/log_prob", b"x" * 1100000, {"Content-Type": "text/csv"})
+        self.assertEqual(answer.status, 413)
 
 
 if __name__ == "__main__":

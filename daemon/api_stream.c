@@ -128,8 +128,8 @@ static void answer_now(struct http_response *response, struct api_stream *stream
     http_response_bytes(response, 200, media_of(stream->format), whole, used);
 }
 
-/* Cuts the rows into chunks and takes what they need: two exist at a time, and a third is being made; with them what
- * the stream was given. */
+/* Cuts the rows into chunks and takes what they need: two exist at a time; with them what the stream was given. Answers
+ * of many chunks, which slow readers hold for long, leave half of the share to the others. */
 static bool take_memory(struct api_stream *stream)
 {
     const struct tw_schema *schema = stream->twin->definition->schema;
@@ -137,9 +137,12 @@ static bool take_memory(struct api_stream *stream)
     size_t blocks = CHUNK_BYTES / (cols * sizeof(float)) / TW_BLOCK;
     stream->chunk_rows = blocks < 1 ? TW_BLOCK : blocks * TW_BLOCK < CHUNK_ROWS ? blocks * TW_BLOCK : CHUNK_ROWS;
     size_t rows = stream->rows < stream->chunk_rows ? stream->rows : stream->chunk_rows;
-    size_t numbers = rows * (stream->values != NULL ? 2 : cols);
-    size_t bytes = 3 * numbers * (stream->format == TWP_FORMAT_NPY ? sizeof(double) : TEXT_BYTES) +
-                   (stream->values != NULL ? stream->rows * cols * sizeof(float) : 0);
+    size_t row = stream->format == TWP_FORMAT_NPY ? stream->npy_row
+                 : stream->values != NULL         ? 2 * TEXT_BYTES
+                                                  : (size_t)schema->features * TEXT_BYTES;
+    size_t bytes = 2 * rows * row + (stream->values != NULL ? stream->rows * cols * sizeof(float) : 0);
+    if (stream->rows > rows && memory_held(MEMORY_ANSWERS) + bytes > memory_limit(MEMORY_ANSWERS) / 2)
+        return false;
     if (!memory_take(MEMORY_ANSWERS, bytes))
         return false;
     stream->held = bytes;

@@ -2,11 +2,15 @@
 
 Used in small by test_http_overload.py and at length by scripts/campaign overload.
 """
+import os
 import resource
 import selectors
 import socket
 import threading
 import time
+
+import toy
+from daemon import Daemon
 
 DRIP = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * 4000
 BODY = (b"POST /v1/twins/toy/log_prob HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
@@ -208,3 +212,50 @@ def metric(daemon, name):
         if line.startswith(name + " "):
             return float(line.rsplit(" ", 1)[1])
     return None
+
+
+def attacked(seconds, arguments, roles, ceiling_mb):
+    """One daemon under everything at once for so many seconds: a crowd that comes back, a storm of queries, long polls,
+    bodies that are too many, and one training after the other. What the good client saw, and the memory."""
+    raise_files(sum(roles.values()) + 2000)
+    daemon = Daemon(arguments=["--memory-mb", str(ceiling_mb), *arguments])
+    daemon.start()
+    daemon.create(toy.DEFINITION)
+    daemon.train("toy", toy.events(20000, 1), "?epochs=2")
+    for i in range(4):
+        daemon.create({**toy.DEFINITION, "name": f"other{i}"})
+    rows = toy.events(1000000, 2)
+    daemon.request("POST", "/v1/twins/other0/train?epochs=10000", rows)
+    storm = [[("GET", "/v1/twins/toy/sample?n=1000000&seed=SEED", None)],
+             [("GET", "/v1/twins/toy/sample?n=200&seed=SEED", None), ("GET", "/v1/twins/toy/iterations", None)],
+             [("POST", "/v1/twins/toy/log_prob", rows[:60000])],
+             [("GET", "/v1/twins/toy/histograms?bins=20", None), ("GET", "/metrics", None)],
+             [("POST", "/v1/twins/other1/train", rows), ("POST", "/v1/twins/other2/train", rows)],
+             [("POST", "/v1/twins/other3/batches?feed=http&run=1&seq=SEED", rows[:200000])],
+             *[[("GET", "/v1/operations/2?wait=20", None)] for _ in range(100)]]
+    client = GoodClient(daemon, ["/livez", "/v1/twins/toy", "/v1/twins/toy/iterations",
+                                 "/v1/twins/toy/sample?n=1000&seed=1"])
+    most = 0
+    with Crowd(daemon.port, roles, comeback=1000) as crowd, Storm(daemon, storm) as answers:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            client.ask(4)
+            most = max(most, int(metric(daemon, "twin_http_connections") or 0))
+            time.sleep(0.2)
+        came, ended = dict(crowd.came), dict(crowd.ended)
+    result = {"arguments": arguments, "seconds": seconds, "good_client": client.figures(), "failed": client.failures[:5],
+              "statuses_of_the_storm": {str(k): v for k, v in sorted(answers.statuses.items())},
+              "came": came, "ended": ended, "most_connections": most, "ceiling_mb": ceiling_mb,
+              "peak_mb": round(daemon.peak_mb(), 1), "rss_mb_after": round(daemon.memory_mb(), 1),
+              "descriptors_after": len(os.listdir(f"/proc/{daemon.process.pid}/fd"))}
+    daemon.stop()
+    result["ok"] = not client.failures and result["peak_mb"] < ceiling_mb
+    return result
+
+
+def campaign(seconds):
+    """The long form: at the usual limit, and with room for ten thousand."""
+    roles = {"idle": 10000, "drip": 300, "keep-alive": 300, "body": 100, "reader": 100}
+    usual = attacked(seconds / 2, [], roles, 512)
+    roomy = attacked(seconds / 2, ["--http-connections", "9000"], {**roles, "idle": 8000}, 2048)
+    return {"usual": usual, "roomy": roomy, "ok": usual["ok"] and roomy["ok"]}

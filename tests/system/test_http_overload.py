@@ -130,8 +130,16 @@ class Memory(unittest.TestCase):
             self.assertLess(self.daemon.peak_mb(), self.CEILING_MB)
 
     def test_too_large_for_ever(self):
-        answer = self.daemon.request("POST", "/v1/twins/toy0/log_prob", b"x" * 1100000, {"Content-Type": "text/csv"})
+        """A body that could never be held is refused by its head, with what would be possible."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=60)
+        connection.putrequest("POST", "/v1/twins/toy0/train")
+        connection.putheader("Authorization", "Bearer " + self.daemon.token())
+        connection.putheader("Content-Length", str(200 << 20))
+        connection.endheaders()
+        answer = connection.getresponse()
         self.assertEqual(answer.status, 413)
+        self.assertIn(b"memory-mb", answer.read())
+        connection.close()
 
 
 if __name__ == "__main__":

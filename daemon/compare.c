@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "daemon/memory.h"
 #include "stat/drift.h"
 #include "stat/fidelity.h"
 
@@ -180,11 +181,16 @@ int compare_window(const struct compare_input *input, const struct tw_kernels *k
         out->alarms = json_array();
         status = out->statistics && out->alarms ? TW_OK : TW_NO_MEMORY;
     }
+    /* One comparison is made at a time, and its rows were cut to fit: this only shows what it holds. */
+    size_t bytes = window_bytes_compare(input->twin, window.rows);
+    bool shown = memory_take(MEMORY_COMPARE, bytes);
     if (status == TW_OK && out->lost && window.rows < LEFT_MIN)
         skip(out, window.rows);
     else if (status == TW_OK)
         status = compare_rows(input, &window, kernels, pool, out, error);
     tw_data_fini(&window);
+    if (shown)
+        memory_give(MEMORY_COMPARE, bytes);
     if (status != TW_OK)
         compare_fini(out);
     return status;

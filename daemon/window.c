@@ -71,6 +71,11 @@ size_t window_rows_training(const struct twin *twin)
     return at_most(memory_rows(MEMORY_TRAINING, 1, window_row_bytes(twin), COPIES_TRAINING));
 }
 
+size_t window_bytes_compare(const struct twin *twin, size_t rows)
+{
+    return rows * window_row_bytes(twin) * COPIES_COMPARE;
+}
+
 size_t window_bytes_training(const struct twin *twin, size_t rows)
 {
     return rows * window_row_bytes(twin) * COPIES_TRAINING;

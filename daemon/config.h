@@ -31,7 +31,8 @@ struct config {
     long iterations;       /* kept, each twin; 0: all */
     long iteration_days;
     long versions;      /* kept, each twin, beyond those that aliases and history name; 0: all */
-    long history_days;  /* moves of aliases, and what they name; 0: all */
+    long history;       /* moves of each alias, and what they name, each twin; 0: all */
+    long history_days;  /* the same by age */
     long metric_days;   /* hourly means; daily ones ten times as long; 0: all */
     bool check;         /* --check */
     bool print_config;  /* --print-config */

@@ -22,6 +22,12 @@ void episode_window(struct episode *episode, uint64_t rows, bool alarm)
         episode->active = false;
 }
 
+void episode_trim(struct episode *episode, uint64_t first)
+{
+    if (episode->active && episode->change < first)
+        episode->change = first;
+}
+
 bool episode_due(const struct episode *episode)
 {
     return episode->active && 2 * episode->rows >= 3 * episode->trained_rows;

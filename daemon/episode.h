@@ -36,6 +36,9 @@ void episode_begin(struct episode *episode, uint64_t change, uint64_t rows);
 
 /* Another window of `rows` rows was compared while active; ends an episode that was a false alarm. */
 void episode_window(struct episode *episode, uint64_t rows, bool alarm);
+/* Batches before `first` have left the spool: the episode's data begin no earlier. Data-taking is worth more than the
+ * oldest data of an episode that people hold open. */
+void episode_trim(struct episode *episode, uint64_t first);
 /* True if a retune is due on the data since the change. */
 bool episode_due(const struct episode *episode);
 /* A retune was decided; ends the episode when nothing is gained any more. `promising`: it was not promoted, but its

@@ -10,6 +10,7 @@
 #include "daemon/compare.h"
 #include "daemon/log.h"
 #include "daemon/loop_state.h"
+#include "daemon/spool.h"
 #include "daemon/trouble.h"
 
 int loop_open(struct loop_context *context, struct twin *twin, struct loop **out, struct tw_error *error)
@@ -212,6 +213,7 @@ static void schedule_retune(struct loop *loop, const struct window *window, int 
 
 static void follow_episode(struct loop *loop, const struct comparison *comparison)
 {
+    episode_trim(&loop->episode, spool_first(loop->twin->spool));
     if (episode_begins(&loop->episode, comparison->drift))
         episode_begin(&loop->episode, comparison->change, comparison->rows_since_change);
     else

@@ -109,14 +109,13 @@ static uint64_t first_wanted(const struct loop *loop)
 }
 
 /* Ordinals from here on are still needed: by the next window, by the search for a change point and the histograms (the
- * last window), by an episode, by a training that runs or waits. */
+ * last window), by a training that runs or waits. Not by an episode as such (see episode_trim): one that people hold
+ * open would stop the feeds in the end. */
 static uint64_t first_needed(const struct loop *loop)
 {
     uint64_t first = loop->processed;
     if (loop->iteration > 0)
         first = least(first, loop->last_window.first);
-    if (loop->episode.active)
-        first = least(first, loop->episode.change);
     if (loop->has_task)
         first = least(first, loop->task.window.first);
     return first ? least(first, first_wanted(loop)) : 0;
@@ -173,6 +172,7 @@ static bool prune_store(struct loop *loop, const struct config *config, struct t
                    .iterations = config_live(&config->iterations),
                    .iteration_days = config_live(&config->iteration_days),
                    .versions = config_live(&config->versions),
+                   .history = config_live(&config->history),
                    .history_days = config_live(&config->history_days),
                    .metric_days = config_live(&config->metric_days)},
         .spool_first = spool_first(loop->twin->spool),

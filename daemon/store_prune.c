@@ -97,6 +97,25 @@ static int prune_operations(sqlite3 *db, struct store_prune *prune, struct tw_er
     return status == TW_NOT_FOUND ? 0 : status;
 }
 
+/* Finished operations by number: beyond as many as there may be iterations. Ids are shared by all twins, so that their
+ * span says cheaply that there cannot be too many. */
+static int prune_operations_beyond(sqlite3 *db, struct store_prune *prune, struct tw_error *error)
+{
+    if (!prune->limits.iterations)
+        return 0;
+    int status =
+        store_sql_run(db, error,
+                      "DELETE FROM operations WHERE finished IS NOT NULL AND id IN (SELECT id FROM operations WHERE "
+                      "twin = ?1 AND id <="
+                      " (SELECT id FROM operations WHERE twin = ?1 AND (SELECT max(id) FROM operations WHERE twin = ?1)"
+                      "  - (SELECT min(id) FROM operations WHERE twin = ?1) >= ?2 ORDER BY id DESC LIMIT 1 OFFSET ?2)"
+                      " ORDER BY id LIMIT ?3)",
+                      "iii", prune->twin, prune->limits.iterations, (int64_t)OPERATIONS);
+    if (!status)
+        note(db, prune, OPERATIONS);
+    return status;
+}
+
 static int prune_rollups(sqlite3 *db, struct store_prune *prune, int64_t tier, int64_t days, struct tw_error *error)
 {
     int64_t newest, before;
@@ -113,6 +132,22 @@ static int prune_rollups(sqlite3 *db, struct store_prune *prune, int64_t tier, i
     if (!status)
         note(db, prune, ROLLUPS);
     return status == TW_NOT_FOUND ? 0 : status;
+}
+
+/* Moves by number: the oldest of those beyond `history`. */
+static int prune_moves_beyond(sqlite3 *db, struct store_prune *prune, const char *alias, struct tw_error *error)
+{
+    if (!prune->limits.history)
+        return 0;
+    int status = store_sql_run(
+        db, error,
+        "DELETE FROM moves WHERE move IN (SELECT move FROM moves WHERE twin = ?1 AND alias = ?2 AND move <="
+        " (SELECT move FROM moves WHERE twin = ?1 AND alias = ?2 ORDER BY move DESC LIMIT 1 OFFSET ?3)"
+        " ORDER BY move LIMIT ?4)",
+        "itii", prune->twin, alias, prune->limits.history, (int64_t)MOVES);
+    if (!status)
+        note(db, prune, MOVES);
+    return status;
 }
 
 /* A move goes once the one that followed it is older than the horizon: what was in force at any later time stays. */
@@ -174,10 +209,13 @@ static int run(sqlite3 *db, void *context, struct tw_error *error)
     int status = prune_batches(db, prune, error);
     status = status ? status : prune_iterations(db, prune, error);
     status = status ? status : prune_operations(db, prune, error);
+    status = status ? status : prune_operations_beyond(db, prune, error);
     status = status ? status : prune_rollups(db, prune, 3600, days, error);
     status = status ? status : prune_rollups(db, prune, 86400, 10 * days, error);
     for (int i = 0; i < 3 && !status; i++)
         status = prune_moves(db, prune, aliases[i], error);
+    for (int i = 0; i < 3 && !status; i++)
+        status = prune_moves_beyond(db, prune, aliases[i], error);
     status = status ? status : prune_versions(db, prune, error);
     return status ? status : store_blob_collect(db, NULL, error);
 }

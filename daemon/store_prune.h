@@ -11,9 +11,10 @@
  * clock that was set forward makes nothing old before new rows bear its time. */
 struct store_limits {
     int64_t now_ms;
-    int64_t iterations, iteration_days; /* days: of finished operations too */
-    int64_t versions, history_days;
-    int64_t metric_days; /* of hours; days are kept ten times as long */
+    int64_t iterations, iteration_days; /* of finished operations too */
+    int64_t versions;
+    int64_t history, history_days; /* moves of each alias */
+    int64_t metric_days;           /* of hours; days are kept ten times as long */
 };
 
 struct store_prune {
@@ -27,7 +28,7 @@ struct store_prune {
 };
 
 /* Never removed: the last iteration, the champion, what an alias names or a kept move, the newest `versions` versions;
- * of the moves of an alias those that were in force within `history_days`. */
+ * of the moves of an alias the last, the newest `history`, and those that were in force within `history_days`. */
 int store_prune(struct store *store, struct store_prune *prune, struct tw_error *error);
 
 #endif

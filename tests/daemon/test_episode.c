@@ -34,6 +34,18 @@ static void due_when_grown_by_half(void **state)
     assert_true(episode_due(&e)); /* after a rejection too */
 }
 
+static void begins_where_the_spool_does(void **state)
+{
+    struct episode e = {0};
+    episode_trim(&e, 9); /* inactive: nothing to move */
+    assert_int_equal(e.change, 0);
+    episode_begin(&e, 7, 1000);
+    episode_trim(&e, 5);
+    assert_int_equal(e.change, 7);
+    episode_trim(&e, 9);
+    assert_int_equal(e.change, 9);
+}
+
 static void ends_when_nothing_is_gained(void **state)
 {
     struct episode e = {0};
@@ -102,9 +114,13 @@ static void survives_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(begins_once_until_promoted),  cmocka_unit_test(due_when_grown_by_half),
-        cmocka_unit_test(ends_when_nothing_is_gained), cmocka_unit_test(ends_when_it_was_a_false_alarm),
-        cmocka_unit_test(has_a_last_attempt),          cmocka_unit_test(survives_json),
+        cmocka_unit_test(begins_once_until_promoted),
+        cmocka_unit_test(due_when_grown_by_half),
+        cmocka_unit_test(begins_where_the_spool_does),
+        cmocka_unit_test(ends_when_nothing_is_gained),
+        cmocka_unit_test(ends_when_it_was_a_false_alarm),
+        cmocka_unit_test(has_a_last_attempt),
+        cmocka_unit_test(survives_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ import toy
 from daemon import Daemon
 from feed import Feed
 
-LIMITS = ["--spool-mb", "1", "--iterations", "7", "--versions", "1"]
+LIMITS = ["--spool-mb", "1", "--iterations", "7", "--versions", "1", "--history", "3"]
 BATCHES = 160  # of 1000 rows, 16 KB
 
 
@@ -112,6 +112,17 @@ class Retention(unittest.TestCase):
         self.assertEqual(self.daemon.restart(), 0)
         self.assertEqual(self.daemon.get("/v1/twins/toy")["champion"]["version"],
                          self.daemon.get("/v1/twins/toy/aliases/champion")["version"])
+
+    def test_5_history_keeps_the_newest_moves(self):
+        versions = sorted(v["version"] for v in self.items("versions"))[-2:]
+        for i in range(6):
+            tag = self.daemon.request("GET", "/v1/twins/toy/aliases/champion").headers["ETag"]
+            answer = self.daemon.request("PUT", "/v1/twins/toy/aliases/champion",
+                                         {"version": versions[i % 2], "reason": f"move {i}"}, headers={"If-Match": tag})
+            self.assertEqual(answer.status, 200, answer.body)
+        self.eventually("moves", lambda: len(self.items("history?alias=champion")) == 3)
+        self.assertEqual([m["reason"] for m in self.items("history?alias=champion")], ["move 5", "move 4", "move 3"])
+        self.assertEqual(self.daemon.get("/v1/twins/toy/aliases/champion")["version"], versions[1])
 
 
 if __name__ == "__main__":

@@ -300,6 +300,34 @@ static void test_printed_configuration(void **state)
     free(text);
 }
 
+/* What may change does; what takes effect at a start only is named and left alone; a refused file changes nothing. */
+static void test_reload(void **state)
+{
+    (void)state;
+    struct config c;
+    struct tw_error error = {""};
+    char waiting[CONFIG_WAITING_MAX];
+    const char *path = write_file("credit-mb = 20\nthreads = 1\n");
+    char flag[120], where[] = "--state=/tmp/x", spool[] = "--spool-mb=7";
+    snprintf(flag, sizeof flag, "--config=%s", path);
+    char *argv[] = {where, flag, where, spool, NULL};
+    assert_int_equal(config_load(&c, 4, argv, &error), 0);
+    assert_int_equal(config_reload(&c, 4, argv, waiting, &error), 0);
+    assert_string_equal(waiting, "");
+    write_file("credit-mb = 30\nlog-level = debug\nthreads = 2\nspool-mb = 8\nhosts = a,b\n");
+    assert_int_equal(config_reload(&c, 4, argv, waiting, &error), 0);
+    assert_string_equal(waiting, "hosts, threads");
+    assert_int_equal(c.credit_mb, 30);
+    assert_string_equal(c.log_level, "debug");
+    assert_int_equal(c.threads, 1);
+    assert_string_equal(c.hosts, "");
+    assert_int_equal(c.spool_mb, 7); /* the flag still wins */
+    write_file("credit-mb = 40\nno-such-thing = 1\n");
+    assert_int_equal(config_reload(&c, 4, argv, waiting, &error), TW_INVALID);
+    assert_non_null(strstr(error.text, "no-such-thing"));
+    assert_int_equal(c.credit_mb, 30);
+}
+
 static void log_some(const void *unused)
 {
     (void)unused;
@@ -376,6 +404,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_values_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_printed_configuration, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_log_line_is_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log_quote, setup, teardown),

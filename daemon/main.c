@@ -9,6 +9,7 @@
 
 #include <sodium.h>
 
+#include "daemon/backup.h"
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/damage.h"
@@ -96,6 +97,8 @@ static int start(struct daemon *daemon, struct tw_error *error)
     space_watch(config->state, &config->reserve_mb);
     damage_open(config->state);
     int status = store_open(config->state, &daemon->store, error);
+    if (status == TW_OK)
+        backup_clean(config->state);
     if (status == TW_OK)
         status = token_load(config->state, daemon->token, error);
     if (status == TW_OK)

@@ -40,6 +40,7 @@ struct backup {
     struct registry *registry;
     char *state, *copy_path;
     double began;
+    bool begun; /* not refused at once */
     enum stage stage;
 
     sqlite3 *db; /* a read transaction: the snapshot */
@@ -189,6 +190,7 @@ int backup_begin(struct store *store, struct registry *registry, const char *sta
         backup_free(backup);
         return status;
     }
+    backup->begun = true;
     log_info("backup_started", "twins=%zu schema=%lld", backup->twin_count, (long long)backup->schema);
     *out = backup;
     return TW_OK;
@@ -207,7 +209,7 @@ void backup_free(void *context)
     struct backup *backup = context;
     if (!backup)
         return;
-    if (backup->stage != ENDED)
+    if (backup->begun && backup->stage != ENDED)
         log_warning("backup_broken_off", "bytes=%" PRIu64 " seconds=%.1f", backup->bytes,
                     clock_monotonic() - backup->began);
     end_copy(backup);

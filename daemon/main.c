@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -26,6 +27,7 @@
 #include "daemon/store.h"
 #include "daemon/token.h"
 #include "daemon/trouble.h"
+#include "sql/migrations.h"
 
 /* sysexits.h: what a supervisor may conclude. */
 enum { EXIT_IO = 74, EXIT_TRY_AGAIN = 75, EXIT_UNUSABLE = 78 };
@@ -84,6 +86,50 @@ static int exit_status(int status)
     }
 }
 
+/* SQLite removes its log when the last connection is closed: one that is there was left by a kill, a crash or a power
+ * cut. Bytes; 0: the last run ended by itself. */
+static long long left_behind(const struct config *config)
+{
+    char log[4200];
+    struct stat at;
+    snprintf(log, sizeof log, "%s/twin.db-wal", config->state);
+    return stat(log, &at) == 0 ? (long long)at.st_size : 0;
+}
+
+/* The first line of every story; the folder is locked by now. */
+static void log_start(const struct config *config, long long left)
+{
+    char quoted[300];
+    log_info("starting", "version=%s schema=%d pid=%d state=%s clean=%s", TWIN_VERSION, sql_migrations_count,
+             (int)getpid(), log_quote(config->state, quoted, sizeof quoted), left ? "false" : "true");
+    if (left)
+        log_warning("unclean_stop",
+                    "wal_bytes=%lld note=\"what was acknowledged is kept, what was interrupted is "
+                    "repeated\"",
+                    left);
+}
+
+/* What was found, summed over the twins. */
+static void log_ready(const struct daemon *daemon)
+{
+    struct twin **twins = NULL;
+    size_t count = registry_list(daemon->registry, &twins);
+    unsigned long long batches = 0, pending = 0;
+    for (size_t i = 0; i < count; i++) {
+        pthread_mutex_lock(&twins[i]->lock);
+        batches += twins[i]->counters.batches;
+        pending += twins[i]->pending_count;
+        pthread_mutex_unlock(&twins[i]->lock);
+        registry_twin_unref(twins[i]);
+    }
+    free(twins);
+    log_info("ready",
+             "http=http://127.0.0.1:%d ingest=%s publish=%s state=%s pid=%d kernels=\"%s\" version=%s twins=%zu "
+             "batches=%llu pending=%llu",
+             http_port(daemon->http), ingest_endpoint(daemon->ingest), ingest_publish_endpoint(daemon->ingest),
+             daemon->config.state, (int)getpid(), daemon->kernels->detail, TWIN_VERSION, count, batches, pending);
+}
+
 static int start(struct daemon *daemon, struct tw_error *error)
 {
     struct config *config = &daemon->config;
@@ -96,7 +142,10 @@ static int start(struct daemon *daemon, struct tw_error *error)
 
     space_watch(config->state, &config->reserve_mb);
     damage_open(config->state);
+    long long left = left_behind(config);
     int status = store_open(config->state, &daemon->store, error);
+    if (status == TW_OK)
+        log_start(config, left);
     if (status == TW_OK)
         backup_clean(config->state);
     if (status == TW_OK)
@@ -248,9 +297,7 @@ static int run(struct daemon *daemon)
         stop(daemon);
         return exit_status(status);
     }
-    log_info("ready", "http=http://127.0.0.1:%d ingest=%s publish=%s state=%s pid=%d kernels=\"%s\"",
-             http_port(daemon->http), ingest_endpoint(daemon->ingest), ingest_publish_endpoint(daemon->ingest),
-             daemon->config.state, (int)getpid(), daemon->kernels->detail);
+    log_ready(daemon);
     notify_ready();
     int number = wait_for_signal(daemon, &signals);
     notify_stopping();

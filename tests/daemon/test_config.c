@@ -12,6 +12,7 @@
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/log_journal.h"
 #include "tests/daemon/scratch.h"
 
 static char folder[64];
@@ -372,6 +373,35 @@ static void test_long_log_line_is_cut(void **state)
     assert_int_equal(strchr(text, '\n') - text, strlen(text) - 1);
 }
 
+static void test_journal_fields(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *fields;
+    } cases[] = {
+        {"twin=zmumu version=2 gain=0.05", "TWIN_TWIN=zmumu|TWIN_VERSION=2|TWIN_GAIN=0.05|"},
+        {"why=\"a \\\"b\\\"\\x0a\\\\c\" x=1", "TWIN_WHY=a \"b\"\n\\c|TWIN_X=1|"},
+        {"empty=\"\" none= last=x", "TWIN_EMPTY=|TWIN_NONE=|TWIN_LAST=x|"},
+        {"  a=1   b=2 ", "TWIN_A=1|TWIN_B=2|"},
+        {"", ""},
+        {"a=1 some words b=2", "TWIN_A=1|"},
+        {"a=1 b=\"no end", "TWIN_A=1|"},
+        {"a=1 b=\"x\"y c=2", "TWIN_A=1|"},
+        {"A=1", ""},
+        {"a=1 b=0123456789012345678901234567890123456789", "TWIN_A=1|"}, /* more than the memory */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char memory[48], text[200] = "";
+        struct iovec fields[3];
+        size_t count = log_journal_fields(cases[i].body, memory, sizeof memory, fields, 3);
+        for (size_t k = 0; k < count; k++) {
+            strncat(text, fields[k].iov_base, fields[k].iov_len);
+            strcat(text, "|");
+        }
+        assert_string_equal(text, cases[i].fields);
+    }
+}
+
 static void test_log_quote(void **state)
 {
     (void)state;
@@ -407,6 +437,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_log_line_is_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_journal_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log_quote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_times, setup, teardown),
     };

@@ -319,6 +319,40 @@ class BackupTest(unittest.TestCase):
         self.assertFalse(os.path.exists(os.path.join(self.daemon.state, "state", "backup.tmp")))
 
 
+class StoryTest(unittest.TestCase):
+    """The log alone says what happened: start, training, people, kill, recovery, backup, stop."""
+
+    def test_story(self):
+        daemon = Daemon(arguments=["--segment-mb", "1"])
+        daemon.start()
+        try:
+            daemon.create(toy.DEFINITION)
+            daemon.train("toy", toy.events(3000, seed=1), "?epochs=2")
+            tag = daemon.request("GET", "/v1/twins/toy/aliases/reference").headers["ETag"]
+            moved = daemon.request("PUT", "/v1/twins/toy/aliases/reference",
+                                   {"version": 1, "reason": 'the "first" one'}, headers={"If-Match": tag})
+            self.assertEqual(moved.status, 200, moved.body)
+            daemon.kill()
+            daemon.start()
+            archive = os.path.join(daemon.state, "b.tar")
+            self.assertEqual(twinctl(daemon, "backup", archive).returncode, 0)
+            daemon.end()
+            log = daemon.log()
+        finally:
+            daemon.stop()
+        at = 0
+        for words in (r"event=starting version=\S+ schema=\d+ pid=\d+ state=\S+ clean=true", r"event=ready .* twins=0",
+                      "event=twin_created twin=toy", r"event=training_started twin=toy operation=1 parent=0",
+                      r"event=training_decided twin=toy .*version=1 decision=promoted",
+                      r'event=alias_moved twin=toy alias=reference version=1 .*actor=operator reason="the \\"first\\"',
+                      r"event=starting .* clean=false", r"warning event=unclean_stop wal_bytes=\d+",
+                      r"event=ready .* twins=1", "event=backup_started twins=1", r"event=backup_sent bytes=\d+",
+                      "event=stopping signal=TERM", "event=stopped clean=true"):
+            found = re.search(words, log[at:])
+            self.assertTrue(found, f"{words} is not in the rest of {log}")
+            at += found.end()
+
+
 class DoctorTest(unittest.TestCase):
     def test_doctor(self):
         daemon = Daemon(arguments=["--segment-mb", "1"])

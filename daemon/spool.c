@@ -34,8 +34,8 @@ struct spool {
     uint64_t lookups; /* so far: which index was used last */
     struct {
         uint64_t next, end;
-    } durable; /* of the last segment, as synced last */
-    uint64_t floor;   /* no ordinal below it is given any more */
+    } durable;      /* of the last segment, as synced last */
+    uint64_t floor; /* no ordinal below it is given any more */
 
     segment_report report; /* NULL: damage is kept until somebody watches */
     void *report_context;

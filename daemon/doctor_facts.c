@@ -146,7 +146,7 @@ static void check_libraries(json_t *items)
 /* A new processor under an old OpenBLAS falls back to kernels of the nineties without a word. */
 static void check_kernels(const struct api *api, json_t *items)
 {
-    const char *core = openblas_get_corename();
+    const char *core = strcmp(api->kernels->name, "blas") == 0 ? openblas_get_corename() : "";
     if (!strcasecmp(core, "Prescott") || !strcasecmp(core, "Core2") || !strcasecmp(core, "generic"))
         doctor_add(items, "kernels", DOCTOR_WARNING, "install an OpenBLAS that knows this processor",
                    "%s, self-test passed, but OpenBLAS treats this processor as %s", api->kernels->detail, core);

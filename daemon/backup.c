@@ -20,6 +20,7 @@
 #include "daemon/space.h"
 #include "daemon/spool.h"
 #include "daemon/store_sql.h"
+#include "daemon/store_vfs.h"
 #include "proto/tar.h"
 
 enum { FORMAT = 1, STEP_PAGES = 1024, PIECE = 1 << 20 };
@@ -152,7 +153,7 @@ static int begin_copy(struct backup *backup, struct tw_error *error)
         return tw_error_set(error, TW_IO, "cannot make %s: %s", backup->copy_path, strerror(errno));
     close(fd);
     status = store_sql_status(
-        NULL, sqlite3_open_v2(backup->copy_path, &backup->copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL),
+        NULL, sqlite3_open_v2(backup->copy_path, &backup->copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, STORE_VFS),
         error);
     if (!status)
         status = store_sql_exec(backup->copy, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", error);

@@ -285,6 +285,8 @@ class BackupTest(unittest.TestCase):
         state = os.path.join(self.restored.state, "state")
         self.assertEqual(twinctl(None, "restore", self.archive, "--state", state).returncode, 0)
         self.restored.start()
+        self.assertNotIn("database_written_by_others", self.restored.log())  # the copy has checksums of its pages
+        self.assertNotIn("damage", self.restored.log())
         self.assertNotEqual(self.restored.token(), self.daemon.token())
         theirs = self.restored.get("/v1/twins/toy/versions")["items"]
         self.assertGreaterEqual(len(theirs), 1)

@@ -116,6 +116,31 @@ static const struct cli_command commands[] = {
      "  twinctl history zmumu --alias reference\n"
      "  twinctl history zmumu --at 2026-03-01T12:00:00Z",
      cmd_versions_history},
+    {"backup", "[FILE | -] | --verify FILE", "everything that the daemon keeps, as one file",
+     "Writes an archive (tar) of the database and of every batch, while ingest and training go on. It holds every batch\n"
+     "that was acknowledged before it began. Sizes and SHA-256 are checked as it comes; the file appears when it is\n"
+     "whole and on the disk. Without FILE its name has the time; - writes to standard output. The admin token is not\n"
+     "in it.\n\n"
+     "examples:\n"
+     "  twinctl backup\n"
+     "  twinctl backup - | ssh vault 'cat > twin.tar'\n"
+     "  twinctl backup --verify twin-20260301T120000Z.tar",
+     cmd_backup_run},
+    {"restore", "FILE --state DIR", "a state folder from a backup",
+     "Makes a new state folder from a backup, without a daemon. The folder must be empty or not be there. Nothing is\n"
+     "left of a restore that fails. With --dry-run the archive is checked and nothing is written.\n\n"
+     "examples:\n"
+     "  twinctl restore twin-20260301T120000Z.tar --state /var/lib/twin\n"
+     "  ssh vault 'cat twin.tar' | twinctl restore - --state /tmp/twin",
+     cmd_backup_restore},
+    {"doctor", "", "is all well, and what to do",
+     "Looks at the daemon and its state: folder, disk, clock, database, spool, artifacts, kernels, libraries, limits,\n"
+     "lag, gaps, and what the daemon knows to be wrong; says what to do. Where nobody answers it looks at the folder.\n"
+     "Exit status: 0 all is well, 1 something is wrong, 69 the daemon does not answer.\n\n"
+     "examples:\n"
+     "  twinctl doctor\n"
+     "  twinctl doctor --deep -o json",
+     cmd_doctor_run},
 };
 /* clang-format on */
 

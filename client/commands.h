@@ -19,6 +19,9 @@ void cmd_twins_print(const struct cli *cli, const json_t *items);
 /* Every command parses its own options and returns the exit status. */
 int cmd_twins_status(struct cli *cli, int argc, char **argv);
 int cmd_twins_show(struct cli *cli, int argc, char **argv);
+int cmd_backup_run(struct cli *cli, int argc, char **argv);
+int cmd_backup_restore(struct cli *cli, int argc, char **argv);
+int cmd_doctor_run(struct cli *cli, int argc, char **argv);
 int cmd_create_run(struct cli *cli, int argc, char **argv);
 int cmd_train_run(struct cli *cli, int argc, char **argv);
 int cmd_feed_run(struct cli *cli, int argc, char **argv);

@@ -40,6 +40,10 @@ void api_model_headers(struct http_response *response, const struct twin *twin, 
 struct snapshot *api_snapshot(struct http_request *request, struct http_response *response, struct twin *twin,
                               int version);
 
+/* --- api_backup.c --- */
+enum route_outcome api_backup_get(struct http_request *request, struct http_response *response);
+enum route_outcome api_backup_doctor(struct http_request *request, struct http_response *response);
+
 /* --- api_twins.c --- */
 enum route_outcome api_twins_list(struct http_request *request, struct http_response *response);
 enum route_outcome api_twins_create(struct http_request *request, struct http_response *response);

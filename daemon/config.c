@@ -388,6 +388,53 @@ int config_load(struct config *config, int argc, char **argv, struct tw_error *e
     return status;
 }
 
+/* --- again, while the daemon runs --- */
+
+static long number_at(const struct entry *entry, const struct config *config)
+{
+    const void *at = (const char *)config + entry->offset;
+    return entry->type == INTEGER ? (long)*(const int *)at : config_live(at);
+}
+
+static bool differs(const struct entry *entry, const struct config *a, const struct config *b)
+{
+    if (entry->type == TEXT)
+        return strcmp((const char *)a + entry->offset, (const char *)b + entry->offset) != 0;
+    return number_at(entry, a) != number_at(entry, b);
+}
+
+/* The main thread alone reads texts that may change; of numbers they are all long. */
+static void take_over(const struct entry *entry, struct config *to, const struct config *from)
+{
+    void *at = (char *)to + entry->offset;
+    if (entry->type == TEXT)
+        strcpy(at, (const char *)from + entry->offset);
+    else
+        __atomic_store_n((long *)at, number_at(entry, from), __ATOMIC_RELAXED);
+}
+
+int config_reload(struct config *config, int argc, char **argv, char waiting[CONFIG_WAITING_MAX],
+                  struct tw_error *error)
+{
+    struct config *fresh = malloc(sizeof *fresh);
+    if (!fresh)
+        return tw_error_set(error, TW_NO_MEMORY, "out of memory");
+    int status = config_load(fresh, argc, argv, error);
+    *waiting = 0;
+    for (int i = 0; i < ENTRIES && !status; i++) {
+        const struct entry *entry = &entries[i];
+        size_t used = strlen(waiting);
+        if (!differs(entry, config, fresh))
+            continue;
+        if (entry->when == ON_RELOAD)
+            take_over(entry, config, fresh);
+        else
+            snprintf(waiting + used, CONFIG_WAITING_MAX - used, "%s%s", used ? ", " : "", entry->name);
+    }
+    free(fresh);
+    return status;
+}
+
 /* --- for people --- */
 
 void config_print(const struct config *config)
@@ -395,12 +442,12 @@ void config_print(const struct config *config)
     for (int i = 0; i < ENTRIES; i++) {
         const struct entry *entry = &entries[i];
         const char *at = (const char *)config + entry->offset;
-        printf("%s# %s\n%s = ", i ? "\n" : "", entry->help, entry->name);
+        printf("%s# %s\n# takes effect %s\n%s = ", i ? "\n" : "", entry->help,
+               entry->when == ON_RELOAD ? "at a reload" : "at a start", entry->name);
         if (entry->type == TEXT)
             printf("%s\n", at);
         else
-            printf("%ld\n",
-                   entry->type == INTEGER ? (long)*(const int *)(const void *)at : *(const long *)(const void *)at);
+            printf("%ld\n", number_at(entry, config));
     }
 }
 
@@ -409,13 +456,14 @@ void config_help(void)
     puts("usage: twind [FLAG]...\n\n"
          "Keeps digital twins true while data arrive. Every setting is a flag --name, a key `name` of the\n"
          "configuration file and a variable TWIN_NAME; a flag wins over a\n"
-         "variable, a variable over the file; the last of a repeated flag wins.\n");
+         "variable, a variable over the file; the last of a repeated flag wins. SIGHUP makes it read all of\n"
+         "them again; what is marked * then changes at once, the rest at the next start.\n");
     printf("  --%-24s %s\n", "config FILE", "configuration file of lines `key = value`");
     for (int i = 0; i < ENTRIES; i++) {
         char flag[64];
         snprintf(flag, sizeof flag, "%s %s", entries[i].name, entries[i].argument);
-        printf("  --%-24s %s%s%s%s\n", flag, entries[i].help, *entries[i].standard ? " [" : "", entries[i].standard,
-               *entries[i].standard ? "]" : "");
+        printf("  --%-24s %s%s%s%s%s\n", flag, entries[i].help, *entries[i].standard ? " [" : "", entries[i].standard,
+               *entries[i].standard ? "]" : "", entries[i].when == ON_RELOAD ? " *" : "");
     }
     for (int i = 0; i < SWITCHES; i++)
         printf("  --%-24s %s\n", switches[i].name, switches[i].help);

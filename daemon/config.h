@@ -9,6 +9,8 @@
 
 #include "base/status.h"
 
+enum { CONFIG_WAITING_MAX = 240 };
+
 struct config {
     char state[4096]; /* folder */
     char http[256];   /* ADDR:PORT; port 0 = any free one */
@@ -44,6 +46,11 @@ struct config {
  * is an address that is not on the loopback, as there are no credentials for it yet. TW_INVALID with a sentence. With
  * --help or --version nothing else is looked at. */
 int config_load(struct config *config, int argc, char **argv, struct tw_error *error);
+/* The same again while the daemon runs. Refused: nothing changes. Else what may change is taken over, by atomic stores
+ * that config_live sees (of texts only the log level), and `waiting` gets the names, separated by ", ", of settings
+ * that differ but take effect at a start only; "" if there are none. */
+int config_reload(struct config *config, int argc, char **argv, char waiting[CONFIG_WAITING_MAX],
+                  struct tw_error *error);
 void config_print(const struct config *config); /* to stdout, as a configuration file with comments */
 void config_help(void);                         /* to stdout */
 

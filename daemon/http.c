@@ -183,6 +183,11 @@ int http_port(const struct http *http)
     return http->port;
 }
 
+bool http_stopping(const struct http *http)
+{
+    return atomic_load(&((struct http *)http)->stopping);
+}
+
 void http_counts(const struct http *http, uint64_t out[5])
 {
     for (int i = 0; i < 5; i++)

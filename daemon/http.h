@@ -35,6 +35,8 @@ void http_stop(struct http *http);
 int http_port(const struct http *http); /* as bound */
 /* Ends connections that make no progress; to be called about once a second. Accepts NULL. */
 void http_look(struct http *http);
+/* Long work for an answer should end: the server stops. */
+bool http_stopping(const struct http *http);
 /* Answers so far by class of status: [1] 2xx ... [4] 5xx; [0] is not used. */
 void http_counts(const struct http *http, uint64_t out[5]);
 struct http_peers_counts;

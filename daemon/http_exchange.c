@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/clock.h"
+#include "daemon/heartbeat.h"
 #include "daemon/http_check.h"
 #include "daemon/http_head.h"
 #include "daemon/http_request.h"
@@ -380,13 +381,9 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *data, si
     return MHD_YES;
 }
 
-enum MHD_Result http_exchange_handle(void *context, struct MHD_Connection *connection, const char *url,
-                                     const char *method, const char *version, const char *data, size_t *size,
-                                     void **slot)
+static enum MHD_Result handle(struct exchange *exchange, const char *method, const char *version, const char *data,
+                              size_t *size)
 {
-    struct exchange *exchange = *slot;
-    if (exchange == NULL)
-        return MHD_NO;
     switch (exchange->stage) {
     case STAGE_HEADERS:
         return begin(exchange, method, version);
@@ -403,4 +400,18 @@ enum MHD_Result http_exchange_handle(void *context, struct MHD_Connection *conne
         return answer(exchange);
     }
     return MHD_NO;
+}
+
+/* A thread of the server may wait in epoll for as long as nobody calls, but not in here. */
+enum MHD_Result http_exchange_handle(void *context, struct MHD_Connection *connection, const char *url,
+                                     const char *method, const char *version, const char *data, size_t *size,
+                                     void **slot)
+{
+    struct exchange *exchange = *slot;
+    if (exchange == NULL)
+        return MHD_NO;
+    heartbeat_start("http_server", HEARTBEAT_LIMIT_S);
+    enum MHD_Result result = handle(exchange, method, version, data, size);
+    heartbeat_rest();
+    return result;
 }

@@ -10,8 +10,9 @@
 
 enum { HTTP_RESPONSE_HEADERS_MAX = 12 };
 
-/* A body that is computed in chunks on the query workers. `next` gives malloc'd bytes, *size = 0 at the end; non-zero
- * breaks the answer off. Calls never overlap. `release` is called once, on any thread. */
+/* A body that is computed in chunks on the query workers. `next` gives malloc'd bytes, NULL at the end; bytes of size 0
+ * mean that nothing can be sent yet: it is called again, after others that wait for a worker. Non-zero breaks the
+ * answer off. Calls never overlap. `release` is called once, on any thread. */
 struct http_source {
     int64_t total; /* bytes, or -1 where that is not known beforehand */
     int (*next)(void *context, void **bytes, size_t *size);

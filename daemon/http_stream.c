@@ -41,8 +41,14 @@ static void stream_free(struct stream *stream)
 static void deliver(struct stream *stream, int status, void *bytes, size_t size)
 {
     pthread_mutex_lock(&stream->lock);
-    stream->queued = false;
-    if (status != 0)
+    bool again = status == 0 && size == 0 && bytes != NULL && !stream->released;
+    stream->queued = again && http_work_submit(stream->queue, &stream->work);
+    if (stream->queued) {
+        free(bytes);
+        pthread_mutex_unlock(&stream->lock);
+        return;
+    }
+    if (status != 0 || again)
         stream->failed = true;
     else if (size == 0)
         stream->ended = true;

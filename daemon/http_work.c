@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "daemon/clock.h"
+#include "daemon/heartbeat.h"
 
 enum { STACK_BYTES = 2 * 1024 * 1024 };
 
@@ -40,17 +41,18 @@ static struct http_work *take_due(struct http_work_queue *queue, double *wake)
 static void *serve(void *context)
 {
     struct http_work_queue *queue = context;
+    heartbeat_start("http_worker", HEARTBEAT_LIMIT_S);
     pthread_mutex_lock(&queue->lock);
     while (!queue->stopped) {
-        double wake;
+        double wake, round = clock_monotonic() + 1;
         struct http_work *work = take_due(queue, &wake);
+        heartbeat_mark();
         if (work != NULL) {
             pthread_mutex_unlock(&queue->lock);
             work->run(work);
             pthread_mutex_lock(&queue->lock);
-        } else if (wake == 0) {
-            pthread_cond_wait(&queue->changed, &queue->lock);
         } else {
+            wake = wake == 0 || wake > round ? round : wake;
             struct timespec until = {(time_t)wake, (long)((wake - (double)(time_t)wake) * 1e9)};
             pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
         }

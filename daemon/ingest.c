@@ -17,6 +17,7 @@
 #include "daemon/endpoint.h"
 #include "daemon/feeds.h"
 #include "daemon/group.h"
+#include "daemon/heartbeat.h"
 #include "daemon/ingest.h"
 #include "daemon/log.h"
 #include "daemon/message.h"
@@ -28,6 +29,7 @@
 enum {
     GROUP_MAX = 64,
     GROUP_BYTES = 8 * 1024 * 1024,
+    ROUND_MS = 1000,
     LOOK_AGAIN_MS = 500, /* is there space again? */
 };
 
@@ -364,14 +366,16 @@ static void *run(void *context)
         {.fd = publish_fd(ingest->options.publisher), .events = ZMQ_POLLIN},
     };
     int count = ingest->options.publisher ? 3 : 2;
+    heartbeat_start("ingest", HEARTBEAT_LIMIT_S);
     while (!is_stopping(ingest)) {
         eventfd_t rung;
-        zmq_poll(items, count, ingest->disk_full ? LOOK_AGAIN_MS : -1);
+        zmq_poll(items, count, ingest->disk_full ? LOOK_AGAIN_MS : ROUND_MS);
         eventfd_read(ingest->bell, &rung);
         clear_full_disk(ingest);
-        do
+        do {
+            heartbeat_mark();
             send_announcements(ingest);
-        while (!is_stopping(ingest) && gather(ingest) && (run_group(ingest), true));
+        } while (!is_stopping(ingest) && gather(ingest) && (run_group(ingest), true));
     }
     send_announcements(ingest);
     ingest->count = 0; /* a group that failed has been answered, or never will be */

@@ -1,6 +1,7 @@
 /* One line an event, written with one write(2), so that lines of several threads never mix. */
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/log_journal.h"
 
 static _Atomic int threshold = LOG_LEVEL_INFO;
 
@@ -44,9 +46,11 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
     if ((int)level > threshold)
         return;
     char line[4096], time[32];
-    int head = snprintf(line, sizeof line, "%s%s %s event=%s ", journal_is_stderr() ? levels[level].prefix : "",
+    bool journal = journal_is_stderr();
+    int head = snprintf(line, sizeof line, "%s%s %s event=%s ", journal ? levels[level].prefix : "",
                         clock_rfc3339(clock_ms(), time), levels[level].name, event);
     size_t size = (size_t)head < sizeof line - 2 ? (size_t)head : sizeof line - 2;
+    const char *fields = line + size;
     va_list args;
     va_start(args, format);
     int body = vsnprintf(line + size, sizeof line - 1 - size, format, args);
@@ -57,6 +61,9 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
             line[i] = '?';
+    line[size] = 0;
+    if (journal && log_journal_send(levels[level].prefix[1] - '0', event, fields))
+        return;
     line[size++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, size);
     (void)written; /* nobody is left to be told */

@@ -1,4 +1,4 @@
-/* Structured log lines: key=value on stderr, with a journald priority prefix (<3> ...) when stderr is the journal.
+/* Structured log lines: key=value on stderr; when stderr is the journal, records with fields instead (log_journal.h).
  *
  *   log_info("version_promoted", "twin=%s version=%d gain=%.4f", ...)
  *   -> 2026-03-01T12:00:00.123Z info event=version_promoted twin=zmumu version=2 gain=0.0512

@@ -346,6 +346,9 @@ static bool begin_training(struct loop *loop)
         give_up(loop, "failed", error.text[0] ? error.text : tw_status_name(status));
         return false;
     }
+    log_info("training_started", "twin=%s operation=%lld parent=%d first=%llu last=%llu seed=%llu", loop->twin->name,
+             (long long)task->operation, task->parent, (unsigned long long)task->window.first,
+             (unsigned long long)task->window.last, (unsigned long long)task->seed);
     loop_state_announce(loop, task->operation);
     return true;
 }

@@ -1,24 +1,25 @@
 /* twind: initialises one part after the other, waits for a signal, and takes them down in the reverse order. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
 
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
-
+#include "daemon/backup.h"
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/damage.h"
+#include "daemon/heartbeat.h"
 #include "daemon/http.h"
 #include "daemon/ingest.h"
 #include "daemon/log.h"
 #include "daemon/memory.h"
+#include "daemon/notify.h"
 #include "daemon/patience.h"
 #include "daemon/pipeline.h"
 #include "daemon/publish.h"
@@ -26,12 +27,16 @@
 #include "daemon/space.h"
 #include "daemon/store.h"
 #include "daemon/token.h"
+#include "daemon/trouble.h"
+#include "sql/migrations.h"
 
 /* sysexits.h: what a supervisor may conclude. */
 enum { EXIT_IO = 74, EXIT_TRY_AGAIN = 75, EXIT_UNUSABLE = 78 };
 
 struct daemon {
     struct config config;
+    int argc; /* read again by a reload */
+    char **argv;
     const struct tw_kernels *kernels;
     struct store *store;
     struct registry *registry;
@@ -48,15 +53,6 @@ struct daemon {
 #define STOP_S 4.0
 
 static volatile sig_atomic_t failed;
-
-static void notify(const char *state)
-{
-#ifdef HAVE_SYSTEMD
-    sd_notify(0, state);
-#else
-    (void)state;
-#endif
-}
 
 static void batch_arrived(void *context)
 {
@@ -91,6 +87,50 @@ static int exit_status(int status)
     }
 }
 
+/* SQLite removes its log when the last connection is closed: one that is there was left by a kill, a crash or a power
+ * cut. Bytes; 0: the last run ended by itself. */
+static long long left_behind(const struct config *config)
+{
+    char log[4200];
+    struct stat at;
+    snprintf(log, sizeof log, "%s/twin.db-wal", config->state);
+    return stat(log, &at) == 0 ? (long long)at.st_size : 0;
+}
+
+/* The first line of every story; the folder is locked by now. */
+static void log_start(const struct config *config, long long left)
+{
+    char quoted[300];
+    log_info("starting", "version=%s schema=%d pid=%d state=%s clean=%s", TWIN_VERSION, sql_migrations_count,
+             (int)getpid(), log_quote(config->state, quoted, sizeof quoted), left ? "false" : "true");
+    if (left)
+        log_warning("unclean_stop",
+                    "wal_bytes=%lld note=\"what was acknowledged is kept, what was interrupted is "
+                    "repeated\"",
+                    left);
+}
+
+/* What was found, summed over the twins. */
+static void log_ready(const struct daemon *daemon)
+{
+    struct twin **twins = NULL;
+    size_t count = registry_list(daemon->registry, &twins);
+    unsigned long long batches = 0, pending = 0;
+    for (size_t i = 0; i < count; i++) {
+        pthread_mutex_lock(&twins[i]->lock);
+        batches += twins[i]->counters.batches;
+        pending += twins[i]->pending_count;
+        pthread_mutex_unlock(&twins[i]->lock);
+        registry_twin_unref(twins[i]);
+    }
+    free(twins);
+    log_info("ready",
+             "http=http://127.0.0.1:%d ingest=%s publish=%s state=%s pid=%d kernels=\"%s\" version=%s twins=%zu "
+             "batches=%llu pending=%llu",
+             http_port(daemon->http), ingest_endpoint(daemon->ingest), ingest_publish_endpoint(daemon->ingest),
+             daemon->config.state, (int)getpid(), daemon->kernels->detail, TWIN_VERSION, count, batches, pending);
+}
+
 static int start(struct daemon *daemon, struct tw_error *error)
 {
     struct config *config = &daemon->config;
@@ -104,7 +144,12 @@ static int start(struct daemon *daemon, struct tw_error *error)
     memory_init(&config->memory_mb, (size_t)config->http_connections);
     space_watch(config->state, &config->reserve_mb);
     damage_open(config->state);
+    long long left = left_behind(config);
     int status = store_open(config->state, &daemon->store, error);
+    if (status == TW_OK)
+        log_start(config, left);
+    if (status == TW_OK)
+        backup_clean(config->state);
     if (status == TW_OK)
         status = token_load(config->state, daemon->token, error);
     if (status == TW_OK)
@@ -170,11 +215,42 @@ static void stop(struct daemon *daemon)
     store_close(daemon->store);
 }
 
-/* Returns the signal that ends the daemon; looks after the store and the connections once a second. */
+static void apply_log_level(const struct config *config)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    for (int level = 0; level < 4; level++)
+        if (strcmp(config->log_level, names[level]) == 0)
+            log_set_level((enum log_level)level);
+}
+
+/* SIGHUP. A configuration that is refused changes nothing, and stays on the list of troubles until a good one comes. */
+static void reload(struct daemon *daemon)
+{
+    char waiting[CONFIG_WAITING_MAX], quoted[400];
+    struct tw_error error = {""};
+    notify_reloading();
+    if (config_reload(&daemon->config, daemon->argc, daemon->argv, waiting, &error) != TW_OK) {
+        log_error("reload_refused", "error=%s", log_quote(error.text, quoted, sizeof quoted));
+        trouble_raise("reload_refused", "", TROUBLE_DEGRADED, "%s", error.text);
+        notify_ready();
+        return;
+    }
+    apply_log_level(&daemon->config);
+    trouble_clear("reload_refused", "");
+    log_info("reloaded", "restart_to_apply=%s", log_quote(waiting, quoted, sizeof quoted));
+    if (*waiting)
+        trouble_raise("restart_to_apply", "", TROUBLE_DEGRADED, "changed, but read at a start only: %s", waiting);
+    else
+        trouble_clear("restart_to_apply", "");
+    notify_ready();
+}
+
+/* Returns the signal that ends the daemon; looks after store, connections and loops once a second. */
 static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
 {
     const struct timespec second = {.tv_sec = 1};
     for (;;) {
+        notify_second(heartbeat_check(clock_monotonic()));
         int number = sigtimedwait(signals, NULL, &second);
         struct tw_error error = {""};
         if (store_failed(daemon->store, &error)) {
@@ -184,20 +260,34 @@ static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
         }
         http_look(daemon->http);
         if (number == SIGHUP)
-            log_info("reload_ignored", "reason=\"no setting can be changed while running; restart instead\"");
+            reload(daemon);
         else if (number > 0)
             return number;
     }
 }
 
+static pthread_t main_thread;
+
+/* OpenBLAS starts a thread when it is loaded, before anything can be blocked. A signal that the kernel gives to it
+ * while main is not waiting would end the process; it is handed to main, where it stays pending. */
+static void hand_to_main(int number)
+{
+    pthread_kill(main_thread, number);
+}
+
 static int run(struct daemon *daemon)
 {
+    const struct sigaction handing = {.sa_handler = hand_to_main, .sa_flags = SA_RESTART};
     sigset_t signals;
+    main_thread = pthread_self();
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread */
+    sigaction(SIGTERM, &handing, NULL);
+    sigaction(SIGINT, &handing, NULL);
+    sigaction(SIGHUP, &handing, NULL);
     signal(SIGPIPE, SIG_IGN);
 
     struct tw_error error = {""};
@@ -209,12 +299,10 @@ static int run(struct daemon *daemon)
         stop(daemon);
         return exit_status(status);
     }
-    log_info("ready", "http=http://127.0.0.1:%d ingest=%s publish=%s state=%s pid=%d kernels=\"%s\"",
-             http_port(daemon->http), ingest_endpoint(daemon->ingest), ingest_publish_endpoint(daemon->ingest),
-             daemon->config.state, (int)getpid(), daemon->kernels->detail);
-    notify("READY=1");
+    log_ready(daemon);
+    notify_ready();
     int number = wait_for_signal(daemon, &signals);
-    notify("STOPPING=1");
+    notify_stopping();
     log_info("stopping", "signal=%s", sigabbrev_np(number));
     patience_end(STOP_S, failed ? EXIT_IO : EXIT_SUCCESS);
     stop(daemon);
@@ -248,9 +336,8 @@ int main(int argc, char **argv)
     }
     if (daemon.config.check)
         return EXIT_SUCCESS;
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-    for (int level = 0; level < 4; level++)
-        if (strcmp(daemon.config.log_level, names[level]) == 0)
-            log_set_level((enum log_level)level);
+    daemon.argc = argc;
+    daemon.argv = argv;
+    apply_log_level(&daemon.config);
     return run(&daemon);
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/heartbeat.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 
@@ -146,7 +147,9 @@ static void *run(void *argument)
     struct pipeline *pipeline = argument;
     pthread_setname_np(pthread_self(), "pipeline");
     lower_priority();
+    heartbeat_start("pipeline", HEARTBEAT_PIPELINE_LIMIT_S);
     while (!stopping(pipeline)) {
+        heartbeat_mark();
         follow_registry(pipeline);
         follow_cancels(pipeline);
         for (size_t i = 0; i < pipeline->count; i++)
@@ -181,6 +184,8 @@ int pipeline_start(const struct pipeline_options *options, struct pipeline **out
     pthread_cond_init(&pipeline->due, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&pipeline->lock, NULL);
+    if (pipeline->context.pool) /* a comparison of a large window is one long step */
+        tw_pool_each_run(pipeline->context.pool, heartbeat_mark);
     if (!pipeline->context.pool || pthread_create(&pipeline->thread, NULL, run, pipeline) != 0) {
         tw_pool_free(pipeline->context.pool);
         free(pipeline);

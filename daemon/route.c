@@ -21,6 +21,9 @@ static const struct route routes[] = {
     {"GET",    "/readyz",                           health_readyz,         ROUTE_HERE,  false, KIB,    "verbose"},
     {"GET",    "/metrics",                          metrics_get,           ROUTE_HERE,  false, KIB,    ""},
 
+    {"GET",    "/v1/backup",                        api_backup_get,        ROUTE_CALL,  true,  KIB,    ""},
+    {"GET",    "/v1/doctor",                        api_backup_doctor,     ROUTE_CALL,  true,  KIB,    "deep"},
+
     {"GET",    "/v1/twins",                         api_twins_list,        ROUTE_HERE,  false, KIB,    "limit,cursor"},
     {"POST",   "/v1/twins",                         api_twins_create,      ROUTE_CALL,  true,  MIB,    ""},
     {"GET",    "/v1/twins/{twin}",                  api_twins_get,         ROUTE_HERE,  false, KIB,    ""},

@@ -581,6 +581,17 @@ int segment_sync(struct segment *segment, int fd, struct tw_error *error)
     return 0;
 }
 
+void segment_header(uint64_t first, uint64_t next, unsigned char out[SEGMENT_HEADER])
+{
+    struct file_header header = {.magic = {'T', 'W', 'S', 'P', 'O', 'O', 'L', '1'}, .format = FORMAT, .first = first};
+    struct mark mark = {.ordinal = next};
+    header.crc = header_crc(&header);
+    mark.crc = tw_crc32c(0, &mark.ordinal, 8);
+    memset(out, 0, SEGMENT_HEADER);
+    memcpy(out, &header, sizeof header);
+    memcpy(out + MARK_AT, &mark, sizeof mark);
+}
+
 /* --- reading --- */
 
 static int corrupt(struct tw_error *error, const char *path, uint64_t offset, const char *what)

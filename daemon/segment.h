@@ -97,6 +97,9 @@ int segment_trim(struct segment *segment, int fd, struct tw_error *error);
 /* fdatasync, then the mark: everything up to the last record was promised. A damaged file keeps the mark it has. */
 int segment_sync(struct segment *segment, int fd, struct tw_error *error);
 
+/* The header of a copy that holds the records from `first` up to `next`, all of them promised. */
+void segment_header(uint64_t first, uint64_t next, unsigned char out[SEGMENT_HEADER]);
+
 /* Reads the record at `offset` of the file whose first ordinal is `first`, as spool_read. TW_NOT_FOUND: there is no
  * such file. */
 int segment_read(const char *dir, uint64_t first, uint64_t offset, uint64_t ordinal, void **memory,

@@ -32,7 +32,10 @@ struct spool {
     uint64_t limit;   /* 0: none */
     uint64_t sealed;  /* bytes of sealed segments */
     uint64_t lookups; /* so far: which index was used last */
-    uint64_t floor;   /* no ordinal below it is given any more */
+    struct {
+        uint64_t next, end;
+    } durable;      /* of the last segment, as synced last */
+    uint64_t floor; /* no ordinal below it is given any more */
 
     segment_report report; /* NULL: damage is kept until somebody watches */
     void *report_context;
@@ -294,6 +297,8 @@ static int roll(struct spool *spool, uint64_t need, struct tw_error *error)
             last->room = last->count;
             last->count = (size_t)(created.first - last->first);
         }
+        spool->durable.next = created.first;
+        spool->durable.end = created.end;
         spool->sealed += last ? last->end : 0;
         spool->last = added;
     }
@@ -348,6 +353,12 @@ int spool_sync(struct spool *spool, struct tw_error *error)
         return tw_error_set(error, TW_IO, "the spool failed before");
     int status = last ? segment_sync(last, spool->fd, error) : 0;
     spool->failed = status != 0;
+    if (last && status == 0) {
+        pthread_mutex_lock(&spool->lock);
+        spool->durable.next = last->first + last->count;
+        spool->durable.end = last->end;
+        pthread_mutex_unlock(&spool->lock);
+    }
     return status;
 }
 
@@ -373,6 +384,23 @@ uint64_t spool_next(struct spool *spool)
     uint64_t next = next_ordinal(spool);
     pthread_mutex_unlock(&spool->lock);
     return next;
+}
+
+int spool_pieces(struct spool *spool, struct spool_piece **out, size_t *count)
+{
+    pthread_mutex_lock(&spool->lock);
+    struct spool_piece *pieces = calloc(spool->count + 1, sizeof *pieces);
+    *count = pieces ? spool->count : 0;
+    for (size_t i = 0; i < *count; i++) {
+        const struct segment *segment = spool->segments[i];
+        bool last = segment == spool->last;
+        pieces[i] = (struct spool_piece){.first = segment->first,
+                                         .next = last ? spool->durable.next : segment->first + segment->count,
+                                         .bytes = last ? spool->durable.end : segment->end};
+    }
+    pthread_mutex_unlock(&spool->lock);
+    *out = pieces;
+    return pieces ? 0 : TW_NO_MEMORY;
 }
 
 /* --- limits --- */

@@ -80,6 +80,13 @@ int spool_evict(struct spool *spool, uint64_t below, struct tw_error *error);
 void spool_pin(struct spool *spool);
 void spool_unpin(struct spool *spool);
 
+/* What a copy of the spool takes: each segment, with the bytes of it that are durable now and the ordinal behind them.
+ * Of a pinned spool; *out malloc'd. Any thread. TW_NO_MEMORY. */
+struct spool_piece {
+    uint64_t first, next, bytes;
+};
+int spool_pieces(struct spool *spool, struct spool_piece **out, size_t *count);
+
 /* Removes a spool's directory (twin deleted); 0: it is gone for good. */
 int spool_remove(const char *dir);
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/heartbeat.h"
 #include "daemon/log.h"
 #include "daemon/store.h"
 #include "daemon/store_files.h"
@@ -286,18 +287,29 @@ static void work(struct store *store, struct job **from)
     pthread_mutex_lock(&store->lock);
 }
 
+/* Comes round once a second. Lock held. */
+static void wait_a_second(struct store *store)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += 1;
+    pthread_cond_timedwait(&store->wake, &store->lock, &until);
+}
+
 static void *store_main(void *argument)
 {
     struct store *store = argument;
+    heartbeat_start("store", HEARTBEAT_LIMIT_S);
     pthread_mutex_lock(&store->lock);
     for (;;) {
         struct job **from = next_job(store);
+        heartbeat_mark();
         if (from) {
             work(store, from);
         } else if (store->stopping) {
             break;
         } else if (!store->full) {
-            pthread_cond_wait(&store->wake, &store->lock);
+            wait_a_second(store);
         } else if (pthread_cond_timedwait(&store->wake, &store->lock, &store->retry_at) && !store->head) {
             pthread_mutex_unlock(&store->lock);
             probe(store);

@@ -155,6 +155,8 @@ int store_files_migrate(sqlite3 *db, const char *path, struct tw_error *error)
     int status = read_schema(db, path, &version, error);
     for (int64_t i = version; !status && i < sql_migrations_count; i++)
         status = migrate(db, i, error);
+    if (!status && version > 0 && version < sql_migrations_count)
+        log_info("migrated", "from_schema=%lld to_schema=%d", (long long)version, sql_migrations_count);
     return status;
 }
 

@@ -24,6 +24,7 @@ struct tw_pool {
     pthread_cond_t open;     /* a job is there, or the pool stops */
     pthread_cond_t finished; /* the last joined worker has left */
     bool low_priority, stop;
+    void (*round)(void);
     bool job_open;
     unsigned long job;  /* counts jobs, so that a worker joins each at most once */
     unsigned joined;    /* workers inside the job */
@@ -125,6 +126,11 @@ void tw_pool_free(struct tw_pool *pool)
     free(pool);
 }
 
+void tw_pool_each_run(struct tw_pool *pool, void (*round)(void))
+{
+    pool->round = round;
+}
+
 unsigned tw_pool_workers(const struct tw_pool *pool)
 {
     return pool ? pool->started + 1 : 1;
@@ -137,6 +143,8 @@ void tw_pool_run(struct tw_pool *pool, size_t count, tw_pool_task task, void *co
             task(context, i, 0);
         return;
     }
+    if (pool->round)
+        pool->round();
     pthread_mutex_lock(&pool->mutex);
     pool->task = task;
     pool->context = context;

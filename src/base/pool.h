@@ -19,6 +19,10 @@ typedef void (*tw_pool_task)(void *context, size_t task, unsigned worker);
 struct tw_pool *tw_pool_new(unsigned threads, bool low_priority);
 void tw_pool_free(struct tw_pool *pool); /* accepts NULL */
 
+/* `round` is called by each later tw_pool_run, on its caller's thread, before the tasks: whoever must say that a long
+ * computation still moves says it there. To be set before the pool is used. */
+void tw_pool_each_run(struct tw_pool *pool, void (*round)(void));
+
 unsigned tw_pool_workers(const struct tw_pool *pool); /* 1 for NULL */
 
 /* Runs tasks 0..count-1 and returns when all are done. A NULL pool runs them on the calling thread. One caller at a

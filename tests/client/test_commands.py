@@ -19,7 +19,7 @@ from fakes import TOKEN, Http, npy
 
 HOME = tempfile.TemporaryDirectory(prefix="twinctl-commands-")
 COMMANDS = ("status create train feed sample log-prob drift watch retune ops versions show promote rollback "
-            "history").split()
+            "history backup restore doctor").split()
 
 TWIN = {"name": "zmumu", "verdict": "drifted", "since": "2026-03-01T12:00:00.5Z", "activity": "retuning",
         "champion": {"version": 3, "since": "2026-03-01T11:00:00Z"},
@@ -102,7 +102,7 @@ def test_help_of_all():
         text = code(twinctl(command, "--help"), 0).out
         has(text, f"usage: twinctl {command} ", "examples:\n", f"  twinctl {command} ", "--url", "--timeout")
         same(code(twinctl("help", command), 0).out, text)
-    for later in "export", "tune", "doctor", "completion":
+    for later in "export", "tune", "completion":
         lacks(overview, f"  {later} ")
         code(twinctl(later, "x"), 64)
 

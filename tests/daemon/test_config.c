@@ -12,6 +12,7 @@
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/log_journal.h"
 #include "tests/daemon/scratch.h"
 
 static char folder[64];
@@ -300,6 +301,34 @@ static void test_printed_configuration(void **state)
     free(text);
 }
 
+/* What may change does; what takes effect at a start only is named and left alone; a refused file changes nothing. */
+static void test_reload(void **state)
+{
+    (void)state;
+    struct config c;
+    struct tw_error error = {""};
+    char waiting[CONFIG_WAITING_MAX];
+    const char *path = write_file("credit-mb = 20\nthreads = 1\n");
+    char flag[120], where[] = "--state=/tmp/x", spool[] = "--spool-mb=7";
+    snprintf(flag, sizeof flag, "--config=%s", path);
+    char *argv[] = {where, flag, where, spool, NULL};
+    assert_int_equal(config_load(&c, 4, argv, &error), 0);
+    assert_int_equal(config_reload(&c, 4, argv, waiting, &error), 0);
+    assert_string_equal(waiting, "");
+    write_file("credit-mb = 30\nlog-level = debug\nthreads = 2\nspool-mb = 8\nhosts = a,b\n");
+    assert_int_equal(config_reload(&c, 4, argv, waiting, &error), 0);
+    assert_string_equal(waiting, "hosts, threads");
+    assert_int_equal(c.credit_mb, 30);
+    assert_string_equal(c.log_level, "debug");
+    assert_int_equal(c.threads, 1);
+    assert_string_equal(c.hosts, "");
+    assert_int_equal(c.spool_mb, 7); /* the flag still wins */
+    write_file("credit-mb = 40\nno-such-thing = 1\n");
+    assert_int_equal(config_reload(&c, 4, argv, waiting, &error), TW_INVALID);
+    assert_non_null(strstr(error.text, "no-such-thing"));
+    assert_int_equal(c.credit_mb, 30);
+}
+
 static void log_some(const void *unused)
 {
     (void)unused;
@@ -344,6 +373,35 @@ static void test_long_log_line_is_cut(void **state)
     assert_int_equal(strchr(text, '\n') - text, strlen(text) - 1);
 }
 
+static void test_journal_fields(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *fields;
+    } cases[] = {
+        {"twin=zmumu version=2 gain=0.05", "TWIN_TWIN=zmumu|TWIN_VERSION=2|TWIN_GAIN=0.05|"},
+        {"why=\"a \\\"b\\\"\\x0a\\\\c\" x=1", "TWIN_WHY=a \"b\"\n\\c|TWIN_X=1|"},
+        {"empty=\"\" none= last=x", "TWIN_EMPTY=|TWIN_NONE=|TWIN_LAST=x|"},
+        {"  a=1   b=2 ", "TWIN_A=1|TWIN_B=2|"},
+        {"", ""},
+        {"a=1 some words b=2", "TWIN_A=1|"},
+        {"a=1 b=\"no end", "TWIN_A=1|"},
+        {"a=1 b=\"x\"y c=2", "TWIN_A=1|"},
+        {"A=1", ""},
+        {"a=1 b=0123456789012345678901234567890123456789", "TWIN_A=1|"}, /* more than the memory */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char memory[48], text[200] = "";
+        struct iovec fields[3];
+        size_t count = log_journal_fields(cases[i].body, memory, sizeof memory, fields, 3);
+        for (size_t k = 0; k < count; k++) {
+            strncat(text, fields[k].iov_base, fields[k].iov_len);
+            strcat(text, "|");
+        }
+        assert_string_equal(text, cases[i].fields);
+    }
+}
+
 static void test_log_quote(void **state)
 {
     (void)state;
@@ -376,8 +434,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_values_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_printed_configuration, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_log_line_is_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_journal_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log_quote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_times, setup, teardown),
     };

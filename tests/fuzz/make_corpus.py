@@ -7,6 +7,7 @@ import io
 import json
 import os
 import struct
+import tarfile
 
 import numpy as np
 
@@ -78,6 +79,26 @@ def npy_with(shape, data):
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
     header += b" " * (117 - len(header)) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+
+
+def archives():
+    def tar(files, **more):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for name, data in files:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                for key, value in more.items():
+                    setattr(info, key, value)
+                archive.addfile(info, io.BytesIO(data))
+        return out.getvalue()[:3584]
+
+    backup = [("twin.db", b"SQLite"), ("spool/1/0000000000000000.seg", b""), ("manifest.json", b"{}")]
+    put("tar", "backup", b"\xff" + tar(backup))
+    put("tar", "small_pieces", b"\0" + tar(backup[:1]))
+    put("tar", "link", b"\x49" + tar([("a", b"")], type=tarfile.SYMTYPE, linkname="/etc/passwd"))
+    put("tar", "upwards", b"\x49" + tar([("../a", b"x")]))
+    put("tar", "base256", b"\x49" + tar([("a", b"")]).replace(b"00000000000\0", b"\x80" + b"\0" * 10 + b"\x05", 1))
 
 
 def wire():
@@ -328,6 +349,7 @@ def feeds():
 
 def main():
     tables()
+    archives()
     wire()
     batches()
     definitions()

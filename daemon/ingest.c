@@ -14,6 +14,7 @@
 #include <zmq.h>
 
 #include "daemon/clock.h"
+#include "daemon/config.h"
 #include "daemon/endpoint.h"
 #include "daemon/feeds.h"
 #include "daemon/group.h"
@@ -28,7 +29,8 @@
 enum {
     GROUP_MAX = 64,
     GROUP_BYTES = 8 * 1024 * 1024,
-    LOOK_AGAIN_MS = 500, /* is there space again? */
+    LOOK_AGAIN_MS = 500,   /* is there space again? */
+    LISTENER_FRAME = 1024, /* what a listener may send: subscriptions */
 };
 
 /* Where a job of the group came from. */
@@ -50,6 +52,7 @@ struct submission {
 struct ingest {
     struct ingest_options options;
     void *zmq, *router, *pub;
+    struct guard *guard;
     char endpoint[ENDPOINT_MAX], publish_endpoint[ENDPOINT_MAX];
     pthread_t thread;
     int bell; /* eventfd: a submission, or the end */
@@ -116,6 +119,7 @@ static bool gather_message(struct ingest *ingest)
     struct source *source = &ingest->sources[ingest->count];
     if (!message_receive(ingest->router, &source->message))
         return false;
+    guard_delivered(ingest->guard, source->message.fd);
     *job = (struct job){.key = {.run = -1, .seq = -1}};
     job->count = message_frames(&source->message, job->frames);
     source->submission = NULL;
@@ -212,6 +216,7 @@ static void answer_hello(struct ingest *ingest, struct job *job, const struct me
     pthread_mutex_unlock(&twin->lock);
     registry_twin_unref(twin);
     peers_greet(ingest->peers, from);
+    guard_valid(ingest->guard, from->fd);
     log_info("feed_hello", "twin=%s feed=%s run=%lld last_durable_seq=%lld", job->key.twin, job->key.feed,
              (long long)job->key.run, (long long)last);
     int64_t most = credit < (int64_t)TWP_BATCH_BYTES_MAX ? credit : (int64_t)TWP_BATCH_BYTES_MAX;
@@ -252,6 +257,8 @@ static void answer(struct ingest *ingest)
     for (size_t i = 0; i < ingest->count; i++) {
         struct job *job = &ingest->jobs[i];
         struct source *source = &ingest->sources[i];
+        if (!source->submission && job->code == TWP_OK && !job->hello)
+            guard_valid(ingest->guard, source->message.fd);
         if (source->submission)
             answer_submission(ingest, job, source->submission);
         else if (job->hello)
@@ -396,6 +403,7 @@ static int start_thread(struct ingest *ingest, struct tw_error *error)
 
 static void release(struct ingest *ingest)
 {
+    guard_stop(ingest->guard);
     if (ingest->router)
         zmq_close(ingest->router);
     if (ingest->pub)
@@ -408,6 +416,34 @@ static void release(struct ingest *ingest)
     pthread_mutex_destroy(&ingest->lock);
     peers_free(ingest->peers);
     free(ingest);
+}
+
+void ingest_counts(struct ingest *ingest, struct guard_counts *out)
+{
+    guard_counts(ingest->guard, out);
+}
+
+/* A frame may be as large as what libzmq may hold of all feeds together: a quarter of the memory. */
+static int open_sockets(struct ingest *ingest, struct tw_error *error)
+{
+    const struct ingest_options *options = &ingest->options;
+    int64_t largest = 2 * (int64_t)TWP_BATCH_BYTES_MAX;
+    if (options->memory_mb && config_live(options->memory_mb) << 18 < largest)
+        largest = config_live(options->memory_mb) << 18;
+    struct guard_options guard = {
+        .zmq = ingest->zmq, .memory_mb = options->memory_mb, .connections = options->connections};
+    int status = endpoint_open(ingest->zmq, ZMQ_ROUTER, largest, &ingest->router, error);
+    if (status == 0)
+        status = endpoint_open(ingest->zmq, ZMQ_PUB, LISTENER_FRAME, &ingest->pub, error);
+    guard.router = ingest->router;
+    guard.pub = ingest->pub;
+    if (status == 0)
+        status = guard_start(&guard, &ingest->guard, error);
+    if (status == 0)
+        status = endpoint_bind(ingest->router, options->endpoint, ingest->endpoint, error);
+    if (status == 0)
+        status = endpoint_bind(ingest->pub, options->publish_endpoint, ingest->publish_endpoint, error);
+    return status;
 }
 
 int ingest_start(const struct ingest_options *options, struct ingest **out, struct tw_error *error)
@@ -427,10 +463,7 @@ int ingest_start(const struct ingest_options *options, struct ingest **out, stru
     if (ingest->bell < 0 || !ingest->zmq || !ingest->peers)
         status = tw_error_set(error, TW_NO_MEMORY, "out of memory");
     if (status == 0)
-        status = endpoint_bind(ingest->zmq, ZMQ_ROUTER, options->endpoint, &ingest->router, ingest->endpoint, error);
-    if (status == 0)
-        status = endpoint_bind(ingest->zmq, ZMQ_PUB, options->publish_endpoint, &ingest->pub, ingest->publish_endpoint,
-                               error);
+        status = open_sockets(ingest, error);
     if (status == 0)
         status = start_thread(ingest, error);
     if (status)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -130,6 +131,8 @@ static int start(struct daemon *daemon, struct tw_error *error)
         .publish_endpoint = config->publish,
         .credit_bytes = (int64_t)config->credit_mb << 20,
         .segment_bytes = (size_t)config->segment_mb << 20,
+        .memory_mb = &config->memory_mb,
+        .connections = &config->zmq_connections,
         .registry = daemon->registry,
         .store = daemon->store,
         .publisher = daemon->publisher,
@@ -188,6 +191,16 @@ static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
     }
 }
 
+/* Connections are files; what is allowed at most is meant for programs like this one. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static int run(struct daemon *daemon)
 {
     sigset_t signals;
@@ -197,6 +210,7 @@ static int run(struct daemon *daemon)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread */
     signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
 
     struct tw_error error = {""};
     patience_start();

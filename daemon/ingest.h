@@ -22,7 +22,8 @@ struct publisher;
 struct ingest_options {
     const char *endpoint;
     const char *publish_endpoint;
-    int64_t credit_bytes;                /* a feed may have in flight after hello */
+    const long *credit_mb; /* a feed may have in flight after hello; see config_live for this and what follows */
+    const long *spool_mb;  /* of a twin, unprocessed: feeds wait beyond it; NULL: no limit */
     const long *memory_mb, *connections; /* see guard.h; NULL: no limit */
     size_t segment_bytes; /* of the spools: what must be free after a full disk before all is well again */
     struct registry *registry;

@@ -129,7 +129,8 @@ static int start(struct daemon *daemon, struct tw_error *error)
     struct ingest_options ingest = {
         .endpoint = config->ingest,
         .publish_endpoint = config->publish,
-        .credit_bytes = (int64_t)config->credit_mb << 20,
+        .credit_mb = &config->credit_mb,
+        .spool_mb = &config->spool_mb,
         .segment_bytes = (size_t)config->segment_mb << 20,
         .memory_mb = &config->memory_mb,
         .connections = &config->zmq_connections,

@@ -20,6 +20,12 @@ def zmtp(endpoint, kind):
     raw.sendall(b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" + bytes(31))
     ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
     raw.sendall(bytes([4, len(ready)]) + ready)
+    heard = b""
+    while b"READY" not in heard:  # what comes before it would be an error
+        more = raw.recv(1000)
+        if not more:
+            raise ConnectionResetError("ended in the handshake")
+        heard += more
     raw.settimeout(0.5)
     return raw
 
@@ -52,22 +58,39 @@ class Scenario(threading.Thread):
         return self.count
 
 
+class Held:
+    """A connection of a scenario. That it is held back or ended is what the scenario is about."""
+
+    def __init__(self, scenario, endpoint, kind):
+        self.scenario, self.endpoint, self.kind, self.raw = scenario, endpoint, kind, None
+
+    def __enter__(self):
+        while not self.scenario.stopping:
+            try:
+                self.raw = zmtp(self.endpoint, self.kind)
+                break
+            except OSError:  # one too many
+                self.scenario.count += 1
+                time.sleep(0.01)
+        return self.raw
+
+    def __exit__(self, kind, error, trace):
+        if self.raw:
+            self.raw.close()
+        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+            self.scenario.count += 1
+        return isinstance(error, OSError)
+
+
 class Endless(Scenario):
     """One multipart message without an end, again and again."""
 
     def work(self, size):
         chunk = frame(bytes(size), more=True) * max(1, (1 << 16) // (size + 2))
         while not self.stopping:
-            raw = zmtp(self.twind.ingest, b"DEALER")
-            try:
+            with Held(self, self.twind.ingest, b"DEALER") as raw:
                 while not self.stopping:
                     raw.sendall(chunk)
-            except TimeoutError:  # held back
-                pass
-            except OSError:
-                self.count += 1
-            finally:
-                raw.close()
 
 
 class Subscriptions(Scenario):
@@ -75,29 +98,21 @@ class Subscriptions(Scenario):
 
     def work(self):
         while not self.stopping:
-            raw = zmtp(self.twind.publish, b"SUB")
-            try:
+            with Held(self, self.twind.publish, b"SUB") as raw:
                 topic = 0
                 while not self.stopping:
                     raw.sendall(b"".join(frame(b"\x01%016x" % (topic + i)) for i in range(1000)))
                     topic += 1000
-            except TimeoutError:  # held back
-                pass
-            except OSError:
-                self.count += 1
-            finally:
-                raw.close()
 
 
 class Deaf(Scenario):
     """A listener that wants everything and reads nothing."""
 
     def work(self):
-        raw = zmtp(self.twind.publish, b"SUB")
-        raw.sendall(frame(b"\x01"))
-        while not self.stopping:
-            time.sleep(0.05)
-        raw.close()
+        with Held(self, self.twind.publish, b"SUB") as raw:
+            raw.sendall(frame(b"\x01"))
+            while not self.stopping:
+                time.sleep(0.05)
 
 
 class Idle(Scenario):
@@ -145,16 +160,9 @@ class Deafened(Scenario):
     def work(self):
         hello = frame(b"TWH1", more=True) + frame(json.dumps({"twin": "toy", "feed": "deaf", "run": 1}).encode())
         while not self.stopping:
-            raw = zmtp(self.twind.ingest, b"DEALER")
-            try:
+            with Held(self, self.twind.ingest, b"DEALER") as raw:
                 while not self.stopping:
                     raw.sendall(hello * 200)
-            except TimeoutError:  # held back
-                pass
-            except OSError:
-                self.count += 1
-            finally:
-                raw.close()
 
 
 class Good(Scenario):

@@ -56,6 +56,7 @@ struct guard {
     /* the thread's own */
     double logged;
     uint64_t unlogged;
+    uint64_t resident; /* bytes, at the last sweep */
 };
 
 const char *guard_reason_name(enum guard_reason reason)
@@ -317,12 +318,16 @@ static uint64_t look_at_all(struct guard *guard, int *most)
     return sum;
 }
 
-/* One connection a sweep: what it held is gone before the next look, or the next one goes then. */
+/* One connection a sweep: what it held is gone before the next look, or the next one goes then. The memory that would
+ * be in use two looks on counts, as on a busy machine the next look may be late. */
 static void sweep(struct guard *guard)
 {
     int most;
     uint64_t memory = guard->options.memory_mb ? (uint64_t)config_live(guard->options.memory_mb) << 20 : UINT64_MAX;
-    bool short_of_memory = memory < UINT64_MAX && resident_bytes() > memory / 8 * 7, ended = false;
+    uint64_t resident = resident_bytes();
+    uint64_t growth = resident > guard->resident && guard->resident > 0 ? resident - guard->resident : 0;
+    bool short_of_memory = memory < UINT64_MAX && resident + 2 * growth > memory / 8 * 7, ended = false;
+    guard->resident = resident;
     pthread_mutex_lock(&guard->lock);
     uint64_t sum = look_at_all(guard, &most);
     if (most >= 0 && sum > memory / 4) {

@@ -48,7 +48,8 @@ class OverloadTest(unittest.TestCase):
         status = pathlib.Path(f"/proc/{self.daemon.process.pid}/status").read_text()
         peak = int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
         if "TWIN_SANITIZED" not in os.environ:  # shadow memory counts too
-            self.assertLess(peak, MEMORY_MB)
+            # without the guard it is many times as much; on a machine that is busy with other tests a look comes late
+            self.assertLess(peak, 1.5 * MEMORY_MB, ended(self.daemon))
 
     def test_endless_messages(self):
         self.run_with(mad.Endless(self.daemon, size=0), mad.Endless(self.daemon, size=1 << 20),

@@ -7,11 +7,16 @@
 #include <zmq.h>
 
 #include "daemon/endpoint.h"
-#include "proto/wire.h"
 
 enum {
-    RECEIVE_QUEUE = 64,   /* messages a connection may have waiting in libzmq */
-    SEND_QUEUE = 1 << 16, /* answers waiting for a connection that does not read; beyond it they are lost */
+    /* messages of a connection that wait to be taken; beyond it TCP holds the rest back */
+    BATCHES_QUEUE = 64,
+    SUBSCRIPTIONS_QUEUE = 1000,
+    /* what waits for a connection that does not read; beyond it, it is lost */
+    ANSWERS_QUEUE = 1 << 12,
+    ANNOUNCEMENTS_QUEUE = 256,
+    HANDSHAKE_MS = 10000, /* a connection that says nothing for so long goes */
+    HEARTBEAT_MS = 30000, /* one whose other end is gone without a word is noticed */
 };
 
 #ifdef __SANITIZE_THREAD__
@@ -28,29 +33,34 @@ static void set_option(void *socket, int option, int value)
     zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
-/* A frame beyond MAXMSGSIZE costs the feed its connection without a word; up to it, it gets its NACK. */
-static void set_limits(void *socket, int type, const char *endpoint)
+/* A frame beyond `largest` costs the feed its connection without a word; up to it, it gets its NACK. */
+static void set_limits(void *socket, int type, int64_t largest)
 {
-    int64_t largest = 2 * (int64_t)TWP_BATCH_BYTES_MAX;
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
     set_option(socket, ZMQ_LINGER, 0);
     set_option(socket, ZMQ_TCP_KEEPALIVE, 1);
-    set_option(socket, ZMQ_IPV6, strchr(endpoint, '[') != NULL);
-    set_option(socket, ZMQ_RCVHWM, RECEIVE_QUEUE);
-    if (type == ZMQ_ROUTER) {
-        set_option(socket, ZMQ_SNDHWM, SEND_QUEUE);
+    set_option(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    set_option(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
+    set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, 2 * HEARTBEAT_MS);
+    set_option(socket, ZMQ_RCVHWM, type == ZMQ_ROUTER ? BATCHES_QUEUE : SUBSCRIPTIONS_QUEUE);
+    set_option(socket, ZMQ_SNDHWM, type == ZMQ_ROUTER ? ANSWERS_QUEUE : ANNOUNCEMENTS_QUEUE);
+    if (type == ZMQ_ROUTER)
         set_option(socket, ZMQ_ROUTER_HANDOVER, 1); /* a feed with a name of its own comes back after a cut */
-    }
 }
 
-int endpoint_bind(void *zmq, int type, const char *endpoint, void **out, char bound[ENDPOINT_MAX],
-                  struct tw_error *error)
+int endpoint_open(void *zmq, int type, int64_t largest, void **out, struct tw_error *error)
 {
-    void *socket = *out = zmq_socket(zmq, type);
-    if (!socket)
+    *out = zmq_socket(zmq, type);
+    if (!*out)
         return tw_error_set(error, TW_NO_MEMORY, "no ZeroMQ socket: %s", zmq_strerror(zmq_errno()));
-    set_limits(socket, type, endpoint);
+    set_limits(*out, type, largest);
+    return 0;
+}
+
+int endpoint_bind(void *socket, const char *endpoint, char bound[ENDPOINT_MAX], struct tw_error *error)
+{
     size_t size = ENDPOINT_MAX;
+    set_option(socket, ZMQ_IPV6, strchr(endpoint, '[') != NULL);
     if (zmq_bind(socket, endpoint) == 0 && zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size) == 0)
         return 0;
     if (zmq_errno() == EADDRINUSE)

@@ -149,10 +149,23 @@ static int append(struct job *job, struct tw_error *error)
     return status;
 }
 
-/* A new batch needs space in the spool, and soon in the database; one that is held already needs none. */
-static int accept(struct store *store, struct job *job, struct tw_error *error)
+bool group_behind(struct twin *twin, uint64_t spool_bytes)
 {
-    if (!space_for(0)) {
+    pthread_mutex_lock(&twin->lock);
+    bool could = registry_lag(twin).windows > 0;
+    uint64_t first = could ? twin->pending[0].ordinal : 0;
+    pthread_mutex_unlock(&twin->lock);
+    return spool_bytes > 0 && could && spool_bytes_from(twin->spool, first) >= spool_bytes;
+}
+
+/* A new batch needs space in the spool, and soon in the database; one that is held already needs none. */
+static int accept(struct store *store, uint64_t spool_bytes, struct job *job, struct tw_error *error)
+{
+    job->behind = !is_train(job) && group_behind(job->twin, spool_bytes); /* those are what it waits for */
+    if (job->behind) {
+        refuse(job, TWP_NO_CREDIT, "%llu MiB wait to be compared, as much as may be kept; send again later",
+               (unsigned long long)spool_bytes >> 20);
+    } else if (!space_for(0)) {
         refuse(job, TWP_FULL, "%llu MiB are free on the disk, less than its reserve; send again later",
                (unsigned long long)space_free() >> 20);
         job->no_space = true;
@@ -164,8 +177,8 @@ static int accept(struct store *store, struct job *job, struct tw_error *error)
     return 0;
 }
 
-static int check_and_append(struct registry *registry, struct store *store, struct job *jobs, struct job *job,
-                            struct tw_error *error)
+static int check_and_append(struct registry *registry, struct store *store, uint64_t spool_bytes, struct job *jobs,
+                            struct job *job, struct tw_error *error)
 {
     if (job->hello)
         return 0;
@@ -175,7 +188,7 @@ static int check_and_append(struct registry *registry, struct store *store, stru
     look_back(jobs, job);
     if (!job->same_as)
         look_up(store, job);
-    return job->code == TWP_OK && !job->duplicate ? accept(store, job, error) : 0;
+    return job->code == TWP_OK && !job->duplicate ? accept(store, spool_bytes, job, error) : 0;
 }
 
 static int sync_spools(struct job *jobs, size_t count, struct tw_error *error)
@@ -233,12 +246,12 @@ static int add_rows(struct store *store, const struct job *jobs, size_t count)
     return status;
 }
 
-static int commit(struct registry *registry, struct store *store, struct job *jobs, size_t count,
+static int commit(struct registry *registry, struct store *store, uint64_t spool_bytes, struct job *jobs, size_t count,
                   struct tw_error *error)
 {
     int status = 0;
     for (size_t i = 0; i < count && status == 0; i++)
-        status = check_and_append(registry, store, jobs, &jobs[i], error);
+        status = check_and_append(registry, store, spool_bytes, jobs, &jobs[i], error);
     if (status == 0)
         status = sync_spools(jobs, count, error);
     if (status)
@@ -254,9 +267,10 @@ static int commit(struct registry *registry, struct store *store, struct job *jo
     return status ? tw_error_set(error, status, "a durable batch can't be recorded: %s", tw_status_name(status)) : 0;
 }
 
-int group_commit(struct registry *registry, struct store *store, struct job *jobs, size_t count, struct tw_error *error)
+int group_commit(struct registry *registry, struct store *store, uint64_t spool_bytes, struct job *jobs, size_t count,
+                 struct tw_error *error)
 {
-    int status = commit(registry, store, jobs, count, error);
+    int status = commit(registry, store, spool_bytes, jobs, count, error);
     for (size_t i = 0; i < count; i++) {
         registry_twin_unref(jobs[i].twin);
         jobs[i].twin = NULL;

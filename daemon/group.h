@@ -30,6 +30,7 @@ struct job {
     bool duplicate;
     bool pruned;   /* a duplicate of a batch whose row is gone: ordinal means nothing */
     bool no_space; /* TWP_FULL, and it is the disk of the spool */
+    bool behind;   /* TWP_NO_CREDIT, as the loop is behind: see group_behind */
     /* between the steps */
     struct twin *twin;
     bool appended;
@@ -37,9 +38,14 @@ struct job {
     struct store_batch row;
 };
 
+/* Does the spool hold `spool_bytes` or more (0: no limit) that the loop has not taken, though it could? Nothing new is
+ * accepted then: what is not processed is never removed. An incomplete window is no reason, as only more data end it.
+ */
+bool group_behind(struct twin *twin, uint64_t spool_bytes);
+
 /* Takes all jobs from frames to answers. 0: every job has its code, and what has TWP_OK is durable and known to
  * registry and store. Otherwise the disk or memory failed: nothing may be answered, and nothing more be accepted. */
-int group_commit(struct registry *registry, struct store *store, struct job *jobs, size_t count,
+int group_commit(struct registry *registry, struct store *store, uint64_t spool_bytes, struct job *jobs, size_t count,
                  struct tw_error *error);
 
 #endif

@@ -2,7 +2,8 @@
  * or bytes, so that an answer never waits for long, and one fdatasync serves all of it.
  *
  * Credit is a window of bytes per connection: what the thread holds of a feed and has not answered. It is the free
- * credit until the feed says hello. */
+ * credit until the feed says hello. A feed whose twin can keep no more, as its loop is behind, has none until there is
+ * room: its batches are refused, and it is told when to send again. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <zmq.h>
 
 #include "daemon/clock.h"
+#include "daemon/config.h"
 #include "daemon/endpoint.h"
 #include "daemon/feeds.h"
 #include "daemon/group.h"
@@ -25,12 +27,14 @@
 #include "daemon/publish.h"
 #include "daemon/space.h"
 #include "daemon/trouble.h"
+#include "daemon/waiters.h"
 
 enum {
     GROUP_MAX = 64,
     GROUP_BYTES = 8 * 1024 * 1024,
     ROUND_MS = 1000,
-    LOOK_AGAIN_MS = 500, /* is there space again? */
+    LOOK_AGAIN_MS = 200,   /* is there space again, on the disk or in a spool? */
+    LISTENER_FRAME = 1024, /* what a listener may send: subscriptions */
 };
 
 /* Where a job of the group came from. */
@@ -52,6 +56,7 @@ struct submission {
 struct ingest {
     struct ingest_options options;
     void *zmq, *router, *pub;
+    struct guard *guard;
     char endpoint[ENDPOINT_MAX], publish_endpoint[ENDPOINT_MAX];
     pthread_t thread;
     int bell; /* eventfd: a submission, or the end */
@@ -66,6 +71,9 @@ struct ingest {
     struct source sources[GROUP_MAX];
     size_t count, bytes;
     struct peers *peers;
+    struct waiters *waiters;
+    double waiters_at;       /* when to look after them */
+    int64_t credit;          /* of a feed that said hello, at the moment */
     bool disk_full;          /* trouble stands */
     double refusal_logged_s; /* monotonic; 0: none yet */
     uint64_t refusals_unlogged;
@@ -75,7 +83,28 @@ struct ingest {
 
 static int64_t window_of(const struct ingest *ingest, const struct message *sender)
 {
-    return peers_known(ingest->peers, sender) ? ingest->options.credit_bytes : TWP_FREE_CREDIT;
+    return peers_known(ingest->peers, sender) ? ingest->credit : TWP_FREE_CREDIT;
+}
+
+/* What all feeds together may have in flight is the memory that they may take; each has a fair share, but no less than
+ * one that did not say hello. */
+static int64_t fair_credit(struct ingest *ingest)
+{
+    const struct ingest_options *options = &ingest->options;
+    int64_t credit = (int64_t)config_live(options->credit_mb) << 20;
+    struct guard_counts counts;
+    guard_counts(ingest->guard, &counts);
+    if (options->memory_mb && counts.connections[GUARD_FEEDS] > 0) {
+        int64_t share = ((int64_t)config_live(options->memory_mb) << 18) / (int64_t)counts.connections[GUARD_FEEDS];
+        share = share > TWP_FREE_CREDIT ? share : TWP_FREE_CREDIT;
+        credit = credit < share ? credit : share;
+    }
+    return credit;
+}
+
+static uint64_t spool_limit(const struct ingest *ingest)
+{
+    return ingest->options.spool_mb ? (uint64_t)config_live(ingest->options.spool_mb) << 20 : 0;
 }
 
 static bool first_is(const struct job *job, const char *tag)
@@ -99,6 +128,8 @@ static int64_t in_flight(const struct ingest *ingest, const struct message *send
 static void refuse_beforehand(struct ingest *ingest, struct job *job, const struct message *message)
 {
     int64_t window = window_of(ingest, message), held = in_flight(ingest, message);
+    if (held == 0 && peers_known(ingest->peers, message)) /* a fair share must not shut out a large batch */
+        window = (int64_t)config_live(ingest->options.credit_mb) << 20;
     if (message->dropped) {
         job->code = TWP_BAD_FRAME;
         snprintf(job->detail, sizeof job->detail, "a message has at most %d frames and %u bytes", TWP_FRAMES_MAX,
@@ -118,6 +149,7 @@ static bool gather_message(struct ingest *ingest)
     struct source *source = &ingest->sources[ingest->count];
     if (!message_receive(ingest->router, &source->message))
         return false;
+    guard_delivered(ingest->guard, source->message.fd);
     *job = (struct job){.key = {.run = -1, .seq = -1}};
     job->count = message_frames(&source->message, job->frames);
     source->submission = NULL;
@@ -160,6 +192,7 @@ static bool room(const struct ingest *ingest)
 static bool gather(struct ingest *ingest)
 {
     ingest->count = ingest->bytes = 0;
+    ingest->credit = fair_credit(ingest);
     while (room(ingest) && gather_submission(ingest))
         ;
     while (room(ingest) && gather_message(ingest))
@@ -194,7 +227,7 @@ static void nack(struct ingest *ingest, const struct job *job, const struct mess
 /* Answered after the group is durable, so that last_durable_seq holds what came before the hello. */
 static void answer_hello(struct ingest *ingest, struct job *job, const struct message *from)
 {
-    int64_t last = -1, credit = ingest->options.credit_bytes;
+    int64_t last = -1, credit = ingest->credit;
     struct twin *twin = NULL;
     enum twp_code code = twp_wire_hello(job->frames, job->count, &job->key, job->detail);
     if (code == TWP_OK && strcmp(job->key.feed, GROUP_TRAIN_FEED) == 0) {
@@ -212,12 +245,17 @@ static void answer_hello(struct ingest *ingest, struct job *job, const struct me
     pthread_mutex_lock(&twin->lock);
     last = feeds_last_durable(twin->feeds, job->key.feed, job->key.run);
     pthread_mutex_unlock(&twin->lock);
+    bool behind = group_behind(twin, spool_limit(ingest));
     registry_twin_unref(twin);
     peers_greet(ingest->peers, from);
+    guard_valid(ingest->guard, from->fd);
     log_info("feed_hello", "twin=%s feed=%s run=%lld last_durable_seq=%lld", job->key.twin, job->key.feed,
              (long long)job->key.run, (long long)last);
-    int64_t most = credit < (int64_t)TWP_BATCH_BYTES_MAX ? credit : (int64_t)TWP_BATCH_BYTES_MAX;
-    message_reply(ingest->router, from, TWP_WELCOME, twp_wire_welcome(&job->key, last, credit, most));
+    int64_t most = (int64_t)config_live(ingest->options.credit_mb) << 20;
+    most = most < (int64_t)TWP_BATCH_BYTES_MAX ? most : (int64_t)TWP_BATCH_BYTES_MAX;
+    message_reply(ingest->router, from, TWP_WELCOME, twp_wire_welcome(&job->key, last, behind ? 0 : credit, most));
+    if (behind)
+        waiters_add(ingest->waiters, &job->key, from);
 }
 
 static void finish_submission(struct ingest *ingest, struct submission *submission, int status)
@@ -245,8 +283,48 @@ static void answer_submission(struct ingest *ingest, const struct job *job, stru
 static void return_credit(struct ingest *ingest, const struct job *job, const struct message *to)
 {
     int64_t window = window_of(ingest, to);
-    if (job->code == TWP_NO_CREDIT && (int64_t)to->bytes <= window && peers_known(ingest->peers, to))
+    if (!job->behind && job->code == TWP_NO_CREDIT && (int64_t)to->bytes <= window && peers_known(ingest->peers, to))
         message_reply(ingest->router, to, TWP_CREDIT, twp_wire_credit(&job->key, window));
+}
+
+/* The loop of a twin is behind: its feeds are told to stop, and when to go on. */
+static void hold_back(struct ingest *ingest, const struct job *job, const struct source *source)
+{
+    const struct message *to = source->submission ? NULL : &source->message;
+    trouble_raise("feeds_wait", job->key.twin, TROUBLE_DEGRADED, "%s", job->detail);
+    if (waiters_add(ingest->waiters, &job->key, to) && to && peers_known(ingest->peers, to))
+        message_reply(ingest->router, to, TWP_CREDIT, twp_wire_credit(&job->key, 0));
+}
+
+static void let_go(struct ingest *ingest, const char *name)
+{
+    struct twp_key key;
+    struct message to;
+    char twin[sizeof key.twin];
+    strcpy(twin, name);
+    while (waiters_take(ingest->waiters, twin, &key, &to)) {
+        if (to.sender_size > 0 && peers_known(ingest->peers, &to))
+            message_reply(ingest->router, &to, TWP_CREDIT, twp_wire_credit(&key, ingest->credit));
+    }
+    trouble_clear("feeds_wait", twin);
+}
+
+/* Whose twin has room again, or is no more? */
+static void look_after_waiters(struct ingest *ingest)
+{
+    const char *name;
+    double now = clock_monotonic();
+    if (now < ingest->waiters_at)
+        return;
+    ingest->waiters_at = now + 1e-3 * LOOK_AGAIN_MS;
+    for (size_t i = 0; (name = waiters_twin(ingest->waiters, i));) {
+        struct twin *twin = registry_find(ingest->options.registry, name);
+        if (twin && group_behind(twin, spool_limit(ingest)))
+            i++;
+        else
+            let_go(ingest, name);
+        registry_twin_unref(twin);
+    }
 }
 
 static void answer(struct ingest *ingest)
@@ -254,6 +332,8 @@ static void answer(struct ingest *ingest)
     for (size_t i = 0; i < ingest->count; i++) {
         struct job *job = &ingest->jobs[i];
         struct source *source = &ingest->sources[i];
+        if (!source->submission && job->code == TWP_OK && !job->hello)
+            guard_valid(ingest->guard, source->message.fd);
         if (source->submission)
             answer_submission(ingest, job, source->submission);
         else if (job->hello)
@@ -264,6 +344,8 @@ static void answer(struct ingest *ingest)
             message_reply(ingest->router, &source->message, TWP_ACK, twp_wire_ack(&job->key));
     }
     for (size_t i = 0; i < ingest->count; i++) {
+        if (ingest->jobs[i].behind)
+            hold_back(ingest, &ingest->jobs[i], &ingest->sources[i]);
         if (!ingest->sources[i].submission)
             return_credit(ingest, &ingest->jobs[i], &ingest->sources[i].message);
     }
@@ -332,7 +414,8 @@ static void clear_full_disk(struct ingest *ingest)
 static void run_group(struct ingest *ingest)
 {
     struct tw_error error = {""};
-    int status = group_commit(ingest->options.registry, ingest->options.store, ingest->jobs, ingest->count, &error);
+    int status = group_commit(ingest->options.registry, ingest->options.store, spool_limit(ingest), ingest->jobs,
+                              ingest->count, &error);
     if (status) {
         set_stopping(ingest);
         abandon_group(ingest);
@@ -369,9 +452,11 @@ static void *run(void *context)
     heartbeat_start("ingest", HEARTBEAT_LIMIT_S);
     while (!is_stopping(ingest)) {
         eventfd_t rung;
-        zmq_poll(items, count, ingest->disk_full ? LOOK_AGAIN_MS : ROUND_MS);
+        bool wait = !ingest->disk_full && !waiters_any(ingest->waiters);
+        zmq_poll(items, count, wait ? ROUND_MS : LOOK_AGAIN_MS);
         eventfd_read(ingest->bell, &rung);
         clear_full_disk(ingest);
+        look_after_waiters(ingest);
         do {
             heartbeat_mark();
             send_announcements(ingest);
@@ -400,6 +485,7 @@ static int start_thread(struct ingest *ingest, struct tw_error *error)
 
 static void release(struct ingest *ingest)
 {
+    guard_stop(ingest->guard);
     if (ingest->router)
         zmq_close(ingest->router);
     if (ingest->pub)
@@ -411,7 +497,36 @@ static void release(struct ingest *ingest)
     pthread_cond_destroy(&ingest->answered);
     pthread_mutex_destroy(&ingest->lock);
     peers_free(ingest->peers);
+    waiters_free(ingest->waiters);
     free(ingest);
+}
+
+void ingest_counts(struct ingest *ingest, struct guard_counts *out)
+{
+    guard_counts(ingest->guard, out);
+}
+
+/* A frame may be as large as what libzmq may hold of all feeds together: a quarter of the memory. */
+static int open_sockets(struct ingest *ingest, struct tw_error *error)
+{
+    const struct ingest_options *options = &ingest->options;
+    int64_t largest = 2 * (int64_t)TWP_BATCH_BYTES_MAX;
+    if (options->memory_mb && config_live(options->memory_mb) << 18 < largest)
+        largest = config_live(options->memory_mb) << 18;
+    struct guard_options guard = {
+        .zmq = ingest->zmq, .memory_mb = options->memory_mb, .connections = options->connections};
+    int status = endpoint_open(ingest->zmq, ZMQ_ROUTER, largest, &ingest->router, error);
+    if (status == 0)
+        status = endpoint_open(ingest->zmq, ZMQ_PUB, LISTENER_FRAME, &ingest->pub, error);
+    guard.router = ingest->router;
+    guard.pub = ingest->pub;
+    if (status == 0)
+        status = guard_start(&guard, &ingest->guard, error);
+    if (status == 0)
+        status = endpoint_bind(ingest->router, options->endpoint, ingest->endpoint, error);
+    if (status == 0)
+        status = endpoint_bind(ingest->pub, options->publish_endpoint, ingest->publish_endpoint, error);
+    return status;
 }
 
 int ingest_start(const struct ingest_options *options, struct ingest **out, struct tw_error *error)
@@ -427,14 +542,12 @@ int ingest_start(const struct ingest_options *options, struct ingest **out, stru
     ingest->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     ingest->zmq = zmq_ctx_new();
     ingest->peers = peers_new();
+    ingest->waiters = waiters_new();
     int status = 0;
-    if (ingest->bell < 0 || !ingest->zmq || !ingest->peers)
+    if (ingest->bell < 0 || !ingest->zmq || !ingest->peers || !ingest->waiters)
         status = tw_error_set(error, TW_NO_MEMORY, "out of memory");
     if (status == 0)
-        status = endpoint_bind(ingest->zmq, ZMQ_ROUTER, options->endpoint, &ingest->router, ingest->endpoint, error);
-    if (status == 0)
-        status = endpoint_bind(ingest->zmq, ZMQ_PUB, options->publish_endpoint, &ingest->pub, ingest->publish_endpoint,
-                               error);
+        status = open_sockets(ingest, error);
     if (status == 0)
         status = start_thread(ingest, error);
     if (status)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "daemon/guard.h"
 #include "daemon/registry.h"
 #include "proto/wire.h"
 
@@ -21,7 +22,9 @@ struct publisher;
 struct ingest_options {
     const char *endpoint;
     const char *publish_endpoint;
-    int64_t credit_bytes; /* a feed may have in flight after hello */
+    const long *credit_mb; /* a feed may have in flight after hello; see config_live for this and what follows */
+    const long *spool_mb;  /* of a twin, unprocessed: feeds wait beyond it; NULL: no limit */
+    const long *memory_mb, *connections; /* see guard.h; NULL: no limit */
     size_t segment_bytes; /* of the spools: what must be free after a full disk before all is well again */
     struct registry *registry;
     struct store *store;
@@ -38,6 +41,9 @@ void ingest_stop(struct ingest *ingest);
 
 const char *ingest_endpoint(const struct ingest *ingest);         /* as bound */
 const char *ingest_publish_endpoint(const struct ingest *ingest); /* as bound */
+
+/* Of the ZeroMQ ports. Any thread. */
+void ingest_counts(struct ingest *ingest, struct guard_counts *out);
 
 struct ingest_result {
     enum twp_code code; /* TWP_OK: durable */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -175,8 +176,11 @@ static int start(struct daemon *daemon, struct tw_error *error)
     struct ingest_options ingest = {
         .endpoint = config->ingest,
         .publish_endpoint = config->publish,
-        .credit_bytes = (int64_t)config->credit_mb << 20,
+        .credit_mb = &config->credit_mb,
+        .spool_mb = &config->spool_mb,
         .segment_bytes = (size_t)config->segment_mb << 20,
+        .memory_mb = &config->memory_mb,
+        .connections = &config->zmq_connections,
         .registry = daemon->registry,
         .store = daemon->store,
         .publisher = daemon->publisher,
@@ -275,6 +279,16 @@ static void hand_to_main(int number)
     pthread_kill(main_thread, number);
 }
 
+/* Connections are files; what is allowed at most is meant for programs like this one. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static int run(struct daemon *daemon)
 {
     const struct sigaction handing = {.sa_handler = hand_to_main, .sa_flags = SA_RESTART};
@@ -289,6 +303,7 @@ static int run(struct daemon *daemon)
     sigaction(SIGINT, &handing, NULL);
     sigaction(SIGHUP, &handing, NULL);
     signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
 
     struct tw_error error = {""};
     patience_start();

@@ -34,6 +34,7 @@ bool message_receive(void *socket, struct message *out)
     bool more = false;
     out->count = out->bytes = 0;
     out->dropped = false;
+    out->fd = -1;
     if (!receive_sender(socket, out, &more))
         return false;
     while (more) {
@@ -44,6 +45,8 @@ bool message_receive(void *socket, struct message *out)
             break;
         }
         more = zmq_msg_more(&part);
+        if (out->fd < 0)
+            out->fd = zmq_msg_get(&part, ZMQ_SRCFD);
         out->bytes += zmq_msg_size(&part);
         if (out->count < TWP_FRAMES_MAX && out->bytes <= TWP_BATCH_BYTES_MAX) {
             zmq_msg_init(&out->part[out->count]);

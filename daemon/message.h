@@ -15,6 +15,7 @@ struct message {
     zmq_msg_t part[TWP_FRAMES_MAX];
     size_t count; /* parts that are kept */
     size_t bytes; /* of all frames, dropped ones included */
+    int fd;       /* descriptor of its connection, -1: it has none */
     bool dropped; /* it had more frames or bytes than the wire allows: what is beyond was not kept */
 };
 

@@ -161,6 +161,20 @@ static double resident_bytes(void)
     return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }
 
+static void zmq_ports(const struct api *api, FILE *out)
+{
+    struct guard_counts counts;
+    ingest_counts(api->ingest, &counts);
+    family(out, "twin_zmq_connections", "gauge", "Connections of the ZeroMQ ports.");
+    for (int i = 0; i < GUARD_PORTS; i++)
+        fprintf(out, "twin_zmq_connections{port=\"%s\"} %" PRIu64 "\n", guard_port_name((enum guard_port)i),
+                counts.connections[i]);
+    family(out, "twin_zmq_connections_ended_total", "counter", "Connections that were ended for what they cost.");
+    for (int i = 0; i < GUARD_REASONS; i++)
+        fprintf(out, "twin_zmq_connections_ended_total{reason=\"%s\"} %" PRIu64 "\n",
+                guard_reason_name((enum guard_reason)i), counts.ended[i]);
+}
+
 static void process(const struct http_request *request, FILE *out)
 {
     const struct api *api = request->api;
@@ -194,6 +208,7 @@ static void process(const struct http_request *request, FILE *out)
            "Connections ended for want of progress, or to make room.");
     fprintf(out, "twin_http_connections_ended_total{reason=\"slow\"} %" PRIu64 "\n", peers.slow);
     fprintf(out, "twin_http_connections_ended_total{reason=\"crowded\"} %" PRIu64 "\n", peers.crowded);
+    zmq_ports(api, out);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
     family(out, "process_cpu_seconds_total", "counter", "CPU time of the daemon.");
     fprintf(out, "process_cpu_seconds_total %.3f\n", (double)cpu.tv_sec + 1e-9 * (double)cpu.tv_nsec);

@@ -3,12 +3,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "daemon/publish.h"
 
-enum { QUEUE_MAX = 1024 };
+enum { QUEUE_MAX = 1024, BODY_MAX = 64 * 1024 };
 
 struct announcement {
     char *topic, *body;
@@ -62,11 +63,29 @@ void publish_free(struct publisher *publisher)
     free(publisher);
 }
 
+/* A listener that does not read costs the same memory however many features a twin has: an announcement that would be
+ * too large says what happened, without what was measured. */
+static char *body_text(json_t *body)
+{
+    static const char *const large[] = {"statistics", "metrics", "result", "policy"};
+    char *text = json_dumps(body, JSON_COMPACT);
+    if (!text || strlen(text) <= BODY_MAX)
+        return text;
+    json_t *rest = json_copy(body);
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
+        json_object_del(rest, large[i]);
+    json_object_set_new(rest, "shortened", json_true());
+    free(text);
+    text = json_dumps(rest, JSON_COMPACT);
+    json_decref(rest);
+    return text;
+}
+
 void publish_post(struct publisher *publisher, const char *twin, const char *what, json_t *body)
 {
     struct announcement new = {0}, dropped = {0};
     if (publisher && body)
-        new.body = json_dumps(body, JSON_COMPACT);
+        new.body = body_text(body);
     json_decref(body);
     if (!new.body)
         return;

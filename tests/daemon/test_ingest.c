@@ -27,6 +27,7 @@
 #include "tests/daemon/scratch.h"
 
 enum { SEGMENT = 8 << 20, CREDIT = 1 << 20, PATIENCE_MS = 20000 };
+static const long credit_mb = 1;
 
 #define DEFINITION                                                                                                     \
     "{\"name\": \"z\", \"features\": [{\"name\": \"x\"}, {\"name\": \"y\", \"min\": 0, \"max\": 1}],"                  \
@@ -89,7 +90,7 @@ static struct ingest_options options_of(struct fixture *f)
 {
     return (struct ingest_options){.endpoint = "tcp://127.0.0.1:*",
                                    .publish_endpoint = "tcp://127.0.0.1:*",
-                                   .credit_bytes = CREDIT,
+                                   .credit_mb = &credit_mb,
                                    .registry = f->registry,
                                    .store = f->store,
                                    .publisher = f->publisher,

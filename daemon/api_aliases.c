@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/api.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
 
 enum { REASON_MAX = 500 };
@@ -184,40 +184,6 @@ enum route_outcome api_aliases_put(struct http_request *request, struct http_res
     return ROUTE_DONE;
 }
 
-/* RFC 3339 to milliseconds; false if it is none. */
-static bool parse_time(const char *text, int64_t *ms)
-{
-    struct tm tm = {0};
-    int used = 0, hours, minutes;
-    if (strlen(text) < 20 ||
-        sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-               &tm.tm_sec, &used) != 6 ||
-        used != 19)
-        return false;
-    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 ||
-        tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60 || tm.tm_year < 1970)
-        return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    *ms = (int64_t)timegm(&tm) * 1000;
-    text += used;
-    if (*text == '.') {
-        size_t digits = strspn(text + 1, "0123456789");
-        if (digits == 0)
-            return false;
-        for (size_t i = 0, scale = 100; i < 3 && i < digits; i++, scale /= 10)
-            *ms += (int64_t)((size_t)(text[1 + i] - '0') * scale);
-        text += 1 + digits;
-    }
-    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0)
-        return true;
-    if ((*text != '+' && *text != '-') || sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5 ||
-        text[6] != '\0' || hours > 23 || minutes > 59)
-        return false;
-    *ms -= (*text == '-' ? -1 : 1) * (hours * 60LL + minutes) * 60000;
-    return true;
-}
-
 enum route_outcome api_aliases_history(struct http_request *request, struct http_response *response)
 {
     const char *at = http_request_query(request, "at"), *alias = http_request_query(request, "alias");
@@ -226,7 +192,7 @@ enum route_outcome api_aliases_history(struct http_request *request, struct http
     struct twin *twin = api_twin(request, response);
     if (twin == NULL)
         return ROUTE_DONE;
-    if (at != NULL && !parse_time(at, &at_ms))
+    if (at != NULL && !clock_parse(at, &at_ms))
         http_response_problem(response, 400, "bad_query",
                               "at must be a time like 2026-03-01T12:00:00Z (\"+\" is %%2B)");
     else if (alias != NULL && !known_alias(alias))

@@ -41,6 +41,7 @@ static const struct route routes[] = {
 
     {"GET",    "/v1/twins/{twin}/iterations",       api_loop_iterations,   ROUTE_CALL,  false, KIB,    "limit,cursor"},
     {"GET",    "/v1/twins/{twin}/drift",            api_loop_drift,        ROUTE_HERE,  false, KIB,    ""},
+    {"GET",    "/v1/twins/{twin}/metrics",          api_metrics_get,       ROUTE_CALL,  false, KIB,    "name,verdict,feature,from,to,step,limit,cursor"},
     {"GET",    "/v1/twins/{twin}/histograms",       api_histograms_get,    ROUTE_QUERY, false, KIB,    "feature,bins,version"},
     {"POST",   "/v1/twins/{twin}/retunes",          api_loop_retune,       ROUTE_CALL,  true,  MIB,    ""},
 

@@ -190,6 +190,7 @@ json_t *store_operation_pending(struct store *store, int64_t twin);
  * `train`. Barrier first for batches. limit is cut to 1..1000. With at_ms, moves are those in force at that time. ---
  */
 json_t *store_list_batches(struct store *store, int64_t twin, int limit, const char *cursor);
+enum { STORE_PAGE_STATISTICS = 32768 }; /* of a page of iterations: with many features it has fewer than `limit` */
 json_t *store_list_iterations(struct store *store, int64_t twin, int limit, const char *cursor);
 json_t *store_list_versions(struct store *store, int64_t twin, int limit, const char *cursor);
 json_t *store_list_operations(struct store *store, int64_t twin_or_0, int limit, const char *cursor);

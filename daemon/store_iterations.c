@@ -132,13 +132,29 @@ json_t *store_iteration_last(struct store *store, int64_t twin)
                          twin);
 }
 
+/* A page that would hold a million statistics is cut short: its cursor goes on. */
+static json_t *series_row(sqlite3_stmt *row)
+{
+    return store_sql_integer(row, 0);
+}
+
+static int page_limit(struct store *store, int64_t twin, int limit)
+{
+    json_t *known = store_sql_one(
+        store, series_row, "SELECT series + 1 FROM series WHERE twin = ?1 ORDER BY series DESC LIMIT 1", "i", twin);
+    int64_t each = json_integer_value(known);
+    int most = each > 0 && each < STORE_PAGE_STATISTICS ? (int)(STORE_PAGE_STATISTICS / each) : 1;
+    json_decref(known);
+    return each > 0 && most < limit ? most : limit;
+}
+
 json_t *store_list_iterations(struct store *store, int64_t twin, int limit, const char *cursor)
 {
     struct store_page page = {
         .sql = "SELECT " COLUMNS " FROM iterations WHERE twin = ?3 AND iteration < ?1 ORDER BY iteration DESC LIMIT ?2",
         .make = iteration_row,
         .start = INT64_MAX,
-        .limit = limit,
+        .limit = page_limit(store, twin, limit),
         .cursor = cursor,
     };
     return store_sql_page(store, &page, "i", twin);

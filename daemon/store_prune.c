@@ -154,8 +154,11 @@ static int prune_moves_beyond(sqlite3 *db, struct store_prune *prune, const char
 static int prune_moves(sqlite3 *db, struct store_prune *prune, const char *alias, struct tw_error *error)
 {
     int64_t newest, before;
-    int status = number(db, &newest, error, "SELECT time FROM moves WHERE twin = ?1 ORDER BY move DESC LIMIT 1", "i",
-                        prune->twin, 0);
+    int status = number(db, &newest, error,
+                        "SELECT max(coalesce((SELECT max(time) FROM moves WHERE twin = ?1 AND alias = 'champion'), 0),"
+                        " coalesce((SELECT max(time) FROM moves WHERE twin = ?1 AND alias = 'challenger'), 0),"
+                        " coalesce((SELECT max(time) FROM moves WHERE twin = ?1 AND alias = 'reference'), 0))",
+                        "i", prune->twin, 0);
     if (!status)
         status = horizon(prune, prune->limits.history_days, newest, &before);
     if (!status)

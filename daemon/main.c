@@ -22,6 +22,7 @@
 #include "daemon/pipeline.h"
 #include "daemon/publish.h"
 #include "daemon/registry.h"
+#include "daemon/shortage.h"
 #include "daemon/space.h"
 #include "daemon/store.h"
 #include "daemon/token.h"
@@ -47,6 +48,7 @@ struct daemon {
 #define STOP_S 4.0
 
 static volatile sig_atomic_t failed;
+static pthread_t main_thread;
 
 static void notify(const char *state)
 {
@@ -73,10 +75,17 @@ static void ingest_failed(void *context, const char *why)
     kill(getpid(), SIGTERM);
 }
 
+static void store_died(void *context)
+{
+    (void)context;
+    kill(getpid(), SIGTERM); /* wait_for_signal looks */
+}
+
 static int exit_status(int status)
 {
     switch (status) {
     case TW_BUSY:
+    case TW_NO_MEMORY:
         return EXIT_TRY_AGAIN;
     case TW_INVALID:
     case TW_CONFLICT:
@@ -103,6 +112,8 @@ static int start(struct daemon *daemon, struct tw_error *error)
     space_watch(config->state, &config->reserve_mb);
     damage_open(config->state);
     int status = store_open(config->state, &daemon->store, error);
+    if (status == TW_OK)
+        store_on_failure(daemon->store, store_died, daemon);
     if (status == TW_OK)
         status = token_load(config->state, daemon->token, error);
     if (status == TW_OK)
@@ -152,6 +163,8 @@ static int start(struct daemon *daemon, struct tw_error *error)
     };
     if (status == TW_OK)
         status = http_start(&daemon->api, &daemon->http, error);
+    if (status == TW_OK && store_failed(daemon->store, error))
+        status = TW_IO;
     return status;
 }
 
@@ -163,9 +176,8 @@ static void stop(struct daemon *daemon)
     pipeline_stop(daemon->pipeline);
     publish_free(daemon->publisher);
     registry_close(daemon->registry);
-    if (daemon->store && store_failed(daemon->store, NULL))
+    if (store_close(daemon->store) != TW_OK)
         failed = 1;
-    store_close(daemon->store);
 }
 
 /* Returns the signal that ends the daemon; looks after the store and the connections once a second. */
@@ -174,12 +186,8 @@ static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
     const struct timespec second = {.tv_sec = 1};
     for (;;) {
         int number = sigtimedwait(signals, NULL, &second);
-        struct tw_error error = {""};
-        if (store_failed(daemon->store, &error)) {
-            log_error("store_failed", "error=\"%s\"", error.text);
-            failed = 1;
+        if (store_failed(daemon->store, NULL)) /* store_close says why */
             return SIGTERM;
-        }
         http_look(daemon->http);
         if (number == SIGHUP)
             log_info("reload_ignored", "reason=\"no setting can be changed while running; restart instead\"");
@@ -188,15 +196,31 @@ static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
     }
 }
 
+/* A thread that a library started before main (OpenBLAS does) has nothing blocked: it hands on what it is given, or a
+ * second SIGTERM would kill a daemon that is ending. */
+static void hand_on(int number)
+{
+    pthread_kill(main_thread, number);
+}
+
+static void take_signals(sigset_t *signals)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART};
+    main_thread = pthread_self();
+    sigemptyset(signals);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sigaddset(signals, numbers[i]);
+    pthread_sigmask(SIG_BLOCK, signals, NULL); /* inherited by every thread */
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sigaction(numbers[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
 static int run(struct daemon *daemon)
 {
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread */
-    signal(SIGPIPE, SIG_IGN);
+    take_signals(&signals);
 
     struct tw_error error = {""};
     patience_start();
@@ -224,6 +248,7 @@ int main(int argc, char **argv)
 {
     static struct daemon daemon;
     struct tw_error error = {""};
+    shortage_watch();
     if (sodium_init() < 0) {
         fputs("twind: libsodium cannot be initialised\n", stderr);
         return EXIT_FAILURE;

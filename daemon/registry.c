@@ -172,8 +172,10 @@ size_t registry_list(struct registry *registry, struct twin ***out)
     pthread_mutex_lock(&registry->lock);
     size_t count = registry->count;
     *out = malloc((count ? count : 1) * sizeof **out);
-    if (!*out)
+    if (!*out) {
+        shortage_note();
         count = 0;
+    }
     for (size_t i = 0; i < count; i++)
         (*out)[i] = registry_twin_ref(registry->twins[i]);
     pthread_mutex_unlock(&registry->lock);

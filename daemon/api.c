@@ -33,6 +33,10 @@ void api_failed(struct http_response *response, int status, const struct tw_erro
         http_response_problem(response, 503, "busy", "%s", text);
         http_response_header(response, "Retry-After", "1");
         return;
+    case TW_NO_MEMORY:
+        http_response_problem(response, 503, "no_memory", "%s", text);
+        http_response_header(response, "Retry-After", "1");
+        return;
     case TW_FULL:
         http_response_problem(response, 507, "full", "%s", text);
         return;

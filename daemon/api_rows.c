@@ -91,7 +91,12 @@ bool api_rows_read(struct http_request *request, struct http_response *response,
     if (!take_memory(request, response, rows))
         return false;
     char detail[200];
-    if (twp_table_parse(rows->format, request->body, request->body_size, &rows->table, detail) != 0) {
+    int status = twp_table_parse(rows->format, request->body, request->body_size, &rows->table, detail);
+    if (status == TWP_TABLE_NO_MEMORY) {
+        http_response_problem(response, 503, "no_memory", "memory is out; try again");
+        return false;
+    }
+    if (status != 0) {
         http_response_problem(response, 400, "bad_payload", "%s", detail);
         return false;
     }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/errno_status.h"
+
 /* 0 or errno. */
 static int sync_names(const char *path)
 {
@@ -19,10 +21,17 @@ static int sync_names(const char *path)
     return code;
 }
 
+/* Without descriptors it was not tried: that may be over soon. Anything else is final. */
+static int not_synced(const char *path, int code, struct tw_error *error)
+{
+    return tw_error_set(error, errno_status(code) == TW_NO_MEMORY ? TW_NO_MEMORY : TW_IO,
+                        "cannot sync the folder %.150s: %s", path, strerror(code));
+}
+
 int folder_sync(const char *path, struct tw_error *error)
 {
     int code = sync_names(path);
-    return code ? tw_error_set(error, TW_IO, "cannot sync the folder %.150s: %s", path, strerror(code)) : 0;
+    return code ? not_synced(path, code, error) : 0;
 }
 
 /* The folder that holds the one that `path` ends in, cut out of `path` itself. */
@@ -50,15 +59,14 @@ static int make_one(char *path, struct tw_error *error)
     struct stat stat_of;
     bool made = mkdir(path, 0700) == 0;
     if (!made && errno != EEXIST)
-        return tw_error_set(error, errno == ENOSPC || errno == EDQUOT ? TW_FULL : TW_IO,
-                            "cannot make the folder %.150s: %s", path, strerror(errno));
+        return tw_error_set(error, errno_status(errno), "cannot make the folder %.150s: %s", path, strerror(errno));
     if (!made && (stat(path, &stat_of) != 0 || stat_of.st_uid != geteuid()))
         return 0;
     const char *parent = parent_of(path);
     int code = sync_names(parent);
     if (!made && (code == EACCES || code == EROFS || code == EINVAL))
         return 0;
-    return code ? tw_error_set(error, TW_IO, "cannot sync the folder %.150s: %s", parent, strerror(code)) : 0;
+    return code ? not_synced(parent, code, error) : 0;
 }
 
 int folder_make(const char *path, struct tw_error *error)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/batch.h"
 #include "daemon/clock.h"
@@ -13,6 +14,8 @@
 #include "daemon/group.h"
 #include "daemon/space.h"
 #include "daemon/spool.h"
+
+enum { ATTEMPTS = 30 };
 
 static void __attribute__((format(printf, 3, 4))) refuse(struct job *job, enum twp_code code, const char *format, ...)
 {
@@ -228,6 +231,17 @@ static int announce(struct job *job)
     return status;
 }
 
+/* What is durable must become known. If memory is out that is tried again for a while, and then the daemon ends: the
+ * next start reads the batch from the spool. */
+static bool patient(int status, int *attempts)
+{
+    const struct timespec pause = {.tv_nsec = 100000000};
+    if (status != TW_NO_MEMORY || (*attempts)++ == ATTEMPTS)
+        return false;
+    nanosleep(&pause, NULL);
+    return true;
+}
+
 /* A full queue is waited for: with a row missing, the next repeat of its key could not be judged. */
 static int add_rows(struct store *store, const struct job *jobs, size_t count)
 {
@@ -249,7 +263,7 @@ static int add_rows(struct store *store, const struct job *jobs, size_t count)
 static int commit(struct registry *registry, struct store *store, uint64_t spool_bytes, struct job *jobs, size_t count,
                   struct tw_error *error)
 {
-    int status = 0;
+    int status = 0, attempts = 0;
     for (size_t i = 0; i < count && status == 0; i++)
         status = check_and_append(registry, store, spool_bytes, jobs, &jobs[i], error);
     if (status == 0)
@@ -260,10 +274,12 @@ static int commit(struct registry *registry, struct store *store, uint64_t spool
         if (jobs[i].code == TWP_OK && jobs[i].same_as)
             jobs[i].ordinal = jobs[i].same_as->ordinal;
         if (jobs[i].code == TWP_OK && !jobs[i].hello)
-            status = announce(&jobs[i]);
+            while (patient(status = announce(&jobs[i]), &attempts))
+                ;
     }
     if (status == 0)
-        status = add_rows(store, jobs, count);
+        while (patient(status = add_rows(store, jobs, count), &attempts))
+            ;
     return status ? tw_error_set(error, status, "a durable batch can't be recorded: %s", tw_status_name(status)) : 0;
 }
 
@@ -271,6 +287,8 @@ int group_commit(struct registry *registry, struct store *store, uint64_t spool_
                  struct tw_error *error)
 {
     int status = commit(registry, store, spool_bytes, jobs, count, error);
+    if (status == 0 && store_failed(store, error)) /* the daemon is about to end: nothing is acked any more */
+        status = TW_IO;
     for (size_t i = 0; i < count; i++) {
         registry_twin_unref(jobs[i].twin);
         jobs[i].twin = NULL;

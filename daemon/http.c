@@ -14,6 +14,7 @@
 #include <microhttpd.h>
 
 #include "daemon/clock.h"
+#include "daemon/errno_status.h"
 #include "daemon/http_check.h"
 #include "daemon/http_exchange.h"
 #include "daemon/http_work.h"
@@ -53,7 +54,7 @@ static int open_listener(struct http *http, struct tw_error *error)
     int on = 1, send = SEND_BYTES;
     http->listener = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (http->listener < 0)
-        return tw_error_set(error, TW_IO, "http: socket: %s", strerror(errno));
+        return tw_error_set(error, errno_status(errno), "http: socket: %s", strerror(errno));
     setsockopt(http->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(http->listener, SOL_SOCKET, SO_SNDBUF, &send, sizeof send); /* accepted ones inherit it */
     if (bind(http->listener, address, length) != 0 || listen(http->listener, BACKLOG) != 0)
@@ -131,7 +132,7 @@ int http_start(const struct api *api, struct http **out, struct tw_error *error)
     int status = open_listener(http, error);
     if (status != TW_OK)
         goto failed;
-    status = tw_error_set(error, TW_IO, "http: the server's threads could not be started");
+    status = tw_error_set(error, TW_NO_MEMORY, "http: the server's threads could not be started");
     int queries = api->config->query_threads > 0 ? api->config->query_threads : 1;
     http->calls = http_work_new(CALL_THREADS);
     http->queries = http_work_new(queries);

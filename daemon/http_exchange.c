@@ -21,6 +21,7 @@
 #include "daemon/log.h"
 #include "daemon/memory.h"
 #include "daemon/route.h"
+#include "daemon/shortage.h"
 
 enum {
     BODY_TIMEOUT_S = 600,           /* for a whole body */
@@ -165,13 +166,29 @@ static enum MHD_Result answer(struct exchange *exchange)
     return queued;
 }
 
+/* A handler need not look whether each piece of its JSON could be made: the answer as a whole is judged here. */
+static enum route_outcome call_handler(struct exchange *exchange)
+{
+    struct http_response *response = &exchange->response;
+    unsigned before = shortage_count();
+    enum route_outcome outcome = exchange->request.route->handler(&exchange->request, response);
+    if (outcome == ROUTE_DONE && shortage_count() != before) {
+        http_response_fini(response);
+        http_response_problem(response, 503, "no_memory", "memory is out; try again");
+        http_response_header(response, "Retry-After", "1");
+    } else if (outcome == ROUTE_DONE && response->status == 0) {
+        http_response_problem(response, 500, "internal", "the request was not answered");
+    }
+    return outcome;
+}
+
 static void run(struct http_work *work)
 {
     struct exchange *exchange = (struct exchange *)work;
     struct http_request *request = &exchange->request;
     request->on_worker = true;
     request->last_call = http_peers_ended(exchange->peer);
-    enum route_outcome outcome = request->route->handler(request, &exchange->response);
+    enum route_outcome outcome = call_handler(exchange);
     if (outcome == ROUTE_LATER) {
         if (!exchange->polling)
             atomic_fetch_add(&exchange->http->polling, 1);
@@ -180,7 +197,7 @@ static void run(struct http_work *work)
         if (http_work_submit(exchange->http->calls, work))
             return;
         request->last_call = true;
-        outcome = request->route->handler(request, &exchange->response);
+        outcome = call_handler(exchange);
     }
     if (outcome != ROUTE_DONE)
         http_response_problem(&exchange->response, 500, "internal", "the request was not answered");
@@ -213,7 +230,7 @@ static enum MHD_Result dispatch(struct exchange *exchange)
     const struct route *route = exchange->request.route;
     if (route->place == ROUTE_CALL)
         return to_worker(exchange, http->calls);
-    if (route->handler(&exchange->request, &exchange->response) != ROUTE_DONE)
+    if (call_handler(exchange) != ROUTE_DONE)
         return to_worker(exchange, route->place == ROUTE_QUERY ? http->queries : http->calls);
     return answer(exchange);
 }

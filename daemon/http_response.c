@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/shortage.h"
+
 static void drop_body(struct http_response *response)
 {
     if (!response->borrowed)
@@ -33,8 +35,10 @@ void http_response_header(struct http_response *response, const char *name, cons
     va_start(arguments, format);
     int size = vasprintf(&value, format, arguments);
     va_end(arguments);
-    if (size < 0)
+    if (size < 0) {
+        shortage_note();
         return;
+    }
     if (response->headers == HTTP_RESPONSE_HEADERS_MAX || strpbrk(value, "\r\n") != NULL) {
         free(value);
         return;
@@ -123,9 +127,9 @@ void http_response_problem(struct http_response *response, int status, const cha
                                 http_response_title(status), "status", status, "detail", text, "error", error);
     char *bytes = problem != NULL ? json_dumps(problem, JSON_COMPACT) : NULL;
     json_decref(problem);
-    static const char none[] = "{\"type\":\"about:blank\",\"status\":500,\"error\":\"internal\"}";
+    static const char none[] = "{\"type\":\"about:blank\",\"status\":503,\"error\":\"no_memory\"}";
     if (bytes != NULL)
         http_response_bytes(response, status, "application/problem+json", bytes, strlen(bytes));
     else
-        http_response_static(response, 500, "application/problem+json", none, sizeof none - 1);
+        http_response_static(response, 503, "application/problem+json", none, sizeof none - 1);
 }

@@ -17,9 +17,10 @@ int loop_open(struct loop_context *context, struct twin *twin, struct loop **out
 {
     struct loop *loop = calloc(1, sizeof(*loop));
     if (!loop)
-        return TW_NO_MEMORY;
+        return tw_error_set(error, TW_NO_MEMORY, "no memory for the loop of twin %s", twin->name);
     loop->context = context;
     loop->twin = twin;
+    loop_state_begin(loop);
     tw_data_init(&loop->acceptance, twin->definition->schema);
     json_t *state = NULL;
     int status = store_progress_get(context->store, twin->id, &loop->processed, &state);
@@ -30,6 +31,10 @@ int loop_open(struct loop_context *context, struct twin *twin, struct loop **out
     }
     loop_state_restore(loop, state);
     json_decref(state);
+    if (loop_state_short(loop)) { /* a task may have got lost */
+        free(loop);
+        return tw_error_set(error, TW_NO_MEMORY, "no memory for the state of twin %s", twin->name);
+    }
     if (loop->has_task)
         log_info("training_repeated", "twin=%s operation=%lld first=%llu last=%llu", twin->name,
                  (long long)loop->task.operation, (unsigned long long)loop->task.window.first,
@@ -87,6 +92,7 @@ static int load_acceptance(struct loop *loop, const struct snapshot *champion, s
     const char *sha256 = json_string_value(json_object_get(version, "reference_sha256"));
     unsigned char *blob = NULL;
     size_t size;
+    loop->acceptance_version = 0;
     int status = sha256 ? store_blob_get(store, sha256, &blob, &size, error)
                         : tw_error_set(error, TW_CORRUPT, "version %d has no acceptance reference", champion->version);
     if (status == TW_OK) {
@@ -107,18 +113,19 @@ static int load_acceptance(struct loop *loop, const struct snapshot *champion, s
 }
 
 /* The snapshot behind alias `reference`; its absence is no error. */
-static void load_reference(struct loop *loop)
+static int load_reference(struct loop *loop)
 {
     json_t *alias = store_alias_json(loop->context->store, loop->twin->id, "reference");
     int version = (int)json_integer_value(json_object_get(alias, "version"));
     json_decref(alias);
     if (loop->reference && loop->reference->version == version)
-        return;
+        return TW_OK;
     if (loop->reference)
         snapshot_unref(loop->reference);
     loop->reference = NULL;
     if (version > 0)
         registry_snapshot(loop->context->registry, loop->twin, version, &loop->reference, NULL);
+    return loop_state_short(loop) ? TW_NO_MEMORY : TW_OK;
 }
 
 static uint64_t earliest_change(const struct loop *loop, const struct window *window)
@@ -152,8 +159,9 @@ static int name_operation(void *context, int64_t operation, struct commit *commi
 {
     struct draft *draft = context;
     draft->loop->task.operation = operation;
-    json_object_set_new(draft->policy, "operation", json_integer(operation));
-    int status = draft_texts(draft);
+    int status = json_object_set_new(draft->policy, "operation", json_integer(operation)) ? TW_NO_MEMORY : TW_OK;
+    if (status == TW_OK)
+        status = draft_texts(draft);
     commit->state = draft->state;
     return status;
 }
@@ -189,6 +197,8 @@ static int commit_iteration(struct loop *loop, const struct comparison *comparis
         .opened = name_operation,
         .context = &draft,
     };
+    if (status == TW_OK && loop_state_short(loop)) /* a statistic may be missing */
+        status = TW_NO_MEMORY;
     if (status == TW_OK)
         status = commit_write(loop->context->store, &commit, error);
     if (status == TW_OK)
@@ -305,9 +315,10 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
 {
     struct loop_context *context = loop->context;
     int status = load_acceptance(loop, champion, error);
+    if (status == TW_OK)
+        status = load_reference(loop);
     if (status != TW_OK)
         return status;
-    load_reference(loop);
     struct compare_input input = {
         .twin = loop->twin,
         .champion = champion,
@@ -328,7 +339,7 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
     loop->last_window = *window;
     status = decide(loop, &comparison, window, policy, champion, move, hold, error);
     if (status == TW_OK) {
-        loop->retry_s = 0;
+        loop_state_end(loop);
         loop_show_activity(loop);
         loop_state_show(loop, comparison.skipped ? LOOP_STATE_NOTHING : champion->version, comparison.drift);
         if (!loop->has_task)
@@ -363,7 +374,7 @@ static int skip_window(struct loop *loop, const struct window *window, uint64_t 
         return_to(loop, &before);
         return status;
     }
-    loop->retry_s = 0;
+    loop_state_end(loop);
     log_warning("window_skipped", "twin=%s iteration=%lld first=%llu last=%llu events=%llu waiting=%llu most=%ld",
                 twin->name, (long long)loop->iteration, (unsigned long long)window->first,
                 (unsigned long long)window->last, (unsigned long long)rows, (unsigned long long)waiting, most);
@@ -424,6 +435,7 @@ bool loop_compare(struct loop *loop)
     bool due = registry_window(loop->twin, false, &window.first, &window.last, &batches, &rows);
     if (due) {
         struct tw_error error = {""};
+        loop_state_begin(loop);
         pthread_mutex_lock(&loop->twin->lock);
         uint64_t waiting = registry_lag(loop->twin).windows;
         pthread_mutex_unlock(&loop->twin->lock);

@@ -62,7 +62,8 @@ struct loop {
 
     bool late; /* trouble `lag` stands */
 
-    double retry_at, retry_s; /* the disk was full: the same step again at this monotonic time; the wait before it */
+    double retry_at, retry_s; /* no space or memory: the same step again at this monotonic time; the wait before it */
+    unsigned shortages;       /* shortage_count() when the step began */
     bool concluded;           /* the training is done, its outcome waits for the commit */
     struct training_outcome outcome;
     const char *ending; /* state of an operation that ends without a version, and could not be written yet; or NULL */
@@ -84,7 +85,8 @@ bool loop_train(struct loop *loop);
 void loop_cancel(struct loop *loop, int64_t operation);
 /* Says that the loop is late, or no more. */
 void loop_watch_lag(struct loop *loop);
-/* The loop met a full disk and rests until it is time to repeat the step; nothing of it was kept. */
+/* The loop met a full disk, or memory was out, and rests until it is time to repeat the step; nothing of it was kept.
+ */
 bool loop_waits(const struct loop *loop);
 /* Sets what the twin says it is doing. */
 void loop_show_activity(struct loop *loop);

@@ -8,6 +8,8 @@
 #include "base/rng.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/shortage.h"
+#include "daemon/trouble.h"
 
 static const double RETRY_FIRST_S = 0.5, RETRY_MOST_S = 10;
 
@@ -44,13 +46,17 @@ static bool task_from_json(struct loop_task *task, const json_t *json)
 
 char *loop_state_text(const struct loop *loop)
 {
+    unsigned before = shortage_count();
     json_t *json =
         json_pack("{s:I, s:{s:I, s:I}, s:o, s:o?}", "iteration", (json_int_t)loop->iteration, "last", "first",
                   (json_int_t)loop->last_window.first, "last", (json_int_t)loop->last_window.last, "episode",
                   episode_json(&loop->episode), "task", loop->has_task ? task_json(&loop->task) : NULL);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
-    return text;
+    if (shortage_count() == before)
+        return text;
+    free(text); /* it may lack the task */
+    return NULL;
 }
 
 void loop_state_restore(struct loop *loop, const json_t *state)
@@ -78,16 +84,37 @@ void loop_state_break(struct loop *loop, const char *where, const struct tw_erro
     pthread_mutex_unlock(&loop->twin->lock);
 }
 
+void loop_state_begin(struct loop *loop)
+{
+    loop->shortages = shortage_count();
+}
+
+void loop_state_end(struct loop *loop)
+{
+    if (loop->retry_s > 0)
+        trouble_clear("loop_waits", loop->twin->name);
+    loop->retry_s = 0;
+}
+
+bool loop_state_short(const struct loop *loop)
+{
+    return shortage_count() != loop->shortages;
+}
+
+bool loop_state_passes(const struct loop *loop, int status)
+{
+    return status == TW_FULL || status == TW_NO_MEMORY || status == TW_BUSY ||
+           (status != TW_OK && loop_state_short(loop));
+}
+
 void loop_state_fail(struct loop *loop, const char *where, int status, const struct tw_error *error)
 {
-    char quoted[300];
-    if (status != TW_FULL) {
+    const char *text = error->text[0] ? error->text : tw_status_name(status);
+    if (!loop_state_passes(loop, status)) {
         loop_state_break(loop, where, error);
         return;
     }
-    if (loop->retry_s == 0)
-        log_warning("loop_waits", "twin=%s where=%s error=%s", loop->twin->name, where,
-                    log_quote(error->text, quoted, sizeof(quoted)));
+    trouble_raise("loop_waits", loop->twin->name, TROUBLE_DEGRADED, "%s is tried again: %.200s", where, text);
     loop->retry_s = loop->retry_s == 0 ? RETRY_FIRST_S : fmin(2 * loop->retry_s, RETRY_MOST_S);
     loop->retry_at = clock_monotonic() + loop->retry_s;
 }
@@ -122,12 +149,12 @@ void loop_state_show(struct loop *loop, int version, bool drifted)
 {
     struct twin *twin = loop->twin;
     json_t *last = store_iteration_last(loop->context->store, twin->id);
-    if (!last)
-        return;
     publish_post(loop->context->publisher, twin->name, "iteration", json_incref(last));
     pthread_mutex_lock(&twin->lock);
-    json_decref(twin->last_iteration);
-    twin->last_iteration = last;
+    if (last) { /* else memory is short; the verdict is known all the same */
+        json_decref(twin->last_iteration);
+        twin->last_iteration = last;
+    }
     if (version == LOOP_STATE_NOTHING) {
         pthread_mutex_unlock(&twin->lock);
         return;

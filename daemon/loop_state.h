@@ -11,7 +11,14 @@ void loop_state_restore(struct loop *loop, const json_t *state);
 
 /* The loop of this twin stops: only people can mend it. Logged once. */
 void loop_state_break(struct loop *loop, const char *where, const struct tw_error *error);
-/* A step did not end with TW_OK: with a full disk it is repeated later, anything else breaks the loop. */
+/* Around a step of the loop: the first before it, the other when it went well. */
+void loop_state_begin(struct loop *loop);
+void loop_state_end(struct loop *loop);
+/* Did memory run out in this step, on this thread? Then what it made of JSON is not to be used. */
+bool loop_state_short(const struct loop *loop);
+/* Is it over by itself, so that the step is worth repeating? No space, no memory, a store that is busy. */
+bool loop_state_passes(const struct loop *loop, int status);
+/* A step did not end with TW_OK: what passes is tried again later, anything else breaks the loop. */
 void loop_state_fail(struct loop *loop, const char *where, int status, const struct tw_error *error);
 
 /* A reference on the champion (NULL: untrained) with the policy, last move and hold of the same moment. */

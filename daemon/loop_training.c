@@ -11,7 +11,7 @@
 #include "daemon/loop_state.h"
 #include "daemon/operation.h"
 
-enum { QUANTUM_MS = 100, TURN_S = 1 };
+enum { QUANTUM_MS = 100, TURN_S = 1, SERVE_ATTEMPTS = 30 };
 
 bool loop_take_operation(struct loop *loop)
 {
@@ -19,6 +19,7 @@ bool loop_take_operation(struct loop *loop)
         return false;
     struct loop_task task;
     struct tw_error error = {""};
+    loop_state_begin(loop);
     int status = operation_next(loop->context->store, loop->twin, &loop->episode, &task, &error);
     if (status == TW_NOT_FOUND)
         return false;
@@ -36,6 +37,8 @@ bool loop_take_operation(struct loop *loop)
     if (status != TW_OK) {
         loop->has_task = false; /* it stands in the queue as before */
         loop_state_fail(loop, "operation", status, &error);
+    } else {
+        loop_state_end(loop);
     }
     loop_show_activity(loop);
     return true;
@@ -123,10 +126,10 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         .operation_result = result_text,
         .operation_error = failure_text,
     };
-    int status = policy_text && state ? commit_write(loop->context->store, &commit, error) : TW_NO_MEMORY;
+    int status = loop_state_short(loop) ? TW_NO_MEMORY : commit_write(loop->context->store, &commit, error);
     if (status == TW_OK) {
         loop->task.move = commit.move;
-        loop->retry_s = 0;
+        loop_state_end(loop);
         training_free(loop->training);
         loop->training = NULL;
     } else { /* nothing was written: as before */
@@ -146,6 +149,21 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
     return status;
 }
 
+/* The champion is moved already: what is served must follow, so a want of memory is waited for a while, here. */
+static int serve(struct loop *loop, int version, int64_t move, bool hold, struct tw_error *error)
+{
+    const struct timespec pause = {.tv_nsec = 100000000};
+    int status = TW_OK;
+    for (int attempt = 0; attempt < SERVE_ATTEMPTS; attempt++) {
+        loop_state_begin(loop);
+        status = registry_serve(loop->context->registry, loop->twin, version, move, hold, error);
+        if (!loop_state_passes(loop, status))
+            break;
+        nanosleep(&pause, NULL);
+    }
+    return status;
+}
+
 /* After the commit: swap in what is served, tell who listens, go on. */
 static void show_task(struct loop *loop, const struct loop_task *task, const struct store_version *version,
                       bool promoted, int64_t move)
@@ -160,7 +178,7 @@ static void show_task(struct loop *loop, const struct loop_task *task, const str
         pthread_mutex_lock(&twin->lock);
         bool hold = twin->hold;
         pthread_mutex_unlock(&twin->lock);
-        if (registry_serve(context->registry, twin, version->version, move, hold, &error) != TW_OK)
+        if (serve(loop, version->version, move, hold, &error) != TW_OK)
             loop_state_break(loop, "serve", &error);
         publish_post(context->publisher, twin->name, "alias", store_alias_json(context->store, twin->id, "champion"));
     }
@@ -281,7 +299,7 @@ static void settle_outcome(struct loop *loop)
 {
     struct tw_error error = {""};
     int status = accept_outcome(loop, &loop->outcome, &error);
-    if (status == TW_FULL) {
+    if (loop_state_passes(loop, status)) {
         loop_state_fail(loop, "commit", status, &error);
         return;
     }
@@ -294,10 +312,26 @@ static void settle_outcome(struct loop *loop)
         loop_state_break(loop, "commit", &error);
 }
 
+/* The same rows and the same seed give the same training later. */
+static void begin_again(struct loop *loop, int status, const struct tw_error *error)
+{
+    training_free(loop->training);
+    loop->training = NULL;
+    loop_state_fail(loop, "training", status, error);
+}
+
 static void conclude(struct loop *loop)
 {
     struct tw_error error = {""};
     int status = training_finish(loop->training, loop->context->pool, &loop->outcome, &error);
+    if (status == TW_OK && loop_state_short(loop)) {
+        training_outcome_fini(&loop->outcome);
+        status = tw_error_set(&error, TW_NO_MEMORY, "no memory for the metrics");
+    }
+    if (loop_state_passes(loop, status)) {
+        begin_again(loop, status, &error);
+        return;
+    }
     if (status != TW_OK) {
         give_up(loop, "failed", error.text);
         return;
@@ -336,10 +370,8 @@ static bool begin_training(struct loop *loop)
         loop->retry_at = clock_monotonic() + TURN_S;
         return false;
     }
-    if (status == TW_FULL) { /* the rows are read again */
-        training_free(loop->training);
-        loop->training = NULL;
-        loop_state_fail(loop, "operation", status, &error);
+    if (loop_state_passes(loop, status)) {
+        begin_again(loop, status, &error);
         return false;
     }
     if (status != TW_OK) {
@@ -392,6 +424,7 @@ bool loop_train(struct loop *loop)
 {
     if (loop->broken || !loop->has_task || loop_waits(loop))
         return false;
+    loop_state_begin(loop);
     if (loop->ending || loop->concluded) { /* what the disk had no room for */
         if (loop->ending)
             give_up(loop, loop->ending, loop->ending_reason);
@@ -405,7 +438,9 @@ bool loop_train(struct loop *loop)
     bool done = false;
     int status = training_step(loop->training, loop->context->pool, 1e-3 * QUANTUM_MS, &done);
     loop->cpu_seconds += cpu_now(loop) - start;
-    if (status != TW_OK)
+    if (loop_state_passes(loop, status))
+        begin_again(loop, status, &(struct tw_error){"no memory for a step of the training"});
+    else if (status != TW_OK)
         give_up(loop, "failed",
                 status == TW_NOT_FINITE ? "the loss did not stay finite, whatever the rate" : tw_status_name(status));
     else if (done)
@@ -417,6 +452,7 @@ bool loop_train(struct loop *loop)
 
 void loop_cancel(struct loop *loop, int64_t operation)
 {
+    loop_state_begin(loop);
     if (loop->has_task && loop->task.operation == operation && !loop->broken)
         give_up(loop, "cancelled", "cancelled by an operator");
 }

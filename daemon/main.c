@@ -25,6 +25,7 @@
 #include "daemon/pipeline.h"
 #include "daemon/publish.h"
 #include "daemon/registry.h"
+#include "daemon/shortage.h"
 #include "daemon/space.h"
 #include "daemon/store.h"
 #include "daemon/token.h"
@@ -54,6 +55,7 @@ struct daemon {
 #define STOP_S 4.0
 
 static volatile sig_atomic_t failed;
+static pthread_t main_thread;
 
 static void batch_arrived(void *context)
 {
@@ -71,10 +73,17 @@ static void ingest_failed(void *context, const char *why)
     kill(getpid(), SIGTERM);
 }
 
+static void store_died(void *context)
+{
+    (void)context;
+    kill(getpid(), SIGTERM); /* wait_for_signal looks */
+}
+
 static int exit_status(int status)
 {
     switch (status) {
     case TW_BUSY:
+    case TW_NO_MEMORY:
         return EXIT_TRY_AGAIN;
     case TW_INVALID:
     case TW_CONFLICT:
@@ -148,6 +157,8 @@ static int start(struct daemon *daemon, struct tw_error *error)
     long long left = left_behind(config);
     int status = store_open(config->state, &daemon->store, error);
     if (status == TW_OK)
+        store_on_failure(daemon->store, store_died, daemon);
+    if (status == TW_OK)
         log_start(config, left);
     if (status == TW_OK)
         backup_clean(config->state);
@@ -203,6 +214,8 @@ static int start(struct daemon *daemon, struct tw_error *error)
     };
     if (status == TW_OK)
         status = http_start(&daemon->api, &daemon->http, error);
+    if (status == TW_OK && store_failed(daemon->store, error))
+        status = TW_IO;
     return status;
 }
 
@@ -214,9 +227,8 @@ static void stop(struct daemon *daemon)
     pipeline_stop(daemon->pipeline);
     publish_free(daemon->publisher);
     registry_close(daemon->registry);
-    if (daemon->store && store_failed(daemon->store, NULL))
+    if (store_close(daemon->store) != TW_OK)
         failed = 1;
-    store_close(daemon->store);
 }
 
 static void apply_log_level(const struct config *config)
@@ -256,12 +268,8 @@ static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
     for (;;) {
         notify_second(heartbeat_check(clock_monotonic()));
         int number = sigtimedwait(signals, NULL, &second);
-        struct tw_error error = {""};
-        if (store_failed(daemon->store, &error)) {
-            log_error("store_failed", "error=\"%s\"", error.text);
-            failed = 1;
+        if (store_failed(daemon->store, NULL)) /* store_close says why */
             return SIGTERM;
-        }
         http_look(daemon->http);
         if (number == SIGHUP)
             reload(daemon);
@@ -270,13 +278,25 @@ static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
     }
 }
 
-static pthread_t main_thread;
-
-/* OpenBLAS starts a thread when it is loaded, before anything can be blocked. A signal that the kernel gives to it
- * while main is not waiting would end the process; it is handed to main, where it stays pending. */
-static void hand_to_main(int number)
+/* A thread that a library started before main (OpenBLAS does) has nothing blocked: it hands on what it is given, or a
+ * second SIGTERM would kill a daemon that is ending. */
+static void hand_on(int number)
 {
     pthread_kill(main_thread, number);
+}
+
+static void take_signals(sigset_t *signals)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART};
+    main_thread = pthread_self();
+    sigemptyset(signals);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sigaddset(signals, numbers[i]);
+    pthread_sigmask(SIG_BLOCK, signals, NULL); /* inherited by every thread */
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sigaction(numbers[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
 }
 
 /* Connections are files; what is allowed at most is meant for programs like this one. */
@@ -291,18 +311,8 @@ static void raise_file_limit(void)
 
 static int run(struct daemon *daemon)
 {
-    const struct sigaction handing = {.sa_handler = hand_to_main, .sa_flags = SA_RESTART};
     sigset_t signals;
-    main_thread = pthread_self();
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread */
-    sigaction(SIGTERM, &handing, NULL);
-    sigaction(SIGINT, &handing, NULL);
-    sigaction(SIGHUP, &handing, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    take_signals(&signals);
     raise_file_limit();
 
     struct tw_error error = {""};
@@ -329,6 +339,7 @@ int main(int argc, char **argv)
 {
     static struct daemon daemon;
     struct tw_error error = {""};
+    shortage_watch();
     if (sodium_init() < 0) {
         fputs("twind: libsodium cannot be initialised\n", stderr);
         return EXIT_FAILURE;

@@ -5,6 +5,7 @@
 
 #include "daemon/log.h"
 #include "daemon/loop_state.h"
+#include "daemon/shortage.h"
 #include "daemon/spool.h"
 
 /* Without an episode and without a wish, a retune takes this many windows of the newest data. */
@@ -125,7 +126,12 @@ int operation_next(struct store *store, struct twin *twin, const struct episode 
     json_array_foreach(pending, i, operation)
     {
         struct tw_error why = {""};
+        unsigned before = shortage_count();
         status = plan(store, twin, episode, operation, task, &why);
+        if (status != TW_OK && (status < 0 || shortage_count() != before)) { /* the request is not to blame */
+            status = tw_error_set(error, status < 0 ? status : (int)TW_NO_MEMORY, "%s", why.text);
+            break;
+        }
         if (status == TW_OK)
             break;
         char quoted[300];

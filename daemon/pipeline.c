@@ -12,6 +12,7 @@
 #include "daemon/heartbeat.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/trouble.h"
 
 enum { CANCELS_MAX = 64 };
 
@@ -28,6 +29,7 @@ struct pipeline {
 
     /* the thread's own */
     uint64_t generation;
+    bool followed; /* every twin of this generation has its loop */
     struct loop **loops;
     size_t count;
     size_t turn; /* whose quantum is next */
@@ -45,15 +47,22 @@ static void lower_priority(void)
 static void follow_registry(struct pipeline *pipeline)
 {
     uint64_t generation = registry_generation(pipeline->context.registry);
-    if (pipeline->loops && generation == pipeline->generation)
+    if (pipeline->followed && generation == pipeline->generation)
         return;
     struct twin **twins = NULL;
     size_t count = registry_list(pipeline->context.registry, &twins);
-    struct loop **loops = calloc(count + 1, sizeof(*loops));
+    struct loop **loops = twins ? calloc(count + 1, sizeof(*loops)) : NULL;
     size_t kept = 0;
+    pipeline->followed = loops != NULL; /* else again in the next round */
+    if (!loops) {
+        for (size_t i = 0; i < count; i++)
+            registry_twin_unref(twins[i]);
+        free(twins);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         struct loop *loop = NULL;
-        for (size_t j = 0; j < pipeline->count && loops; j++) {
+        for (size_t j = 0; j < pipeline->count; j++) {
             if (pipeline->loops[j] && pipeline->loops[j]->twin == twins[i]) {
                 loop = pipeline->loops[j];
                 pipeline->loops[j] = NULL;
@@ -61,18 +70,18 @@ static void follow_registry(struct pipeline *pipeline)
             }
         }
         struct tw_error error = {""};
-        int status = TW_OK;
-        if (!loop)
-            status = loops ? loop_open(&pipeline->context, twins[i], &loop, &error) : (int)TW_NO_MEMORY;
+        int status = loop ? TW_OK : loop_open(&pipeline->context, twins[i], &loop, &error);
         if (status == TW_NOT_FOUND) { /* deleted since the list was made */
             registry_twin_unref(twins[i]);
             continue;
         }
         if (status != TW_OK) {
-            log_error("loop_not_opened", "twin=%s error=\"%s\"", twins[i]->name, error.text);
+            trouble_raise("loop_not_opened", twins[i]->name, TROUBLE_DEGRADED, "%s", error.text);
             registry_twin_unref(twins[i]);
+            pipeline->followed = false;
             continue;
         }
+        trouble_clear("loop_not_opened", twins[i]->name);
         loop_show_activity(loop);
         loops[kept++] = loop;
     }
@@ -189,7 +198,7 @@ int pipeline_start(const struct pipeline_options *options, struct pipeline **out
     if (!pipeline->context.pool || pthread_create(&pipeline->thread, NULL, run, pipeline) != 0) {
         tw_pool_free(pipeline->context.pool);
         free(pipeline);
-        return tw_error_set(error, TW_IO, "the pipeline's threads cannot be started");
+        return tw_error_set(error, TW_NO_MEMORY, "the pipeline's threads cannot be started");
     }
     *out = pipeline;
     return TW_OK;

@@ -7,6 +7,7 @@
 #include "daemon/clock.h"
 #include "daemon/patch.h"
 #include "daemon/registry.h"
+#include "daemon/shortage.h"
 #include "daemon/spool.h"
 #include "daemon/store.h"
 #include "daemon/trouble.h"
@@ -55,9 +56,14 @@ static int load_twin(struct registry *registry, const json_t *row, struct tw_err
     struct definition *definition = NULL;
     struct twin *twin = NULL;
     struct tw_error why = {""};
+    unsigned before = shortage_count();
     json_t *json = json_loads(json_string_value(json_object_get(row, "definition")), 0, NULL);
     int status = definition_parse(json, &definition, &why);
     json_decref(json);
+    if (status == TW_NO_MEMORY || shortage_count() != before) {
+        definition_free(definition);
+        return tw_error_set(error, TW_NO_MEMORY, "no memory for a twin's definition");
+    }
     if (status)
         return tw_error_set(error, TW_CORRUPT, "the stored definition of twin %s is refused: %.160s",
                             json_string_value(json_object_get(row, "name")), why.text);
@@ -112,7 +118,8 @@ int registry_open(struct store *store, const char *state, size_t segment_bytes, 
         status = tw_error_set(error, TW_NO_MEMORY, "no memory for the registry");
     json_t *rows = status ? NULL : store_twin_list(store);
     if (!status && !rows)
-        status = tw_error_set(error, TW_IO, "the list of twins cannot be read");
+        status =
+            tw_error_set(error, store_failed(store, NULL) ? TW_IO : TW_NO_MEMORY, "the list of twins cannot be read");
     if (!status)
         remove_leftovers(registry);
     for (size_t i = 0; !status && i < json_array_size(rows); i++)
@@ -165,8 +172,10 @@ size_t registry_list(struct registry *registry, struct twin ***out)
     pthread_mutex_lock(&registry->lock);
     size_t count = registry->count;
     *out = malloc((count ? count : 1) * sizeof **out);
-    if (!*out)
+    if (!*out) {
+        shortage_note();
         count = 0;
+    }
     for (size_t i = 0; i < count; i++)
         (*out)[i] = registry_twin_ref(registry->twins[i]);
     pthread_mutex_unlock(&registry->lock);
@@ -185,10 +194,14 @@ uint64_t registry_generation(struct registry *registry)
 
 static char *definition_text(const struct definition *definition)
 {
+    unsigned before = shortage_count();
     json_t *json = definition_json(definition);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
-    return text;
+    if (shortage_count() == before)
+        return text;
+    free(text); /* it may lack a member */
+    return NULL;
 }
 
 int registry_create(struct registry *registry, const json_t *json, struct twin **out, struct tw_error *error)
@@ -218,6 +231,8 @@ int registry_create(struct registry *registry, const json_t *json, struct twin *
             *out = registry_twin_ref(twin);
         if (!status)
             status = add(registry, twin, error);
+        if (status == TW_IO) /* the spool's folder: as final as an error of the database */
+            store_fail(registry->store, error->text);
         if (status) { /* as if it had never been */
             registry_twin_unref(*out);
             registry_twin_unref(twin);

@@ -98,7 +98,7 @@ void registry_close(struct registry *registry);
 
 /* A reference to a twin by name, NULL if there is none. */
 struct twin *registry_find(struct registry *registry, const char *name);
-/* All twins, each with a reference; *out malloc'd. */
+/* All twins, each with a reference; *out malloc'd, NULL when memory is out (a shortage). */
 size_t registry_list(struct registry *registry, struct twin ***out);
 /* Changes whenever a twin is added or deleted. */
 uint64_t registry_generation(struct registry *registry);

@@ -13,6 +13,7 @@
 #include "daemon/feeds.h"
 #include "daemon/log.h"
 #include "daemon/registry.h"
+#include "daemon/shortage.h"
 #include "daemon/spool.h"
 #include "daemon/store.h"
 #include "daemon/store_feeds.h"
@@ -85,7 +86,10 @@ static int meet_record(void *context, uint64_t ordinal, int64_t received_ms, con
     struct restore *restore = context;
     struct twp_batch batch;
     char detail[200];
-    if (twp_wire_batch(frames, count, &batch, detail) != TWP_OK) { /* its checksum is right: it was written so */
+    enum twp_code code = twp_wire_batch(frames, count, &batch, detail);
+    if (code == TWP_FULL)
+        return tw_error_set(restore->error, TW_NO_MEMORY, "no memory for a batch of twin %s", restore->twin->name);
+    if (code != TWP_OK) { /* its checksum is right: it was written so */
         damage_file(restore->twin->name, NULL, false, "the batch with ordinal %llu does not decode: %s",
                     (unsigned long long)ordinal, detail);
         return 0;
@@ -168,18 +172,24 @@ static int restore_batches(struct restore *restore)
 }
 
 /* A broken champion gives way to the one before; if none is whole that is shown, not fatal: an operator can still look
- * and roll back. */
-static void restore_champion(struct store *store, struct twin *twin, struct tw_error *error)
+ * and roll back. Without memory nothing is known about it. */
+static int restore_champion(struct store *store, struct twin *twin, struct tw_error *error)
 {
+    unsigned before = shortage_count();
+    int status = TW_OK;
     json_t *alias = store_alias_json(store, twin->id, "champion");
     if (alias) {
         int version = (int)json_integer_value(json_object_get(alias, "version"));
         twin->champion_move = json_integer_value(json_object_get(alias, "move"));
         twin->champion_since_ms = json_integer_value(json_object_get(alias, "since_ms"));
         struct tw_error why = {""};
-        int status = registry_check_version(store, twin, version, &why);
+        status = registry_check_version(store, twin, version, &why);
         if (!status)
             status = snapshot_load(store, twin->id, version, &twin->champion, &why);
+        if (status == TW_NO_MEMORY || shortage_count() != before) {
+            json_decref(alias);
+            return tw_error_set(error, TW_NO_MEMORY, "no memory for the champion of twin %s", twin->name);
+        }
         if (status == TW_CORRUPT || status == TW_NOT_FOUND) {
             status = registry_fall_back(store, twin, version, why.text, &twin->champion, &twin->champion_move, error);
             twin->champion_since_ms = status ? twin->champion_since_ms : clock_ms();
@@ -194,7 +204,10 @@ static void restore_champion(struct store *store, struct twin *twin, struct tw_e
         }
     }
     json_decref(alias);
+    if (status == TW_NO_MEMORY || shortage_count() != before) /* nothing is known about the champion */
+        return tw_error_set(error, TW_NO_MEMORY, "no memory for the champion of twin %s", twin->name);
     twin->activity = !twin->champion ? ACTIVITY_UNTRAINED : twin->hold ? ACTIVITY_HELD : ACTIVITY_IDLE;
+    return TW_OK;
 }
 
 int registry_restore(struct store *store, struct twin *twin, struct tw_error *error)
@@ -212,7 +225,7 @@ int registry_restore(struct store *store, struct twin *twin, struct tw_error *er
             store_iteration_verdict(store, twin->id, &twin->judged_version, &twin->drifted, &twin->verdict_since_ms);
     if (!status) {
         twin->last_iteration = store_iteration_last(store, twin->id);
-        restore_champion(store, twin, error);
+        status = restore_champion(store, twin, error);
     }
     free(restore);
     return status;

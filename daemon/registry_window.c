@@ -77,6 +77,8 @@ int registry_push(struct twin *twin, uint64_t ordinal, uint64_t rows, int64_t re
 int registry_arrived(struct twin *twin, uint64_t ordinal, const char *feed, int64_t run, int64_t seq, uint64_t rows,
                      uint64_t invalid_rows, int64_t received_ms)
 {
+    if (make_room(twin)) /* all or nothing: it is tried again */
+        return TW_NO_MEMORY;
     int status = registry_count(twin, feed, run, seq, rows, invalid_rows, received_ms);
     if (status)
         return status;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "daemon/errno_status.h"
 #include "daemon/segment.h"
 
 #define FORMAT       1u
@@ -54,16 +55,11 @@ static uint64_t padded(uint64_t size)
     return (size + 7) / 8 * 8;
 }
 
-static bool no_space(int code)
-{
-    return code == ENOSPC || code == EDQUOT || code == EFBIG;
-}
-
 /* The status that fits errno; the sentence names what was tried. */
 static int io_error(struct tw_error *error, const char *call, const char *what)
 {
     int code = errno;
-    return tw_error_set(error, no_space(code) ? TW_FULL : TW_IO, "%s %.150s: %s", call, what, strerror(code));
+    return tw_error_set(error, errno_status(code), "%s %.150s: %s", call, what, strerror(code));
 }
 
 /* Reads up to `size` bytes; fewer at the end of the file; -1 on an error. */
@@ -114,7 +110,11 @@ int segment_path(const char *dir, uint64_t first, char path[SEGMENT_PATH_MAX], s
 int segment_sync_directory(const char *dir, struct tw_error *error)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int status = fd < 0 || fsync(fd) != 0 ? tw_error_set(error, TW_IO, "fsync %.150s: %s", dir, strerror(errno)) : 0;
+    int status = 0;
+    if (fd < 0)
+        status = io_error(error, "opening", dir);
+    else if (fsync(fd) != 0)
+        status = tw_error_set(error, TW_IO, "fsync %.150s: %s", dir, strerror(errno));
     if (fd >= 0)
         close(fd);
     return status;
@@ -177,14 +177,17 @@ int segment_create(const char *dir, uint64_t first, uint64_t capacity, struct se
         status = tw_error_set(error, TW_IO, "fsync %.150s: %s", path, strerror(errno));
     if (status == 0 && rename(temporary, path) != 0)
         status = io_error(error, "renaming", temporary);
+    bool named = status == 0;
+    if (status == 0)
+        status = segment_sync_directory(dir, error);
     if (status) {
-        unlink(temporary);
+        unlink(named ? path : temporary); /* what follows may still go into the segment before */
         close(*fd);
         *fd = -1;
         return status;
     }
     *out = (struct segment){.first = first, .end = SEGMENT_HEADER, .capacity = capacity};
-    return segment_sync_directory(dir, error);
+    return 0;
 }
 
 /* --- walking --- */
@@ -481,7 +484,7 @@ int segment_open(const char *dir, uint64_t first, bool last, uint64_t next, stru
         return status;
     int file = open(path, (last ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (file < 0)
-        return tw_error_set(error, TW_IO, "opening %.150s: %s", path, strerror(errno));
+        return io_error(error, "opening", path);
     *torn = 0;
     struct opening opening = {
         .fd = file, .path = path, .segment = out, .last = last, .promised = next, .report = report, .context = context};
@@ -506,8 +509,8 @@ int segment_index(const char *dir, uint64_t first, uint64_t next, uint64_t **off
         return status;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &stat) != 0)
-        status = tw_error_set(error, fd < 0 && errno == ENOENT ? TW_NOT_FOUND : TW_IO, "opening %.150s: %s", path,
-                              strerror(errno));
+        status = tw_error_set(error, fd < 0 && errno == ENOENT ? TW_NOT_FOUND : errno_status(errno),
+                              "opening %.150s: %s", path, strerror(errno));
     if (status == 0) {
         struct opening opening = {
             .fd = fd, .path = path, .segment = &walked, .promised = next, .report = report, .context = context};
@@ -647,7 +650,8 @@ int segment_read(const char *dir, uint64_t first, uint64_t offset, uint64_t ordi
         return status;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return tw_error_set(error, errno == ENOENT ? TW_NOT_FOUND : TW_IO, "opening %.150s: %s", path, strerror(errno));
+        return errno == ENOENT ? tw_error_set(error, TW_NOT_FOUND, "opening %.150s: %s", path, strerror(errno))
+                               : io_error(error, "opening", path);
     status = read_record(fd, path, offset, ordinal, &body, &record, error);
     if (status == 0 && (record.frames > max_frames || !split_body(body, &record, frames)))
         status = corrupt(error, path, offset, "the frames of a record do not add up");

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "daemon/shortage.h"
 #include "daemon/snapshot.h"
 #include "daemon/store.h"
 
@@ -26,6 +27,7 @@ int snapshot_load(struct store *store, int64_t twin, int version, struct snapsho
     unsigned char *bytes = NULL;
     size_t size = 0;
     struct snapshot *snapshot = NULL;
+    unsigned before = shortage_count();
     json_t *row = store_version_json(store, twin, version);
     const char *sha256 = json_string_value(json_object_get(row, "sha256"));
     int status = sha256 ? store_blob_get(store, sha256, &bytes, &size, error)
@@ -42,6 +44,8 @@ int snapshot_load(struct store *store, int64_t twin, int version, struct snapsho
     strncpy(snapshot->sha256, sha256, sizeof snapshot->sha256 - 1);
     status = tw_model_load(bytes, size, &snapshot->model, NULL, error);
 out:
+    if (status && shortage_count() != before) /* nothing is known about the version */
+        status = tw_error_set(error, TW_NO_MEMORY, "no memory for version %d", version);
     if (status) {
         free(snapshot);
         snapshot = NULL;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/errno_status.h"
 #include "daemon/folder.h"
 #include "daemon/segment.h"
 #include "daemon/space.h"
@@ -121,7 +122,8 @@ static int by_first(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static struct segment *add_segment(struct spool *spool)
+/* One that is not in the list yet, though there is room for it. */
+static struct segment *new_segment(struct spool *spool)
 {
     if (spool->count == spool->room) {
         size_t room = spool->room ? spool->room * 2 : 8;
@@ -131,10 +133,7 @@ static struct segment *add_segment(struct spool *spool)
         spool->segments = grown;
         spool->room = room;
     }
-    struct segment *added = calloc(1, sizeof *added);
-    if (added)
-        spool->segments[spool->count++] = added;
-    return added;
+    return calloc(1, sizeof(struct segment));
 }
 
 /* Lists the segments in order; removes files whose creation was interrupted. */
@@ -142,7 +141,7 @@ static int list_segments(struct spool *spool, struct tw_error *error)
 {
     DIR *dir = opendir(spool->dir);
     if (!dir)
-        return tw_error_set(error, TW_IO, "opening %.150s: %s", spool->dir, strerror(errno));
+        return tw_error_set(error, errno_status(errno), "opening %.150s: %s", spool->dir, strerror(errno));
     int status = 0;
     struct dirent *entry;
     while (status == 0 && (errno = 0, entry = readdir(dir))) {
@@ -151,11 +150,13 @@ static int list_segments(struct spool *spool, struct tw_error *error)
             unlinkat(dirfd(dir), entry->d_name, 0);
         if (!is_segment(entry->d_name, &first))
             continue;
-        struct segment *added = add_segment(spool);
-        if (added)
-            added->first = first;
-        else
+        struct segment *found = new_segment(spool);
+        if (!found) {
             status = tw_error_set(error, TW_NO_MEMORY, "out of memory");
+            continue;
+        }
+        found->first = first;
+        spool->segments[spool->count++] = found;
     }
     if (status == 0 && errno)
         status = tw_error_set(error, TW_IO, "reading %.150s: %s", spool->dir, strerror(errno));
@@ -269,7 +270,7 @@ static bool appendable(struct spool *spool)
 /* Seals the last segment and opens a new one that holds `need` bytes of records. */
 static int roll(struct spool *spool, uint64_t need, struct tw_error *error)
 {
-    struct segment *last = last_segment(spool), created;
+    struct segment *last = last_segment(spool);
     uint64_t capacity = SEGMENT_HEADER + need, usual = segment_size(spool);
     int fd;
     if (capacity < usual)
@@ -279,31 +280,35 @@ static int roll(struct spool *spool, uint64_t need, struct tw_error *error)
                             (unsigned long long)capacity >> 20);
     if (last && last->count == 0 && appendable(spool)) /* an empty one only has to grow */
         return segment_grow(last, spool->fd, capacity, error);
+    pthread_mutex_lock(&spool->lock);
+    struct segment *created = new_segment(spool);
+    pthread_mutex_unlock(&spool->lock);
+    if (!created)
+        return tw_error_set(error, TW_NO_MEMORY, "no memory for the spool's index");
     int status = last ? segment_sync(last, spool->fd, error) : 0;
     if (status == 0)
-        status = segment_create(spool->dir, next_ordinal(spool), capacity, &created, &fd, error);
-    if (status)
+        status = segment_create(spool->dir, next_ordinal(spool), capacity, created, &fd, error);
+    if (status) {
+        free(created);
         return status;
+    }
     if (last && !last->damaged)
         segment_trim(last, spool->fd, NULL); /* what is left over is given back; if not, it stays as zeros */
     if (last)
         close(spool->fd);
     spool->fd = fd;
     pthread_mutex_lock(&spool->lock);
-    struct segment *added = add_segment(spool);
-    if (added) {
-        *added = created;
-        if (last) { /* what was lost at its end is between the two files */
-            last->room = last->count;
-            last->count = (size_t)(created.first - last->first);
-        }
-        spool->durable.next = created.first;
-        spool->durable.end = created.end;
-        spool->sealed += last ? last->end : 0;
-        spool->last = added;
+    if (last) { /* what was lost at its end is between the two files */
+        last->room = last->count;
+        last->count = (size_t)(created->first - last->first);
     }
+    spool->segments[spool->count++] = created;
+    spool->durable.next = created->first;
+    spool->durable.end = created->end;
+    spool->sealed += last ? last->end : 0;
+    spool->last = created;
     pthread_mutex_unlock(&spool->lock);
-    return added ? 0 : tw_error_set(error, TW_IO, "out of memory for the spool's index");
+    return 0;
 }
 
 static int append(struct spool *spool, int64_t received_ms, const struct twp_frame *frames, size_t count, size_t size,

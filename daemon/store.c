@@ -61,6 +61,8 @@ struct store {
     pthread_mutex_t failure_lock; /* taken after `lock`, or alone */
     bool failed;
     struct tw_error why;
+    void (*tell)(void *context); /* of the failure; NULL once it was told */
+    void *tell_context;
 
     pthread_mutex_t readers_lock;
     sqlite3 *idle[IDLE_READERS];
@@ -69,6 +71,15 @@ struct store {
 
 /* --- failure: once and for all --- */
 
+/* Failure lock held. */
+static void tell_failure(struct store *store)
+{
+    if (store->failed && store->tell)
+        store->tell(store->tell_context);
+    if (store->failed)
+        store->tell = NULL;
+}
+
 void store_fail(struct store *store, const char *why)
 {
     pthread_mutex_lock(&store->failure_lock);
@@ -76,6 +87,16 @@ void store_fail(struct store *store, const char *why)
         store->failed = true;
         tw_error_set(&store->why, TW_IO, "%s", why);
     }
+    tell_failure(store);
+    pthread_mutex_unlock(&store->failure_lock);
+}
+
+void store_on_failure(struct store *store, void (*tell)(void *context), void *context)
+{
+    pthread_mutex_lock(&store->failure_lock);
+    store->tell = tell;
+    store->tell_context = context;
+    tell_failure(store);
     pthread_mutex_unlock(&store->failure_lock);
 }
 
@@ -91,8 +112,8 @@ bool store_failed(struct store *store, struct tw_error *error)
 
 /* --- the store thread --- */
 
-/* One closure in its savepoint. */
-static int run_job(struct store *store, struct job *job, struct tw_error *error)
+/* One closure in its savepoint. *whole becomes false if what it did can be neither kept nor taken back by itself. */
+static int run_job(struct store *store, struct job *job, bool *whole, struct tw_error *error)
 {
     if (!job->closure)
         return 0;
@@ -104,7 +125,21 @@ static int run_job(struct store *store, struct job *job, struct tw_error *error)
     if (sqlite3_get_autocommit(store->db))
         return status ? status : tw_error_set(error, TW_IO, "a closure ended its transaction");
     int end = store_sql_exec(store->db, status ? "ROLLBACK TO job; RELEASE job" : "RELEASE job", status ? NULL : error);
-    return end ? end : status;
+    *whole = end == 0;
+    return status ? status : end;
+}
+
+/* Without memory even this may fail; then the next transaction begins with it. */
+static void roll_back(struct store *store)
+{
+    if (!sqlite3_get_autocommit(store->db))
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* Nobody waits for a posted closure: what will pass, it is tried again after. */
+static bool passes(int status)
+{
+    return status == TW_FULL || status == TW_NO_MEMORY || status == TW_BUSY;
 }
 
 /* Does this outcome of a closure end its transaction? A caller hears of a full disk; a posted closure is tried again.
@@ -121,11 +156,15 @@ static int run_transaction(struct store *store, struct job *jobs, int *results, 
 {
     if (store_failed(store, error))
         return TW_IO;
+    roll_back(store);
+    if (!sqlite3_get_autocommit(store->db))
+        return tw_error_set(error, TW_NO_MEMORY, "database: no memory to roll back");
     int status = store_sql_exec(store->db, "BEGIN IMMEDIATE", error);
     int64_t before = sqlite3_total_changes64(store->db);
     for (struct job *job = jobs; job && !status; job = job->next, results++) {
-        *results = run_job(store, job, error);
-        if (ends_transaction(job, *results) || sqlite3_get_autocommit(store->db))
+        bool whole = true;
+        *results = run_job(store, job, &whole, error);
+        if (!whole || ends_transaction(job, *results) || sqlite3_get_autocommit(store->db))
             status = *results;
     }
     /* Whatever is changed, page 1 is: by its counter a start knows who wrote the file last (store_vfs.h). */
@@ -133,9 +172,9 @@ static int run_transaction(struct store *store, struct job *jobs, int *results, 
         status = store_sql_exec(store->db, "PRAGMA application_id=" STORE_APPLICATION_ID, error);
     if (!status)
         status = store_sql_exec(store->db, "COMMIT", error);
-    if (status && !sqlite3_get_autocommit(store->db))
-        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-    if (status == TW_IO || status == TW_CORRUPT || (status && status != TW_FULL && !jobs->outcome))
+    if (status)
+        roll_back(store);
+    if (status == TW_IO || status == TW_CORRUPT || (status && !passes(status) && !jobs->outcome))
         store_fail(store, error->text);
     return status;
 }
@@ -197,13 +236,14 @@ static bool is_due(const struct timespec *at)
  * held. */
 static void note_space(struct store *store, bool posted, int status, const struct tw_error *error)
 {
-    if (status == TW_FULL) {
+    if (status == TW_FULL || (posted && passes(status))) {
         wait_longer(store);
         store->full = true;
-        trouble_raise("disk_full", "twin.db", TROUBLE_UNREADY, "%s", error->text);
+        trouble_raise(status == TW_FULL ? "disk_full" : "memory_short", "twin.db", TROUBLE_UNREADY, "%s", error->text);
     } else if (store->full && !status && posted) {
         store->full = false;
         trouble_clear("disk_full", "twin.db");
+        trouble_clear("memory_short", "twin.db");
     }
 }
 
@@ -216,8 +256,7 @@ static void probe(struct store *store)
         status = store_sql_touch(store->db, &error);
     if (!status)
         status = store_sql_exec(store->db, "COMMIT", &error);
-    if (!sqlite3_get_autocommit(store->db))
-        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    roll_back(store);
     if (status == TW_IO || status == TW_CORRUPT)
         store_fail(store, error.text);
     pthread_mutex_lock(&store->lock);
@@ -272,15 +311,15 @@ static void work(struct store *store, struct job **from)
     int status = run_transaction(store, jobs, results, &error);
     pthread_mutex_lock(&store->lock);
     if (barrier && !status && store->full && store->posted) /* what was queued before it is not committed */
-        status = tw_error_set(&error, TW_FULL, "the disk is full: some rows are not in the database yet");
+        status = tw_error_set(&error, TW_FULL, "some rows are not in the database yet");
     else
         note_space(store, posted, status ? status : results[0], &error);
-    bool again = posted && status == TW_FULL && !store->stopping;
+    bool again = posted && passes(status) && !store->stopping;
     if (again)
         put_back(store, jobs);
-    else if (posted && status == TW_FULL)
+    else if (posted && passes(status))
         log_warning("store_rows_dropped",
-                    "reason=\"the disk is full\" note=\"the next start reads them from the spool\"");
+                    "reason=\"no room for them\" note=\"the next start reads them from the spool\"");
     pthread_mutex_unlock(&store->lock);
     if (!again)
         settle(store, jobs, status, results, &error);
@@ -429,9 +468,9 @@ int store_open(const char *state, struct store **out, struct tw_error *error)
     pthread_cond_init(&store->done, NULL);
     int status = store_files_open(&store->files, state, &store->db, error);
     if (!status && pthread_create(&store->thread, NULL, store_main, store))
-        status = tw_error_set(error, TW_IO, "cannot start the store thread");
+        status = tw_error_set(error, TW_NO_MEMORY, "cannot start the store thread");
     if (status) {
-        store_files_close(&store->files, store->db);
+        store_files_close(&store->files, store->db, NULL);
         free(store);
         return status;
     }
@@ -440,10 +479,10 @@ int store_open(const char *state, struct store **out, struct tw_error *error)
     return 0;
 }
 
-void store_close(struct store *store)
+int store_close(struct store *store)
 {
     if (!store)
-        return;
+        return TW_OK;
     pthread_mutex_lock(&store->lock);
     store->stopping = true;
     pthread_cond_signal(&store->wake);
@@ -453,11 +492,18 @@ void store_close(struct store *store)
     /* The writer goes last: it is the one that checkpoints. */
     while (store->idle_count)
         sqlite3_close(store->idle[--store->idle_count]);
-    store_files_close(&store->files, store->db);
+    struct tw_error error = {""};
+    int status = store_files_close(&store->files, store->db, &error);
+    if (store_failed(store, &error))
+        status = TW_IO;
+    char quoted[300];
+    if (status)
+        log_error("store_failed", "error=%s", log_quote(error.text, quoted, sizeof quoted));
     pthread_cond_destroy(&store->done);
     pthread_cond_destroy(&store->wake);
     pthread_mutex_destroy(&store->readers_lock);
     pthread_mutex_destroy(&store->failure_lock);
     pthread_mutex_destroy(&store->lock);
     free(store);
+    return status;
 }

@@ -23,8 +23,14 @@ struct store;
 /* Opens <state>/twin.db, takes the state folder's lock (TW_BUSY: in use by another daemon), migrates. A schema newer
  * than this program: TW_CONFLICT with a sentence. */
 int store_open(const char *state, struct store **out, struct tw_error *error);
-void store_close(struct store *store);
+/* Runs what is queued, brings the log into the database. Not TW_OK: the store failed, now or before; it is logged. */
+int store_close(struct store *store);
 bool store_failed(struct store *store, struct tw_error *error);
+/* `tell` is called when the store fails, once, by whoever meets the failure: it must not wait. At once if it has
+ * failed. */
+void store_on_failure(struct store *store, void (*tell)(void *context), void *context);
+/* For what belongs to the state but is not the database: a failed sync of the spool's folders is fail-stop too. */
+void store_fail(struct store *store, const char *why);
 
 /* A closure returns 0 to commit or a tw_status to roll back. TW_IO and TW_CORRUPT mean the database itself: the store
  * fails for good. A closure must not wait for the store (store_call, store_barrier, what says "barrier first"). */

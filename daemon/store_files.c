@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "daemon/errno_status.h"
 #include "daemon/folder.h"
 #include "daemon/log.h"
 #include "daemon/store_files.h"
@@ -26,7 +27,7 @@ static int take_lock(struct store_files *files, const char *state, struct tw_err
     snprintf(path, sizeof path, "%s/lock", state);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        return tw_error_set(error, TW_IO, "cannot open %s: %s", path, strerror(errno));
+        return tw_error_set(error, errno_status(errno), "cannot open %s: %s", path, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB)) {
         int why = errno;
         ssize_t size = pread(fd, pid, sizeof pid - 1, 0);
@@ -41,7 +42,7 @@ static int take_lock(struct store_files *files, const char *state, struct tw_err
     files->lock = fd + 1;
     int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)size, 0) != size)
-        return tw_error_set(error, TW_IO, "cannot write %s: %s", path, strerror(errno));
+        return tw_error_set(error, errno_status(errno), "cannot write %s: %s", path, strerror(errno));
     return 0;
 }
 
@@ -141,6 +142,8 @@ static int look_first(const char *path, struct tw_error *error)
     struct tw_error why = {""};
     bool foreign = store_vfs_foreign(path); /* then its checksums say nothing, yet */
     int status = connect_by(foreign ? NULL : STORE_VFS, path, SQLITE_OPEN_READWRITE, "", &db, &why);
+    if (db) /* what it finds in the log is for the writer, which says if that fails */
+        sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (!status)
         status = read_schema(db, path, &version, &why);
     sqlite3_close(db);
@@ -317,10 +320,24 @@ int store_files_open(struct store_files *files, const char *state, sqlite3 **wri
     return status;
 }
 
-void store_files_close(struct store_files *files, sqlite3 *writer)
+/* The log into the database. SQLite would do it when it closes, and keep to itself that it failed. With a full disk the
+ * log just stays for the next start, as after a kill. */
+static int checkpoint(sqlite3 *writer, struct tw_error *error)
 {
+    struct tw_error why = {""};
+    int code = sqlite3_wal_checkpoint_v2(writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (code)
+        sqlite3_db_config(writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    int status = store_sql_status(writer, code, &why);
+    return status == TW_IO || status == TW_CORRUPT ? tw_error_set(error, status, "%s", why.text) : 0;
+}
+
+int store_files_close(struct store_files *files, sqlite3 *writer, struct tw_error *error)
+{
+    int status = writer ? checkpoint(writer, error) : 0;
     sqlite3_close(writer);
     free(files->database);
     if (files->lock)
         close(files->lock - 1);
+    return status;
 }

@@ -19,7 +19,8 @@ struct store_files {
  * pages (store_vfs.h) gets them; one that is damaged is salvaged (store_salvage.h). What was acquired before a failure
  * is released by store_files_close. */
 int store_files_open(struct store_files *files, const char *state, sqlite3 **writer, struct tw_error *error);
-void store_files_close(struct store_files *files, sqlite3 *writer);
+/* Brings the log into the database first; says so if the disk failed at that. */
+int store_files_close(struct store_files *files, sqlite3 *writer, struct tw_error *error);
 /* For a salvage: the schema of a file that may be damaged (0: unknown), open for reading alone; and a new file of a
  * schema, with nothing in it. */
 int64_t store_files_schema(const char *path, sqlite3 **db);

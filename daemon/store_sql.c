@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "daemon/clock.h"
+#include "daemon/shortage.h"
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 #include "daemon/store_vfs.h"
@@ -147,6 +148,8 @@ static bool is_null(sqlite3_stmt *row, int column)
 json_t *store_sql_text(sqlite3_stmt *row, int column)
 {
     const char *text = (const char *)sqlite3_column_text(row, column);
+    if (!text && !is_null(row, column))
+        shortage_note();
     return text ? json_string(text) : json_null();
 }
 
@@ -197,6 +200,7 @@ static json_t *query(struct store *store, store_sql_row make, size_t most, const
 {
     struct tw_error error = {"no read connection"};
     int status = TW_NO_MEMORY;
+    unsigned before = shortage_count();
     sqlite3_stmt *statement = NULL;
     json_t *rows = json_array();
     sqlite3 *db = store_read_begin(store);
@@ -214,7 +218,9 @@ out:
     store_read_end(store, db);
     if (status == TW_IO || status == TW_CORRUPT)
         store_fail(store, error.text);
-    if (status) {
+    else if (status)
+        shortage_note(); /* or it would be taken for a row that is not there */
+    if (status || shortage_count() != before) {
         json_decref(rows);
         return NULL;
     }

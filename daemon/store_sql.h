@@ -14,9 +14,6 @@
 
 struct store;
 
-/* Marks the store as failed for good. */
-void store_fail(struct store *store, const char *why);
-
 /* The status that an SQLite result code stands for, with SQLite's words in the error. */
 int store_sql_status(sqlite3 *db, int code, struct tw_error *error);
 

@@ -9,13 +9,15 @@
 
 #include <sodium.h>
 
+#include "daemon/errno_status.h"
 #include "daemon/folder.h"
 
 static int read_token(const char *path, char token[TOKEN_SIZE], struct tw_error *error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? TW_NOT_FOUND : tw_error_set(error, TW_IO, "%s: %s", path, strerror(errno));
+        return errno == ENOENT ? TW_NOT_FOUND
+                               : tw_error_set(error, errno_status(errno), "%s: %s", path, strerror(errno));
     ssize_t n = read(fd, token, TOKEN_SIZE - 1);
     close(fd);
     if (n != TOKEN_SIZE - 1)
@@ -33,15 +35,18 @@ static int write_token(const char *state, const char *path, const char *token, s
     snprintf(beside, sizeof(beside), "%s.new", path);
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
-        return tw_error_set(error, TW_IO, "%s: %s", beside, strerror(errno));
+        return tw_error_set(error, errno_status(errno), "%s: %s", beside, strerror(errno));
     char line[TOKEN_SIZE + 1];
     snprintf(line, sizeof(line), "%s\n", token);
-    bool ok = write(fd, line, TOKEN_SIZE) == TOKEN_SIZE && fsync(fd) == 0;
-    int reason = errno;
+    int status = TW_OK;
+    if (write(fd, line, TOKEN_SIZE) != TOKEN_SIZE)
+        status = tw_error_set(error, errno_status(errno), "writing %s: %s", beside, strerror(errno));
+    else if (fsync(fd) != 0)
+        status = tw_error_set(error, TW_IO, "fsync %s: %s", beside, strerror(errno));
     close(fd);
-    if (!ok || rename(beside, path) != 0)
-        return tw_error_set(error, TW_IO, "%s: %s", path, strerror(ok ? errno : reason));
-    return folder_sync(state, error);
+    if (status == TW_OK && rename(beside, path) != 0)
+        status = tw_error_set(error, errno_status(errno), "renaming %s: %s", beside, strerror(errno));
+    return status == TW_OK ? folder_sync(state, error) : status;
 }
 
 int token_load(const char *state, char token[TOKEN_SIZE], struct tw_error *error)

@@ -25,10 +25,12 @@ static int append_record(struct twin *twin, uint64_t ordinal, bool posted, struc
 
     struct twp_batch batch;
     char detail[200];
-    if (twp_wire_batch(frames, count, &batch, detail) != TWP_OK) {
+    enum twp_code code = twp_wire_batch(frames, count, &batch, detail);
+    if (code != TWP_OK) {
         free(memory);
-        return tw_error_set(error, TW_CORRUPT, "spool record %llu of %s does not decode: %s",
-                            (unsigned long long)ordinal, twin->name, detail);
+        return tw_error_set(error, code == TWP_FULL ? TW_NO_MEMORY : TW_CORRUPT,
+                            "spool record %llu of %s does not decode: %s", (unsigned long long)ordinal, twin->name,
+                            detail);
     }
     *belongs = (strcmp(batch.key.feed, "train") == 0) == posted;
     if (*belongs)

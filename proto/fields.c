@@ -38,6 +38,12 @@ void twp_fields_fail(struct twp_fields *fields, const char *format, ...)
     va_end(args);
 }
 
+void twp_fields_no_memory(struct twp_fields *fields)
+{
+    twp_fields_fail(fields, "out of memory; send again");
+    fields->no_memory = true;
+}
+
 void twp_fields_open(struct twp_fields *fields, const void *bytes, size_t size, size_t max_size, char detail[200])
 {
     *fields = (struct twp_fields){.detail = detail};
@@ -48,7 +54,9 @@ void twp_fields_open(struct twp_fields *fields, const void *bytes, size_t size, 
     }
     json_error_t error;
     json_t *root = json_loadb(bytes ? bytes : "", size, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
+    if (!root && error.text[0] == '\0') /* jansson has a sentence for everything else */
+        twp_fields_no_memory(fields);
+    else if (!root)
         twp_fields_fail(fields, "not valid JSON: %s at byte %d", error.text, error.position);
     else if (!json_is_object(root))
         twp_fields_fail(fields, "the JSON must be an object");

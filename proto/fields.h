@@ -15,8 +15,8 @@ struct twp_fields {
     json_t *root; /* NULL if the text was no object */
     const char *asked[TWP_FIELDS_MAX];
     int asked_count;
-    bool failed;
-    char *detail; /* the caller's 200 bytes: the sentence of the first error */
+    bool failed, no_memory; /* the latter: it is not the text's fault */
+    char *detail;           /* the caller's 200 bytes: the sentence of the first error */
 };
 
 /* Parses one JSON text that must be an object; repeated members are refused. */
@@ -31,6 +31,8 @@ void twp_fields_count(struct twp_fields *fields, const char *member, bool requir
 /* A string of at most size-1 bytes; stays as it was on an error. */
 void twp_fields_string(struct twp_fields *fields, const char *member, bool required, char *out, size_t size);
 
+/* Notes that memory is out, as an error. */
+void twp_fields_no_memory(struct twp_fields *fields);
 /* Notes an error (the first one counts). */
 void twp_fields_fail(struct twp_fields *fields, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

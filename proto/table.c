@@ -22,7 +22,7 @@ static int parse_npy(struct twp_table_reader *in)
     out->cols = npy.cols;
     out->values = calloc(npy.rows * npy.cols + 1, sizeof *out->values);
     if (!out->values)
-        return twp_table_reader_refuse(in, "out of memory");
+        return twp_table_reader_no_memory(in);
     twp_npy_floats(&npy, 0, npy.rows * npy.cols, out->values);
     return 0;
 }
@@ -49,7 +49,7 @@ int twp_table_parse(enum twp_format format, const void *bytes, size_t size, stru
     }
     if (status)
         twp_table_fini(out);
-    return status;
+    return status && in.no_memory ? TWP_TABLE_NO_MEMORY : status;
 }
 
 void twp_table_fini(struct twp_table *table)

@@ -15,7 +15,10 @@ struct twp_table {
     char **column; /* (cols) names, or NULL where the format carries none */
 };
 
-/* Returns 0, or -1 with a sentence in `detail` that says where (row, column, byte). JSON: an array of arrays, or
+enum { TWP_TABLE_NO_MEMORY = -2 };
+
+/* Returns 0, or -1 (TWP_TABLE_NO_MEMORY: it is not the table's fault) with a sentence in `detail` that says where (row,
+ * column, byte). JSON: an array of arrays, or
  * {"columns": [...], "rows": [[...]]} or {"items": [[...]]}; null is NaN. CSV: comma separated, first line names,
  * empty field is NaN; "nan" and "inf" are read. */
 int twp_table_parse(enum twp_format format, const void *bytes, size_t size, struct twp_table *out, char detail[200]);

@@ -19,6 +19,12 @@ int twp_table_reader_refuse(struct twp_table_reader *in, const char *format, ...
     return -1;
 }
 
+int twp_table_reader_no_memory(struct twp_table_reader *in)
+{
+    in->no_memory = true;
+    return twp_table_reader_refuse(in, "out of memory");
+}
+
 int twp_table_reader_push(struct twp_table_reader *in, float value)
 {
     if (in->count == in->capacity) {
@@ -26,7 +32,7 @@ int twp_table_reader_push(struct twp_table_reader *in, float value)
         float *grown =
             __builtin_mul_overflow(capacity, sizeof *grown, &bytes) ? NULL : realloc(in->table->values, bytes);
         if (!grown)
-            return twp_table_reader_refuse(in, "out of memory");
+            return twp_table_reader_no_memory(in);
         in->table->values = grown;
         in->capacity = capacity;
     }
@@ -56,7 +62,7 @@ int twp_table_reader_column(struct twp_table_reader *in, size_t index, const cha
         table->column = calloc(TWP_COLUMNS_MAX, sizeof *table->column);
     char *copy = table->column ? strndup(name, length) : NULL;
     if (!copy)
-        return twp_table_reader_refuse(in, "out of memory");
+        return twp_table_reader_no_memory(in);
     table->column[index] = copy;
     table->cols = index + 1;
     return 0;

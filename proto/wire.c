@@ -88,7 +88,7 @@ static void read_columns(struct twp_fields *in, struct twp_batch *out)
     }
     out->column = calloc(count, sizeof *out->column);
     if (!out->column) {
-        twp_fields_fail(in, "out of memory");
+        twp_fields_no_memory(in);
         return;
     }
     out->columns = (int)count;
@@ -114,7 +114,7 @@ static void read_conditions(struct twp_fields *in, struct twp_batch *out)
     }
     out->condition = calloc(count, sizeof *out->condition);
     if (!out->condition) {
-        twp_fields_fail(in, "out of memory");
+        twp_fields_no_memory(in);
         return;
     }
     const char *name;
@@ -263,7 +263,13 @@ static enum twp_code check_frames(const struct twp_frame *frames, size_t count, 
     return TWP_BAD_FRAME;
 }
 
-static bool read_header(const struct twp_frame *frame, struct twp_batch *out, char detail[200])
+static enum twp_code close_header(struct twp_fields *in)
+{
+    bool ok = twp_fields_close(in, true);
+    return ok ? TWP_OK : in->no_memory ? TWP_FULL : TWP_BAD_HEADER;
+}
+
+static enum twp_code read_header(const struct twp_frame *frame, struct twp_batch *out, char detail[200])
 {
     struct twp_fields in;
     twp_fields_open(&in, frame->data, frame->size, TWP_HEADER_MAX, detail);
@@ -273,20 +279,20 @@ static bool read_header(const struct twp_frame *frame, struct twp_batch *out, ch
     read_stream(&in, out);
     read_time(&in, out);
     twp_fields_get(&in, "time", JSON_STRING, false);
-    return twp_fields_close(&in, true);
+    return close_header(&in);
 }
 
 enum twp_code twp_wire_batch(const struct twp_frame *frames, size_t count, struct twp_batch *out, char detail[200])
 {
     *out = (struct twp_batch){.key = {.run = -1, .seq = -1}};
     detail[0] = '\0';
-    bool header_ok = count > 1 && read_header(&frames[1], out, detail);
+    enum twp_code header = count > 1 ? read_header(&frames[1], out, detail) : TWP_BAD_HEADER;
     char frame_detail[200];
     enum twp_code code = check_frames(frames, count, 3, 4, TWP_BATCH, frame_detail);
     if (code != TWP_OK)
         memcpy(detail, frame_detail, sizeof frame_detail);
-    else if (!header_ok)
-        code = TWP_BAD_HEADER;
+    else if (header != TWP_OK)
+        code = header;
     else
         code = read_payload(&frames[2], out, detail);
     if (code == TWP_OK && count == 4)
@@ -309,19 +315,19 @@ void twp_wire_batch_fini(struct twp_batch *batch)
 enum twp_code twp_wire_hello(const struct twp_frame *frames, size_t count, struct twp_key *out, char detail[200])
 {
     *out = (struct twp_key){.run = -1, .seq = -1};
-    bool ok = false;
+    enum twp_code header = TWP_BAD_HEADER;
     if (count > 1) {
         struct twp_fields in;
         twp_fields_open(&in, frames[1].data, frames[1].size, TWP_HEADER_MAX, detail);
         read_key(&in, false, out);
-        ok = twp_fields_close(&in, true);
+        header = close_header(&in);
     }
     char frame_detail[200];
     if (check_frames(frames, count, 2, 2, TWP_HELLO, frame_detail) != TWP_OK) {
         memcpy(detail, frame_detail, sizeof frame_detail);
         return TWP_BAD_FRAME;
     }
-    return ok ? TWP_OK : TWP_BAD_HEADER;
+    return header;
 }
 
 /* --- JSON frames --- */

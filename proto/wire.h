@@ -88,6 +88,7 @@ bool twp_wire_name_ok(const char *name);
 /* Decodes frames (tag included). On failure returns the code, fills whatever of the key could be read, and writes a
  * sentence to `detail`. Checks names, limits, unknown members, payload and weights (a payload of 0 rows is
  * bad_shape; weights must be one-dimensional with as many rows). Does not know the twin's columns. */
+/* TWP_FULL: it is memory that is out, nothing is said about the message. */
 enum twp_code twp_wire_batch(const struct twp_frame *frames, size_t count, struct twp_batch *out, char detail[200]);
 void twp_wire_batch_fini(struct twp_batch *batch);
 enum twp_code twp_wire_hello(const struct twp_frame *frames, size_t count, struct twp_key *out, char detail[200]);

@@ -39,7 +39,7 @@ static const char help[] =
     "  --parts FILE.npy     which rows --train put where: 0 train, 1 stop, 2 gate\n"
     "  --quiet              no progress bar\n"
     "\n"
-    "TWIN_KERNELS=ref|blas forces a kernel table.\n"
+    "TWIN_KERNELS=ref|blas|avx2|avx512 forces a kernel table.\n"
     "\n"
     "Examples:\n"
     "  twin-bench --json --threads 2\n"

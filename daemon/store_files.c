@@ -202,13 +202,22 @@ static bool found_damage(void *context, uint32_t page)
     return true;
 }
 
-/* A page of the main file may be torn while its successor stands whole in the WAL: that one is written first. */
-static int check_pages(sqlite3 *db, const char *path, struct tw_error *error)
+/* A page of the main file may be torn while its successor stands whole in the WAL: that one is written first. Nothing
+ * else of this process may have the file open: closing any descriptor of it drops the locks of all. */
+static int check_pages(const char *path, struct tw_error *error)
 {
+    sqlite3 *db = NULL;
     struct sweep sweep = {0};
     uint64_t pages;
     bool checked;
-    int status = store_sql_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", error);
+    if (access(path, F_OK) != 0)
+        return 0;
+    int status =
+        connect_database(path, SQLITE_OPEN_READWRITE,
+                         "PRAGMA mmap_size=0; PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE)", &db, error);
+    if (status)
+        sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_close(db);
     if (!status)
         status = store_vfs_sweep(path, SWEEP_S, found_damage, &sweep, &checked, &pages, error);
     if (!status && sweep.count)
@@ -290,9 +299,9 @@ static int open_whole(const char *path, sqlite3 **writer, struct tw_error *error
     if (!status)
         status = add_checksums(path, error);
     if (!status)
-        status = open_writer(path, writer, error);
+        status = check_pages(path, error);
     if (!status)
-        status = check_pages(*writer, path, error);
+        status = open_writer(path, writer, error);
     return status ? status : store_files_migrate(*writer, path, error);
 }
 

@@ -1,12 +1,9 @@
-/* OpenBLAS products with the loops of one instruction set. */
+/* Products by OpenBLAS.
+ */
 #ifndef TW_KERNEL_BLAS_H
 #define TW_KERNEL_BLAS_H
 
 #include "kernel/kernel.h"
-
-/* The table whose loops are the `rank`th best that this processor can run, from 0; NULL beyond the last. The first
- * call sets OpenBLAS to one thread. */
-const struct tw_kernels *tw_blas_kernels(int rank);
 
 /* cblas_?gemm with the corner cases of kernel.h; what the tables' `gemm` is. */
 void tw_blas_gemm(bool ta, bool tb, int m, int n, int k, const tw_real *a, int lda, const tw_real *b, int ldb,

@@ -2,11 +2,13 @@
  *
  * Layout: a matrix is (rows, cols) with cols contiguous; rows are features, hidden units or spline parameters, columns
  * are events. Work is done in blocks of TW_BLOCK events, so that a block stays in the L2 cache, every product is
- * (out x in)(in x TW_BLOCK), and every row is a contiguous vector over events. Short blocks are padded by the caller:
- * a result never depends on how many events came along. All pointers are 64-byte aligned, cols is a multiple of 16.
+ * (out x in)(in x TW_BLOCK), and every row is a contiguous vector over events. Short blocks are padded by the caller
+ * to a multiple of the table's `columns`: a result never depends on how many events came along. All pointers are
+ * 64-byte aligned, cols is a multiple of 16.
  *
- * `ref` is the naive reference, kept for good, compiled for float and double. `blas` multiplies with OpenBLAS and runs
- * loops that the compiler vectorises, compiled for several instruction sets of which the best present is taken.
+ * `ref` is the naive reference, kept for good, compiled for float and double. `avx512` and `avx2` have products of our
+ * own, `blas` multiplies with OpenBLAS; all of these run loops that the compiler vectorises, compiled for several
+ * instruction sets of which the best present is taken.
  */
 #ifndef TW_KERNEL_KERNEL_H
 #define TW_KERNEL_KERNEL_H
@@ -42,8 +44,9 @@ struct tw_spline {
 int tw_spline_rows(const struct tw_spline *spline);
 
 struct tw_kernels {
-    const char *name;   /* "ref", "blas" */
+    const char *name;   /* "ref", "avx512", "avx2", "blas" */
     const char *detail; /* e.g. "OpenBLAS 0.3.21 Haswell, loops x86-64-v4": recorded with every version */
+    int columns;        /* a column's result does not depend on cols as long as cols is a multiple of this */
 
     /* C (m,n) = op(A) op(B) + beta C; row-major with leading dimensions. k may be 0. */
     void (*gemm)(bool ta, bool tb, int m, int n, int k, const tw_real *a, int lda, const tw_real *b, int ldb,
@@ -86,9 +89,10 @@ struct tw_kernels {
 /* The naive table, always there. */
 const struct tw_kernels *tw_kernels_ref(void);
 
-/* Chooses the best table of this machine; TWIN_KERNELS=ref|blas in the environment forces one (the caller passes the
- * value, or NULL). A candidate is tested against `ref` on small inputs first; one that disagrees is passed over and
- * `note` (may be NULL, 160 bytes) says so. Sets OpenBLAS to one thread. NULL if the forced name is unknown or fails. */
+/* Chooses the best table of this machine; TWIN_KERNELS=ref|avx512|avx2|blas in the environment forces one (the caller
+ * passes the value, or NULL). A candidate is tested against `ref` on small inputs first; one that disagrees is passed
+ * over and `note` (may be NULL, 160 bytes) says so. Sets OpenBLAS to one thread. NULL if the forced name is unknown,
+ * fails, or needs another processor. */
 const struct tw_kernels *tw_kernels_choose(const char *forced, char *note);
 
 #endif

@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernel/blas.h"
 #include "kernel/kernel.h"
 #include "kernel/ref.h"
 #include "kernel/selftest.h"
+#include "kernel/tables.h"
 
 #define NOTE 160
 
@@ -14,12 +14,15 @@ const struct tw_kernels *tw_kernels_ref(void)
     return &tw_ref_kernels;
 }
 
-/* The best table of OpenBLAS that passes, else NULL; the note names the first that did not. */
-static const struct tw_kernels *choose_blas(char *note)
+/* The best table that passes, of those of this name (NULL: of all); the note names the first that did not. */
+static const struct tw_kernels *choose(const char *name, char *note)
 {
     const struct tw_kernels *candidate;
-    for (int rank = 0; (candidate = tw_blas_kernels(rank)); rank++) {
-        const char *failed = tw_selftest(candidate);
+    for (int rank = 0; (candidate = tw_tables(rank)); rank++) {
+        const char *failed;
+        if (name && strcmp(name, candidate->name) != 0)
+            continue;
+        failed = tw_selftest(candidate);
         if (!failed)
             return candidate;
         if (note && note[0] == '\0')
@@ -32,11 +35,9 @@ const struct tw_kernels *tw_kernels_choose(const char *forced, char *note)
 {
     if (note)
         note[0] = '\0';
-    const struct tw_kernels *blas = tw_blas_kernels(0); /* one thread, whatever is chosen */
+    tw_tables(0); /* one thread for OpenBLAS, whatever is chosen */
     if (forced && strcmp(forced, "ref") == 0)
         return &tw_ref_kernels;
-    if (forced && strcmp(forced, blas->name) != 0)
-        return NULL;
-    blas = choose_blas(note);
-    return blas || forced ? blas : &tw_ref_kernels;
+    const struct tw_kernels *best = choose(forced, note);
+    return best || forced ? best : &tw_ref_kernels;
 }

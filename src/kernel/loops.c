@@ -2,6 +2,7 @@
  * steps of the optimiser, and sums in a fixed order. */
 #include "kernel/blas.h"
 #include "kernel/loops.h"
+#include "kernel/product.h"
 #include "kernel/vmath.h"
 
 /* Partial sums, wide enough for several vectors in flight. The order of a sum depends on its length alone. */
@@ -66,28 +67,47 @@ static void bias_tanh(int cols, tw_real b, tw_real *restrict y)
         y[i] = tw_vmath_tanh(y[i] + b);
 }
 
+/* y = act(y + b), one row; pre keeps y + b where it is not NULL and the derivative needs it. */
+static void activate(enum tw_activation act, int cols, tw_real b, tw_real *pre, tw_real *y)
+{
+    switch (act) {
+    case TW_LINEAR:
+        bias(cols, b, y);
+        break;
+    case TW_RELU:
+        bias_relu(cols, b, y);
+        break;
+    case TW_SILU:
+        if (pre)
+            bias_silu_pre(cols, b, pre, y);
+        else
+            bias_silu(cols, b, y);
+        break;
+    case TW_TANH:
+        bias_tanh(cols, b, y);
+        break;
+    }
+}
+
 /* y = act(W x + b) */
 static void dense(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
                   const tw_real *x, tw_real *pre, tw_real *y)
 {
     tw_blas_gemm(false, false, out, cols, in, w, in, x, cols, 0, y, cols);
-    for (int o = 0; o < out; o++, y += cols, pre = pre ? pre + cols : NULL) {
-        switch (act) {
-        case TW_LINEAR:
-            bias(cols, b[o], y);
-            break;
-        case TW_RELU:
-            bias_relu(cols, b[o], y);
-            break;
-        case TW_SILU:
-            if (pre)
-                bias_silu_pre(cols, b[o], pre, y);
-            else
-                bias_silu(cols, b[o], y);
-            break;
-        case TW_TANH:
-            bias_tanh(cols, b[o], y);
-            break;
+    for (int o = 0; o < out; o++)
+        activate(act, cols, b[o], pre ? pre + (size_t)o * cols : NULL, y + (size_t)o * cols);
+}
+
+/* The same by strips of columns: what the product leaves is still in the first-level cache. */
+static void dense_own(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
+                      const tw_real *x, tw_real *pre, tw_real *y)
+{
+    for (int j = 0; j < cols; j += TW_PRODUCT_STRIP) {
+        int width = cols - j < TW_PRODUCT_STRIP ? cols - j : TW_PRODUCT_STRIP;
+        tw_product(false, false, out, width, in, w, in, x + j, cols, 0, y + j, cols);
+        for (int o = 0; o < out; o++) {
+            size_t at = (size_t)o * cols + j;
+            activate(act, width, b[o], pre ? pre + at : NULL, y + at);
         }
     }
 }
@@ -112,9 +132,9 @@ static void tanh_vjp(int cols, const tw_real *restrict y, tw_real *restrict gy)
         gy[i] *= 1 - y[i] * y[i];
 }
 
-/* gz = gy act'(z);  gW += gz x^T;  gb += gz 1;  gx += W^T gz */
-static void dense_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
-                      const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx)
+/* gz = gy act'(z);  gb += gz 1 */
+static void activation_vjp(enum tw_activation act, int out, int cols, const tw_real *pre, const tw_real *y, tw_real *gy,
+                           tw_real *gb)
 {
     for (int o = 0; o < out; o++) {
         size_t at = (size_t)o * cols;
@@ -134,10 +154,27 @@ static void dense_vjp(enum tw_activation act, int out, int in, int cols, const t
         if (gb)
             gb[o] += sum_row(cols, gy + at);
     }
+}
+
+/* gz = gy act'(z);  gW += gz x^T;  gb += gz 1;  gx += W^T gz */
+static void dense_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
+                      const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx)
+{
+    activation_vjp(act, out, cols, pre, y, gy, gb);
     if (gw)
         tw_blas_gemm(false, true, out, in, cols, gy, cols, x, cols, 1, gw, in);
     if (gx)
         tw_blas_gemm(true, false, in, cols, out, w, in, gy, cols, 1, gx, cols);
+}
+
+static void dense_own_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
+                          const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx)
+{
+    activation_vjp(act, out, cols, pre, y, gy, gb);
+    if (gw)
+        tw_product(false, true, out, in, cols, gy, cols, x, cols, 1, gw, in);
+    if (gx)
+        tw_product(true, false, in, cols, out, w, in, gy, cols, 1, gx, cols);
 }
 
 static void axpy(size_t n, tw_real a, const tw_real *restrict x, tw_real *restrict y)
@@ -202,19 +239,27 @@ static void log_all(size_t n, const tw_real *x, tw_real *y)
 #define TEXT_(name) #name
 #define TEXT(name)  TEXT_(name)
 
+/* Everything but the products. */
+#define LOOPS                                                                                                          \
+    .spline = tw_loops_spline, .spline_inverse = tw_loops_spline_inverse, .spline_vjp = tw_loops_spline_vjp,           \
+    .axpy = axpy, .sum_squares = sum_squares, .adam = adam, .average = average, .exp = exp_all, .log = log_all
+
 const struct tw_kernels tw_loops = {
     .name = "blas",
     .detail = TEXT(TW_LOOPS_ISA),
+    .columns = TW_BLOCK, /* OpenBLAS chooses its kernels by the shape */
     .gemm = tw_blas_gemm,
     .dense = dense,
     .dense_vjp = dense_vjp,
-    .spline = tw_loops_spline,
-    .spline_inverse = tw_loops_spline_inverse,
-    .spline_vjp = tw_loops_spline_vjp,
-    .axpy = axpy,
-    .sum_squares = sum_squares,
-    .adam = adam,
-    .average = average,
-    .exp = exp_all,
-    .log = log_all,
+    LOOPS,
+};
+
+const struct tw_kernels tw_loops_own = {
+    .name = "own",
+    .detail = TEXT(TW_LOOPS_ISA),
+    .columns = 16,
+    .gemm = tw_product,
+    .dense = dense_own,
+    .dense_vjp = dense_own_vjp,
+    LOOPS,
 };

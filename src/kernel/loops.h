@@ -1,7 +1,7 @@
 /* The vectorised loops: one source, compiled for several instruction sets, a table of functions each.
  *
  * TW_LOOPS_ISA names the instruction set of the object that is being compiled; names get it as a suffix, so that all
- * of them live side by side in one library. Nothing of an object may run before blas.c has asked the processor.
+ * of them live side by side in one library. Nothing of an object may run before tables.c has asked the processor.
  */
 #ifndef TW_KERNEL_LOOPS_H
 #define TW_KERNEL_LOOPS_H
@@ -12,6 +12,8 @@ extern const struct tw_kernels tw_loops_baseline;
 #ifdef __x86_64__
 extern const struct tw_kernels tw_loops_v3;
 extern const struct tw_kernels tw_loops_v4;
+extern const struct tw_kernels tw_loops_own_v3; /* with our own products */
+extern const struct tw_kernels tw_loops_own_v4;
 #endif
 
 #ifdef TW_LOOPS_ISA
@@ -20,6 +22,7 @@ extern const struct tw_kernels tw_loops_v4;
 #define TW_LOOPS_NAME(name)  TW_LOOPS_JOIN(name, TW_LOOPS_ISA)
 
 #define tw_loops                TW_LOOPS_NAME(tw_loops)
+#define tw_loops_own            TW_LOOPS_NAME(tw_loops_own)
 #define tw_loops_spline         TW_LOOPS_NAME(tw_loops_spline)
 #define tw_loops_spline_inverse TW_LOOPS_NAME(tw_loops_spline_inverse)
 #define tw_loops_spline_vjp     TW_LOOPS_NAME(tw_loops_spline_vjp)

@@ -142,6 +142,7 @@ static void log_all(size_t n, const tw_real *x, tw_real *y)
 
 const struct tw_kernels tw_ref_kernels = {
     .name = "ref",
+    .columns = 16,
     .detail = "plain C",
     .gemm = gemm,
     .dense = dense,

@@ -260,6 +260,14 @@ static double log_prob_of(bool ok, double log_prob)
     return ok && !isnan(log_prob) ? log_prob : -INFINITY;
 }
 
+/* Columns of a short block. */
+static int columns(const struct query *q, size_t events)
+{
+    size_t multiple = (size_t)q->kernels->columns;
+
+    return (int)((events + multiple - 1) / multiple * multiple);
+}
+
 static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, int events)
 {
     const struct tw_kind *kind = q->model->kind;
@@ -269,9 +277,9 @@ static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, in
     size_t prepared = (size_t)kind->prepared_rows(state.config, schema);
     float *rows = tw_arena_alloc(arena, (size_t)events * d * sizeof *rows);
     bool *ok = tw_arena_alloc(arena, (size_t)events * sizeof *ok);
-    double *jacobian = tw_arena_alloc(arena, 2 * TW_BLOCK * sizeof *jacobian), *out = jacobian + TW_BLOCK;
-    tw_real *x = tw_arena_alloc(arena, (prepared + c) * TW_BLOCK * sizeof *x);
-    int status;
+    int cols = columns(q, (size_t)events), status;
+    double *jacobian = tw_arena_alloc(arena, 2 * (size_t)cols * sizeof *jacobian), *out = jacobian + cols;
+    tw_real *x = tw_arena_alloc(arena, (prepared + c) * (size_t)cols * sizeof *x);
 
     if (!rows || !ok || !jacobian || !x)
         return TW_NO_MEMORY;
@@ -281,12 +289,12 @@ static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, in
         return TW_OK;
     }
 
-    tw_real *conditions = c ? x + prepared * TW_BLOCK : NULL;
+    tw_real *conditions = c ? x + prepared * (size_t)cols : NULL;
 
-    kind->prepare_block(&state, rows, events, TW_BLOCK, x, jacobian);
+    kind->prepare_block(&state, rows, events, cols, x, jacobian);
     if (c)
-        tw_columns_conditions(schema, state.statistics, q->conditions + at * c, events, TW_BLOCK, conditions);
-    status = (q->score ? kind->score : kind->log_prob)(&state, q->kernels, arena, TW_BLOCK, x, conditions, out);
+        tw_columns_conditions(schema, state.statistics, q->conditions + at * c, events, cols, conditions);
+    status = (q->score ? kind->score : kind->log_prob)(&state, q->kernels, arena, cols, x, conditions, out);
     for (int i = 0; i < events && !status; i++)
         q->out[at + (size_t)i] = q->score ? (ok[i] ? out[i] : NAN) : log_prob_of(ok[i], out[i] + jacobian[i]);
     return status;
@@ -363,16 +371,17 @@ static void sample_task(void *context, size_t task, unsigned worker)
     uint64_t begin = (q->first / TW_BLOCK + task) * TW_BLOCK, from = begin > q->first ? begin : q->first;
     uint64_t end = begin + TW_BLOCK < q->first + q->n ? begin + TW_BLOCK : q->first + q->n;
 
+    int cols = columns(q, (size_t)(end - begin)), status = TW_NO_MEMORY;
+
     tw_arena_reset(arena);
 
-    float *events = tw_arena_alloc(arena, TW_BLOCK * d * sizeof *events);
-    tw_real *conditions = c ? tw_arena_alloc(arena, c * TW_BLOCK * sizeof *conditions) : NULL;
-    int status = TW_NO_MEMORY;
+    float *events = tw_arena_alloc(arena, (size_t)cols * d * sizeof *events);
+    tw_real *conditions = c ? tw_arena_alloc(arena, c * (size_t)cols * sizeof *conditions) : NULL;
 
     if (events && (!c || conditions)) {
         if (c) /* one row, which serves all columns */
-            tw_columns_conditions(schema, state.statistics, q->conditions, 1, TW_BLOCK, conditions);
-        status = q->model->kind->sample(&state, q->kernels, arena, TW_BLOCK, q->key, begin, conditions, events);
+            tw_columns_conditions(schema, state.statistics, q->conditions, 1, cols, conditions);
+        status = q->model->kind->sample(&state, q->kernels, arena, cols, q->key, begin, conditions, events);
     }
     if (status)
         atomic_store(&q->status, status);

@@ -16,7 +16,7 @@
 
 #include "base/rng.h"
 #include "base/size.h"
-#include "kernel/blas.h"
+#include "kernel/tables.h"
 #include "kernel/kernel.h"
 
 #define CHECK_GUARD 64 /* numbers of canary on either side */
@@ -101,7 +101,7 @@ static inline double check_largest(size_t n, const tw_real *values)
 /* Table number `index`: 0 is the reference, then those of OpenBLAS; NULL behind the last. */
 static inline const struct tw_kernels *check_table(int index)
 {
-    return index == 0 ? tw_kernels_ref() : tw_blas_kernels(index - 1);
+    return index == 0 ? tw_kernels_ref() : tw_tables(index - 1);
 }
 
 #ifdef TW_REAL_IS_DOUBLE

@@ -104,7 +104,7 @@ class FullDisk(unittest.TestCase):
         self.disk.fill()
         self.assertEqual(feed.push(3, rows[3])[0], "ACK")  # the segment has room
         wait_until(lambda: "disk_full" in troubles(daemon)[1], 20)
-        wait_until(lambda: "event=loop_waits" in daemon.log(), 20)
+        wait_until(lambda: "name=loop_waits" in daemon.log(), 20)
         tag, body = feed.push(4, rows[4])
         self.assertEqual((tag, body["code"]), ("NACK", "full"))
         answer = daemon.request("POST", "/v1/twins", {**toy.DEFINITION, "name": "other"})
@@ -122,7 +122,7 @@ class FullDisk(unittest.TestCase):
             if seq == 6:
                 daemon.get("/v1/twins/toy/batches")
                 self.disk.fill()
-        wait_until(lambda: daemon.log().count("event=loop_waits") == 2, 60)
+        wait_until(lambda: daemon.log().count("event=trouble name=loop_waits") == 2, 60)
         self.disk.empty()
         for seq in range(8, len(rows)):
             wait_until(lambda: feed.push(seq, rows[seq])[0] == "ACK", 20)

@@ -64,8 +64,8 @@ struct ingest {
     struct source sources[GROUP_MAX];
     size_t count, bytes;
     struct peers *peers;
-    bool disk_full; /* trouble stands */
-    int64_t refusal_logged_ms;
+    bool disk_full;          /* trouble stands */
+    double refusal_logged_s; /* monotonic; 0: none yet */
     uint64_t refusals_unlogged;
 };
 
@@ -171,15 +171,15 @@ static bool gather(struct ingest *ingest)
 static void log_refusal(struct ingest *ingest, const struct job *job)
 {
     char quoted[400];
-    int64_t now = clock_ms();
-    if (now - ingest->refusal_logged_ms < 1000) {
+    double now = clock_monotonic();
+    if (ingest->refusal_logged_s > 0 && now - ingest->refusal_logged_s < 1) {
         ingest->refusals_unlogged++;
         return;
     }
     log_warning("batch_refused", "twin=%s feed=%s run=%lld seq=%lld code=%s detail=%s unlogged=%llu", job->key.twin,
                 job->key.feed, (long long)job->key.run, (long long)job->key.seq, twp_wire_code(job->code),
                 log_quote(job->detail, quoted, sizeof quoted), (unsigned long long)ingest->refusals_unlogged);
-    ingest->refusal_logged_ms = now;
+    ingest->refusal_logged_s = now;
     ingest->refusals_unlogged = 0;
 }
 

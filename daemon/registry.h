@@ -44,6 +44,7 @@ struct twin_counters {
     uint64_t windows_skipped;               /* since the daemon started */
     uint64_t gaps;                          /* missing sequence numbers, summed over feeds and runs */
     int64_t last_received_ms;               /* 0: nothing yet */
+    double heard_s;                         /* the same as monotonic time, which no step of the clock reaches */
 };
 
 struct twin {

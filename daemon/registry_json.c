@@ -31,7 +31,7 @@ static json_t *time_json(int64_t ms)
 static const char *verdict(const struct twin *twin, int64_t *since, const char **reason)
 {
     const struct loop_policy *policy = &twin->definition->loop;
-    int64_t silent = twin->counters.last_received_ms + (int64_t)(1000 * policy->silence_s);
+    double silent_s = clock_monotonic() - twin->counters.heard_s - policy->silence_s;
     int64_t late = twin->lag.since_ms + (int64_t)(1000 * policy->max_lag_s);
     *reason = NULL;
     *since = twin->champion ? twin->champion_since_ms : twin->created_ms;
@@ -41,8 +41,8 @@ static const char *verdict(const struct twin *twin, int64_t *since, const char *
         *reason = "champion_moved";
     else if (registry_lag_seconds(twin) > policy->max_lag_s)
         *since = late, *reason = "lag";
-    else if (clock_ms() > silent)
-        *since = silent, *reason = "silence";
+    else if (silent_s > 0)
+        *since = clock_ms() - (int64_t)(1000 * silent_s), *reason = "silence";
     else
         *since = twin->verdict_since_ms;
     return *reason ? "unknown" : twin->drifted ? "drifted" : "true";

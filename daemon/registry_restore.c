@@ -161,6 +161,8 @@ static int restore_batches(struct restore *restore)
     } else {
         status = 0;
     }
+    int64_t silent_ms = clock_ms() - twin->counters.last_received_ms; /* negative if the clock was set back meanwhile */
+    twin->counters.heard_s = clock_monotonic() - (silent_ms > 0 ? (double)silent_ms / 1000 : 0);
     twin->counters.gaps = feeds_gaps(twin->feeds);
     return status;
 }

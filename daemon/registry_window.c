@@ -18,6 +18,7 @@ int registry_count(struct twin *twin, const char *feed, int64_t run, int64_t seq
     counters->invalid_rows += invalid_rows;
     if (received_ms > counters->last_received_ms)
         counters->last_received_ms = received_ms;
+    counters->heard_s = clock_monotonic();
     return 0;
 }
 

@@ -8,8 +8,11 @@
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 
-/* A blob that was put so recently may wait for its version. */
-#define GRACE_MS (10 * 60 * 1000)
+/* A blob that was put so recently may wait for its version. While this process has put one within that time, by the
+ * clock that is never set, ages count from the newest and not from a wall clock that may have stepped forward; when it
+ * has not, nothing waits, whatever `put` says. */
+#define GRACE_S 600
+static double last_put_s;  /* monotonic; of the process's one store. Guarded by being the store thread's */
 enum { COLLECT_MAX = 16 }; /* in one transaction */
 
 struct blob {
@@ -22,6 +25,7 @@ static int put(sqlite3 *db, void *context, struct tw_error *error)
 {
     const struct blob *blob = context;
     int64_t now = clock_ms();
+    last_put_s = clock_monotonic();
     int status = store_sql_run(db, error, "UPDATE blobs SET put = ?2 WHERE sha256 = ?1", "ti", blob->sha256, now);
     if (!status && !sqlite3_changes(db))
         status = store_sql_run(db, error, "INSERT INTO blobs (sha256, put, bytes) VALUES (?1, ?2, ?3)", "tib",
@@ -102,12 +106,16 @@ int store_blob_get(struct store *store, const char *sha256, unsigned char **byte
 static int collect(sqlite3 *db, struct tw_error *error)
 {
     sqlite3_stmt *row = NULL;
+    bool quiet = last_put_s == 0 || clock_monotonic() - last_put_s > GRACE_S;
+    int64_t now = clock_ms(), grace = 1000 * GRACE_S;
     int status = store_sql_prepare(db, &row, error,
                                    "SELECT l.sha256, EXISTS (SELECT 1 FROM versions WHERE artifact = l.sha256)"
                                    "  OR EXISTS (SELECT 1 FROM versions WHERE reference = l.sha256)"
                                    " FROM loose_blobs AS l LEFT JOIN blobs AS b ON b.sha256 = l.sha256"
-                                   " WHERE l.waits = 0 OR b.put IS NULL OR b.put < ?1 LIMIT ?2",
-                                   "ii", clock_ms() - GRACE_MS, (int64_t)COLLECT_MAX);
+                                   " WHERE l.waits = 0 OR b.put IS NULL OR (?1 AND b.put > ?2 + ?3)"
+                                   "  OR b.put < iif(?1, ?2, min(?2, (SELECT max(n.put) FROM loose_blobs AS m"
+                                   "   JOIN blobs AS n ON n.sha256 = m.sha256 WHERE m.waits))) - ?3 LIMIT ?4",
+                                   "iiii", (int64_t)quiet, now, grace, (int64_t)COLLECT_MAX);
     while (!status && !(status = store_sql_step(row, error))) {
         const char *sha256 = (const char *)sqlite3_column_text(row, 0);
         if (!sqlite3_column_int(row, 1))

@@ -257,10 +257,11 @@ int64_t store_files_schema(const char *path, sqlite3 **db)
 {
     int64_t version = 0;
     struct tw_error ignored;
-    int status =
-        connect_database(path, SQLITE_OPEN_READWRITE,
-                         "PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0", db, &ignored);
+    int status = connect_database(path, SQLITE_OPEN_READWRITE, "", db, &ignored);
     sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_file_control(*db, "main", STORE_VFS_TRUST_FIRST, NULL);
+    if (!status)
+        status = store_sql_exec(*db, "PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0", &ignored);
     if (!status)
         status = read_schema(*db, path, &version, &ignored);
     return status ? 0 : version;

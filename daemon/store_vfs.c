@@ -22,6 +22,7 @@ struct file {
     sqlite3_file *real; /* behind this struct */
     const char *path;   /* of a main file; NULL: another kind, handed on */
     bool checked;       /* its pages have checksums */
+    bool trust_first;   /* but page 1 is not looked at */
     uint32_t page_size; /* of a main file, once its header was seen */
 };
 
@@ -117,6 +118,8 @@ static int vfs_read(sqlite3_file *file, void *bytes, int amount, sqlite3_int64 o
         return code;
     learn(self, bytes, amount, offset);
     uint32_t number = (uint32_t)(offset / amount) + 1;
+    if (number == 1 && self->trust_first)
+        return SQLITE_OK;
     return is_page(self, amount, offset) && !page_ok(bytes, (uint32_t)amount, number) ? report(self, number)
                                                                                       : SQLITE_OK;
 }
@@ -187,6 +190,10 @@ static int vfs_check_reserved_lock(sqlite3_file *file, int *held)
 
 static int vfs_file_control(sqlite3_file *file, int operation, void *argument)
 {
+    if (operation == STORE_VFS_TRUST_FIRST) {
+        file_of(file)->trust_first = true;
+        return SQLITE_OK;
+    }
     return real(file)->pMethods->xFileControl(real(file), operation, argument);
 }
 

@@ -27,6 +27,10 @@
 #define STORE_VFS "twin"
 enum { STORE_VFS_RESERVED = 8 };
 
+/* A file control (sqlite3_file_control, no argument) for a salvage: page 1 may be read whatever its checksum, since
+ * without it nothing can. */
+enum { STORE_VFS_TRUST_FIRST = 0x7477 };
+
 /* Once for the process; again is harmless. */
 int store_vfs_register(struct tw_error *error);
 

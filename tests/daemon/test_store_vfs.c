@@ -253,7 +253,7 @@ static void salvage(void **state)
     snprintf(copy, sizeof copy, "%s/copy", folder);
     snprintf(command, sizeof command, "cp %s %s", path, copy);
     assert_int_equal(system(command), 0);
-    for (uint64_t page = 1; page < pages; page += pages / 40 + 1) {
+    for (uint64_t page = 0; page < pages; page += pages / 40 + 1) {
         snprintf(command, sizeof command, "cp %s %s; rm -f %s-wal %s-shm", copy, path, path, path);
         assert_int_equal(system(command), 0);
         flip(page * PAGE + 50);

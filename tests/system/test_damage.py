@@ -3,10 +3,14 @@
 Each test lets a daemon work, ends it, breaks something in its state folder, and looks at what the next start makes of it.
 """
 import glob
+import hashlib
 import os
 import pathlib
+import random
 import re
+import shutil
 import sqlite3
+import sys
 import threading
 import time
 import unittest
@@ -49,7 +53,7 @@ class DamageTest(unittest.TestCase):
         feed.close()
 
     def settle(self, iterations):
-        for _ in range(600):
+        for _ in range(4000 if os.environ.get("TWIN_SANITIZED") else 600):
             twin = self.daemon.get("/v1/twins/toy")
             rows = self.daemon.get("/v1/twins/toy/iterations?limit=1000")["items"]
             if len(rows) >= iterations and twin["ingest"]["lag_batches"] == 0 and twin["activity"] == "idle":
@@ -322,6 +326,89 @@ class DamageTest(unittest.TestCase):
         self.daemon.start()
         twin = self.daemon.get("/v1/twins/toy")  # all but page 1 is gone; the twin and its batches are not
         self.assertEqual(twin["ingest"]["batches"], 4)
+
+
+# --- the long form: anything, anywhere ---
+
+def harm(path, randomness):
+    """One of: a bit, a sector of zeros, a stretch of noise, a cut. Returns words for it."""
+    size = os.path.getsize(path)
+    kind = randomness.choice(["bit", "bit", "zeros", "noise", "cut"])
+    at = randomness.randrange(max(size, 1))
+    with open(path, "r+b") as file:
+        file.seek(at)
+        old = file.read(512)
+        file.seek(at)
+        if kind == "bit" and old:
+            file.write(bytes([old[0] ^ 1 << randomness.randrange(8)]))
+        elif kind == "zeros":
+            file.write(bytes(len(old)))
+        elif kind == "noise":
+            file.write(randomness.randbytes(len(old)))
+        else:
+            file.truncate(at)
+    return f"{kind} at byte {at} of {path}"
+
+
+def trial(base, randomness):
+    """Damage to one to three files of a copy of a state. The daemon starts, says what it found, and goes on."""
+    daemon = Daemon()
+    state = os.path.join(daemon.state, "state")
+    shutil.copytree(base, state)
+    files = glob.glob(state + "/twin.db") * 2 + glob.glob(state + "/spool/*/*.seg")
+    if randomness.random() < 0.1:  # what a twin is stands in two places: not both
+        files = glob.glob(state + "/spool/*/*")
+    done = [harm(randomness.choice(files), randomness) for _ in range(randomness.randint(1, 3))]
+    try:
+        daemon.start(timeout_s=120)
+        twin = daemon.get("/v1/twins/toy")
+        feed = Feed(daemon.ingest, "toy")
+        feed.push_all([toy.events(BATCH, seed=[3, n]) for n in range(8)], first=1000)
+        feed.close()
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            twin = daemon.get("/v1/twins/toy")
+            if not twin["champion"] or (twin["ingest"]["lag_batches"] == 0 and twin["activity"] in ("idle", "held")):
+                break
+            time.sleep(0.1)
+        else:
+            raise AssertionError(f"not settled: {twin}")
+        assert "loop stopped" not in twin.get("fault", ""), twin["fault"]
+        ordinals = [b["ordinal"] for b in daemon.get("/v1/twins/toy/batches?limit=1000")["items"]]
+        assert len(set(ordinals)) == len(ordinals) >= 8
+        for version in daemon.get("/v1/twins/toy/versions")["items"]:
+            answer = daemon.request("GET", f"/v1/twins/toy/versions/{version['version']}/artifact")
+            assert answer.status == 500 or hashlib.sha256(answer.body).hexdigest() == version["sha256"]
+        assert daemon.end() == 0
+        daemon.start(timeout_s=120)
+        again = [b["ordinal"] for b in daemon.get("/v1/twins/toy/batches?limit=1000")["items"]]
+        assert again == ordinals, "what was salvaged once stays"
+        found = len(re.findall("event=damage_found", daemon.log()))
+        lost = twin["ingest"]["lost"]
+        served = twin["champion"] is not None
+        daemon.stop()
+    except BaseException:
+        print("\n".join(done), file=sys.stderr)
+        print(daemon.log()[-4000:], file=sys.stderr)
+        raise
+    return {"found": found > 0, "lost": lost, "served": served, "cut": sum("cut" in d for d in done)}
+
+
+def campaign(trials, seed=1):
+    randomness = random.Random(seed)
+    test = DamageTest()
+    test.daemon = Daemon(arguments=["--segment-mb", "1"])
+    test.daemon.start()
+    try:
+        test.promote_second()
+        test.push(4, 200)
+        test.settle(51)
+        assert test.daemon.end() == 0
+        results = [trial(test.path(), randomness) for _ in range(trials)]
+    finally:
+        test.daemon.stop()
+    return {"trials": trials, "found": sum(r["found"] for r in results), "without_champion":
+            sum(not r["served"] for r in results), "batches_lost": sum(r["lost"] for r in results)}
 
 
 if __name__ == "__main__":

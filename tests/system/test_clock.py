@@ -69,7 +69,7 @@ class ClockTest(unittest.TestCase):
             self.step(seconds)
             # data were heard of just now, whatever the clock says
             self.assertIn(self.daemon.get("/v1/twins/toy")["verdict"], ("true", "drifted", "unknown"))
-            self.assertNotEqual(self.daemon.get("/v1/twins/toy").get("reason"), "silence")
+            self.assertNotEqual(self.daemon.get("/v1/twins/toy").get("verdict_reason"), "silence")
             self.work()
             shown = self.daemon.get("/v1/twins/toy/batches?limit=1000")["items"][-1]["received"]
             year = time.gmtime(time.time() + seconds).tm_year

@@ -80,14 +80,14 @@ static void test_params(void **state)
     http_request_fini(&request);
 }
 
-/* Everything that changes something needs the token, and so does a copy of everything; only queries of a model may be
- * posted without. */
+/* Everything that changes something needs the token, and so do a copy of everything and a look at the machine; only
+ * queries of a model may be posted without. */
 static void test_table(void **state)
 {
     for (const struct route *route = route_all(); route->method != NULL; route++) {
         bool reads = strcmp(route->method, "GET") == 0 || strstr(route->pattern, "/sample") != NULL ||
                      strstr(route->pattern, "/log_prob") != NULL;
-        reads = reads && strcmp(route->pattern, "/v1/backup") != 0;
+        reads = reads && strcmp(route->pattern, "/v1/backup") != 0 && strcmp(route->pattern, "/v1/doctor") != 0;
         if (route->token == reads)
             fail_msg("%s %s: token %d", route->method, route->pattern, route->token);
         bool rows = strstr(route->pattern, "/train") != NULL ||

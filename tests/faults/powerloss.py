@@ -298,7 +298,7 @@ class Disk:
             whole = os.path.join(self.root, path)
             if isinstance(node, Folder):
                 os.makedirs(whole, 0o700, exist_ok=True)
-            elif node in self.opened or self.placed.get(path) is not node:
+            elif node in self.opened or self.placed.get(path) is not node or not os.path.exists(whole):
                 content = node.content()
                 if not os.path.exists(whole) or pathlib.Path(whole).read_bytes() != content:
                     pathlib.Path(whole).write_bytes(content)

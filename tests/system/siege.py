@@ -36,17 +36,17 @@ from feed import Feed
 sys.path.insert(0, str(ROOT / "tests" / "faults"))
 from powerloss import WAYS, Disk  # noqa: E402
 
-BATCH = 100
 IN_FLIGHT = 16
 LAG_MAX = 100  # batches that wait for the loop before the feeds take a breath
 TRAIN = toy.events(3000, seed=1)
 SMALL = ["--segment-mb", "1"]  # segments come and go
-PRUNING = [*SMALL, "--spool-mb", "2", "--iterations", "30", "--versions", "3"]
+KEEP_LITTLE = ["--spool-mb", "2", "--iterations", "30", "--versions", "3"]
+SKIPPING = {**toy.DEFINITION, "loop": {**toy.DEFINITION["loop"], "max_lag_windows": 3}}
 
 
-def rows(feed, seq):
+def rows(feed, seq, count=100):
     """The batch of a feed, of either physics in turn."""
-    return toy.events(BATCH, seed=[ord(feed[-1]), seq], shift=0.6 if seq // 60 % 2 else 0.0).astype(float)
+    return toy.events(count, seed=[ord(feed[-1]), seq], shift=0.6 if seq // 60 % 2 else 0.0).astype(float)
 
 
 class Worker(threading.Thread):
@@ -106,9 +106,9 @@ class Pusher(Worker):
         self.next = min(self.next, self.welcome(feed, endpoint) + 1)
         waiting, quiet = set(), time.monotonic()
         while not self.stopping and endpoint == self.siege.daemon.ingest and time.monotonic() - quiet < 2:
-            while len(waiting) < IN_FLIGHT and self.siege.lag < LAG_MAX:
+            while len(waiting) < IN_FLIGHT and (self.siege.pruning or self.siege.lag < LAG_MAX):
                 waiting.add(self.next)
-                feed.send(self.next, rows(self.feed_name, self.next))
+                feed.send(self.next, rows(self.feed_name, self.next, 800 if self.siege.pruning else 100))
                 self.next += 1
             tag, body = feed.receive(0.05) or (None, None)
             if tag == "ACK":
@@ -152,13 +152,15 @@ class Witness(Worker):
 
 
 class Siege:
-    """shim: the path of powerloss.so, for a disk that loses power; lies: as for Disk."""
+    """shim: the path of powerloss.so, for a disk that loses power; lies: as for Disk. pruning: little is kept, and the
+    feeds are faster than the loop, which may skip windows, so that segments and iterations go all the time."""
 
-    def __init__(self, seed=1, shim=None, lies=None, arguments=SMALL):
+    def __init__(self, seed=1, shim=None, lies=None, pruning=False):
+        self.pruning, self.definition = pruning, SKIPPING if pruning else toy.DEFINITION
         self.random = random.Random(seed)
         self.root = os.path.realpath(tempfile.mkdtemp(prefix="twin-test-"))
         self.disk = Disk(self.root, shim, self.random, lies) if shim else None
-        self.daemon = Daemon(os.path.join(self.root, "site", "beam"), arguments,
+        self.daemon = Daemon(os.path.join(self.root, "site", "beam"), SMALL + KEEP_LITTLE if pruning else SMALL,
                              self.disk.environment if self.disk else None)
         os.unlink(self.daemon.log_path)
         self.daemon.log_path = self.root + ".log"
@@ -224,7 +226,7 @@ class Siege:
             self.start()
             self.kill()
             self.start()
-            self.daemon.create(toy.DEFINITION)
+            self.daemon.create(self.definition)
             operation = self.daemon.train("toy", TRAIN, "?seed=5")
             if operation["state"] != "succeeded":
                 raise AssertionError(operation)
@@ -275,7 +277,7 @@ class Siege:
                    "cut_tails": log.count("event=spool_tail_cut")}
         if self.disk:
             figures["disk"] = self.disk.figures
-        if replayed and not figures["pruned"]:
+        if replayed and not self.pruning:
             figures["replayed"] = check_replay(path, history, replayed)
         return figures
 
@@ -483,7 +485,7 @@ class Steps:
 def siege_of_first_start(shim, points, seed=1):
     """A daemon that starts on nothing ends after each of `points` changes and the power with it, the next one somewhere
     else; a third has its way, and what it promised outlasts the loss of everything that was not synced."""
-    figures, randomness = {"kills": 0}, random.Random(seed)
+    figures, randomness = {}, random.Random(seed)
     for point in points:
         with Steps(shim, randomness) as steps:
             steps.go(point, delete=True)
@@ -494,29 +496,31 @@ def siege_of_first_start(shim, points, seed=1):
             steps.end("nothing")
             steps.go()
             steps.await_one_spool()
-            count_losses(figures, steps.disk)
+            count_losses(figures, steps)
     return figures
 
 
 def siege_of_recovery(shim, cycles, seed=1):
     """A daemon ends while batches come in. The next one counts what it finds, synced or not, and ends before it is sent
     any more, and the power with it. Large batches, so that segments are made all the time."""
-    figures, randomness = {"kills": 0}, random.Random(seed)
+    figures, randomness = {}, random.Random(seed)
     for begin in range(0, cycles, 40):
         with Steps(shim, randomness) as steps:
             for _ in range(begin, min(cycles, begin + 40)):
                 steps.go(randomness.randint(30, 120), pushes=4)
-                steps.end(randomness.choice([None, None, steps.a_way()]))
+                steps.end(randomness.choice([None, "sectors", "some", steps.a_way()]))
                 steps.go(randomness.choice([None, randomness.randint(1, 80)]), pushes=0)
                 steps.end(randomness.choice(["nothing", steps.a_way()]))
-            count_losses(figures, steps.disk)
+            count_losses(figures, steps)
     return figures
 
 
-def count_losses(figures, disk):
-    for name in ("lost_names", "lost_writes"):
-        figures[name] = figures.get(name, 0) + disk.figures[name]
-    figures["kills"] += disk.figures["kills"] + disk.figures["power_losses"]
+def count_losses(figures, steps):
+    more = {name: steps.disk.figures[name] for name in ("lost_names", "lost_writes")}
+    more["kills"] = steps.disk.figures["kills"] + steps.disk.figures["power_losses"]
+    more["cut_tails"] = steps.daemon.log().count("event=spool_tail_cut")
+    for name, value in more.items():
+        figures[name] = figures.get(name, 0) + value
 
 
 # --- a kill while the schema changes ---

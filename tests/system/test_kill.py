@@ -3,7 +3,7 @@ hold. Long form: scripts/campaign kills 1000"""
 import sys
 import unittest
 
-from siege import PRUNING, SMALL, Siege, migrations, siege_of_migration
+from siege import Siege, migrations, siege_of_migration
 
 
 class KillTest(unittest.TestCase):
@@ -15,11 +15,12 @@ class KillTest(unittest.TestCase):
         return figures
 
     def test_under_load(self):
-        figures = self.campaign(12, arguments=SMALL)
+        figures = self.campaign(12)
         self.assertGreater(figures["replayed"]["versions"], 1)
 
     def test_while_pruning(self):
-        self.campaign(8, arguments=PRUNING)
+        figures = self.campaign(8, pruning=True)
+        self.assertTrue(figures["pruned"])
 
     @unittest.skipIf(migrations() < 2, "there is one schema")
     def test_while_migrating(self):

@@ -25,7 +25,7 @@ class PowerTest(unittest.TestCase):
         self.assertGreater(figures["lost_names"], 0)
 
     def test_recovery(self):
-        siege_of_recovery(SHIM, 15, seed=5)
+        siege_of_recovery(SHIM, 8, seed=5)
 
     def fails(self, lies, within=40):
         """A campaign on a disk that forgets some syncs ends with a complaint about lost data."""

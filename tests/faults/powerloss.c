@@ -6,7 +6,7 @@
  *
  *   TWIN_POWER_ROOT      the folder, without a slash at its end
  *   TWIN_POWER_JOURNAL   the journal, appended to
- *   TWIN_POWER_DIE       if set: after so many records the process kills itself
+ *   TWIN_POWER_DIE       if set: after so many records the process kills itself; r3: after the third of kind r
  *
  * Calls are done and recorded under one mutex, so that the order of records is the order of effects. Contents are
  * recorded before the call: a process that dies in between has then issued a write that was not synced, which promises
@@ -60,7 +60,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *root;
 static size_t root_length;
 static int journal = -1;
-static long left; /* records until the end; 0: no end */
+static long left;      /* records until the end; 0: no end */
+static char left_kind; /* which count; 0: all */
 static dev_t device;
 /* Which inodes are files below the root: an open-addressing table; a hole is 0. Inodes are never taken out: one that
  * is used again for a file elsewhere on the device costs a needless record, which the reader passes over. */
@@ -79,6 +80,8 @@ static void __attribute__((constructor)) begin(void)
     if (!path || !root)
         return;
     const char *die = getenv("TWIN_POWER_DIE");
+    if (die && (die[0] < '0' || die[0] > '9'))
+        left_kind = *die++;
     left = die ? atol(die) : 0;
     root_length = strlen(root);
     journal = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -107,7 +110,7 @@ static void put(enum kind kind, uint64_t inode, int64_t offset, const char *path
             _exit(99);
         abort();
     }
-    if (left && --left == 0)
+    if (left && (!left_kind || left_kind == (char)kind) && --left == 0)
         kill(getpid(), SIGKILL);
 }
 

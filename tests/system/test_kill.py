@@ -3,7 +3,8 @@ hold. Long form: scripts/campaign kills 1000"""
 import sys
 import unittest
 
-from siege import Siege, migrations, siege_of_migration
+from siege import Siege
+from siege_migration import migrations, siege_of_migration
 
 
 class KillTest(unittest.TestCase):

@@ -6,7 +6,8 @@ import sys
 import unittest
 
 from daemon import ROOT
-from siege import Siege, siege_of_first_start, siege_of_recovery
+from siege import Siege
+from siege_steps import siege_of_first_start, siege_of_recovery
 
 SHIM = os.environ.get("TWIN_POWERLOSS") or str(ROOT / "build" / "tests" / "faults" / "powerloss.so")
 

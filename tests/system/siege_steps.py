@@ -39,13 +39,15 @@ class Steps:
         pathlib.Path(self.disk.journal).unlink(missing_ok=True)
         shutil.rmtree(self.root)
 
-    def go(self, changes=None, pushes=1, delete=False):
+    def go(self, changes=None, twin=True, pushes=1, delete=False):
         """Checks what was promised before, and goes on from there. changes: as for TWIN_POWER_DIE."""
         self.daemon.environment["TWIN_POWER_DIE"] = str(changes or 1 << 30)
         try:
             self.daemon.start()
             self.look()
-            self.push(pushes)
+            if twin:
+                self.make_twin()
+                self.push(pushes)
             if delete:
                 self.daemon.request("POST", "/v1/twins", {**toy.DEFINITION, "name": "brief"})  # may be there
                 self.daemon.request("DELETE", "/v1/twins/brief")
@@ -64,9 +66,11 @@ class Steps:
         token = self.daemon.token()
         expect(token == (self.token or token), "the token has changed")
         self.token = token
-        there = "toy" in [twin["name"] for twin in self.daemon.get("/v1/twins")["items"]]
-        expect(there or not self.twin, "a twin is gone")
-        if not there:
+        self.there = "toy" in [twin["name"] for twin in self.daemon.get("/v1/twins")["items"]]
+        expect(self.there or not self.twin, "a twin is gone")
+
+    def make_twin(self):
+        if not self.there:
             self.daemon.create(toy.DEFINITION)
         self.twin = True
 
@@ -106,6 +110,12 @@ def siege_of_first_start(shim, points, seed=1):
     """A daemon that starts on nothing ends after each of `points` changes and the power with it, the next one somewhere
     else; a third has its way, and what it promised outlasts the loss of everything that was not synced."""
     figures, randomness = {}, random.Random(seed)
+    with Steps(shim, randomness) as steps:  # a token that has its name, which the next start finds and nobody synced
+        steps.go("r1", twin=False)
+        steps.end()
+        steps.go(twin=False)
+        steps.end("nothing")
+        steps.go(twin=False)
     for point in points:
         with Steps(shim, randomness) as steps:
             steps.go(point, delete=True)

@@ -13,12 +13,17 @@ SHIM = "build/tests/faults/powerloss.so"
 SYNC = re.compile(r"\b(fsync|fdatasync|folder_sync|folder_sync_name|segment_sync_directory|segment_sync|spool_sync|"
                   r"sync_names)\(")
 
-# Syncs that no siege can miss, and why they are there all the same; they are not tried.
+# Syncs that no siege misses, and why they are there all the same; they are not tried. A siege has no damage, no writes by
+# others and no backups.
 SPARE = {
     "segment.c cut fsync": "what was cut was never acked; if it comes back it is cut again, or counted as new",
     "spool.c spool_evict segment_sync_directory": "a segment that comes back goes again; new ones sync the folder too",
     "store_files.c store_files_open folder_sync": "SQLite syncs the folder at the first commit of each start",
     "damage.c": "copies of what is damaged are for people; what was not copied is found again",
+    "backup.c": "a backup that did not end is not one",
+    "registry_sidecar.c": "twin.json matters where the database is lost too; each start looks whether it is right",
+    "store_salvage.c": "a salvage that did not end begins again",
+    "store_vfs.c": "checksums that others left wrong are made again",
 }
 
 

@@ -418,7 +418,7 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     REAL(fdatasync);
-    return fails(SYNC, CALLER) ? -1 : real(fd);
+    return !is_folder_of_sqlite(fd, CALLER) && fails(SYNC, CALLER) ? -1 : real(fd);
 }
 
 static mode_t mode_of(int flags, va_list values)

@@ -102,6 +102,19 @@ class Disk:
         self.figures = {"kills": 0, "power_losses": 0, "lost_writes": 0, "lost_names": 0, "syncs": 0,
                         "ways": dict.fromkeys(WAYS, 0)}
 
+    def load(self):
+        """What lies under the root now is on the disk."""
+        for folder, folders, files in os.walk(self.root):
+            inside = os.path.relpath(folder, self.root)
+            parent = self.lookup("" if inside == "." else inside)
+            for name in folders:
+                parent.names[name] = Folder()
+            for name in files:
+                parent.names[name] = File(os.path.normpath(os.path.join(inside, name)))
+                parent.names[name].durable[:] = pathlib.Path(folder, name).read_bytes()
+            parent.durable = dict(parent.names)
+        self.placed = dict(self.tree(self.top))
+
     # --- the journal ---
 
     def lookup(self, path):

@@ -1,6 +1,7 @@
 """Kills while a state folder of the first schema is brought up to date."""
 import json
 import os
+import pathlib
 import random
 import shutil
 import sqlite3
@@ -9,7 +10,9 @@ import time
 
 import toy
 from daemon import ROOT, Daemon
-from siege import expect, iterations
+from siege import Disk, check_log, expect, iterations
+
+CHANGES = 1500  # of the disk, as many as a migration of 2000 iterations makes
 
 
 def old_state(folder, count):
@@ -38,39 +41,62 @@ def migrations():
     return len(list((ROOT / "sql").glob("0*.sql")))
 
 
-def siege_of_migration(kills, seed=1, count=2000):
-    """Kills in the start that brings an old state up to date; all of it must be there after the first start that lives."""
+def siege_of_migration(kills, seed=1, count=2000, shim=None):
+    """Kills in starts that bring an old state up to date; with a shim each takes the power along. All of it must be
+    there after the first start that lives."""
     if migrations() < 2:
         return {"kills": 0, "skipped": "there is one schema"}
     randomness = random.Random(seed)
     scratch = tempfile.mkdtemp(prefix="twin-test-")
-    daemon = Daemon(scratch)
+    figures = {"kills": 0, "migrated": 0}
     try:
         old_state(os.path.join(scratch, "old"), count)
-        midway = done = 0
-        while done < kills:
-            shutil.rmtree(os.path.join(scratch, "state"), ignore_errors=True)
-            shutil.copytree(os.path.join(scratch, "old"), os.path.join(scratch, "state"))
-            for _ in range(min(randomness.randint(1, 4), kills - done)):
-                daemon.spawn()
-                time.sleep(randomness.uniform(0, 0.15))
-                expect(daemon.kill() == -9, "twind ended before it was killed: " + daemon.log()[-1000:])
-                done += 1
-            daemon.start()
-            db = sqlite3.connect(os.path.join(scratch, "state", "twin.db"))
-            expect(db.execute("PRAGMA user_version").fetchone() == (migrations(),), "an old schema is in use")
-            expect(db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "integrity_check")
-            db.close()
-            items = iterations(daemon)
-            expect([item["iteration"] for item in items] == list(range(1, count + 1)), "iterations were lost")
-            for item in items[::97]:
-                found = sorted(item["statistics"], key=lambda s: s["feature"])
-                wanted = sorted(old_statistics(item["iteration"]), key=lambda s: s["feature"])
-                expect([{k: f[k] for k in w} for f, w in zip(found, wanted)] == wanted, f"{found} was {wanted}")
-            midway += 1
-            daemon.end()
-        return {"kills": done, "migrated": midway}
+        while figures["kills"] < kills:
+            some = min(randomness.randint(1, 4), kills - figures["kills"])
+            migrate(os.path.join(scratch, "old"), count, some, randomness, shim)
+            figures["kills"] += some
+            figures["migrated"] += 1
+        return figures
+    finally:
+        shutil.rmtree(scratch)
+
+
+def migrate(old, count, kills, randomness, shim):
+    root = os.path.realpath(tempfile.mkdtemp(prefix="twin-test-"))
+    shutil.copytree(old, os.path.join(root, "state"))
+    disk = Disk(root, shim, randomness) if shim else None
+    daemon = Daemon(root, environment=disk and disk.environment)
+    try:
+        if disk:
+            disk.load()
+        for _ in range(kills):
+            if disk:
+                daemon.environment["TWIN_POWER_DIE"] = str(randomness.randint(1, CHANGES))
+            daemon.spawn()
+            time.sleep(randomness.uniform(0, 0.5 if disk else 0.15))
+            expect(daemon.kill() == -9, "twind ended before it was killed: " + daemon.log()[-1000:])
+            if disk:
+                disk.power_loss()
+        daemon.environment.pop("TWIN_POWER_DIE", None)
+        daemon.start()
+        check_migrated(daemon, count)
+        daemon.end()
     finally:
         daemon.stop()
         os.unlink(daemon.log_path)
-        shutil.rmtree(scratch)
+        pathlib.Path(root + ".journal").unlink(missing_ok=True)
+        shutil.rmtree(root)
+
+
+def check_migrated(daemon, count):
+    check_log(daemon.log())
+    db = sqlite3.connect(os.path.join(daemon.state, "state", "twin.db"))
+    expect(db.execute("PRAGMA user_version").fetchone() == (migrations(),), "an old schema is in use")
+    expect(db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "integrity_check")
+    db.close()
+    items = iterations(daemon)
+    expect([item["iteration"] for item in items] == list(range(1, count + 1)), "iterations were lost")
+    for item in items[::97]:
+        found = sorted(item["statistics"], key=lambda s: s["feature"])
+        wanted = sorted(old_statistics(item["iteration"]), key=lambda s: s["feature"])
+        expect([{k: f[k] for k in w} for f, w in zip(found, wanted)] == wanted, f"{found} was {wanted}")

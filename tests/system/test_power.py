@@ -7,6 +7,7 @@ import unittest
 
 from daemon import ROOT
 from siege import Siege
+from siege_migration import siege_of_migration
 from siege_steps import siege_of_first_start, siege_of_recovery
 
 SHIM = os.environ.get("TWIN_POWERLOSS") or str(ROOT / "build" / "tests" / "faults" / "powerloss.so")
@@ -27,6 +28,9 @@ class PowerTest(unittest.TestCase):
 
     def test_recovery(self):
         siege_of_recovery(SHIM, 8, seed=5)
+
+    def test_migration(self):
+        self.assertGreater(siege_of_migration(4, seed=6, shim=SHIM)["migrated"], 0)
 
     def fails(self, lies, within=40):
         """A campaign on a disk that forgets some syncs ends with a complaint about lost data."""

@@ -157,8 +157,6 @@ static int start(struct daemon *daemon, struct tw_error *error)
     long long left = left_behind(config);
     int status = store_open(config->state, &daemon->store, error);
     if (status == TW_OK)
-        store_on_failure(daemon->store, store_died, daemon);
-    if (status == TW_OK)
         log_start(config, left);
     if (status == TW_OK)
         backup_clean(config->state);
@@ -324,6 +322,7 @@ static int run(struct daemon *daemon)
         stop(daemon);
         return exit_status(status);
     }
+    store_on_failure(daemon->store, store_died, daemon);
     log_ready(daemon);
     notify_ready();
     int number = wait_for_signal(daemon, &signals);

@@ -92,8 +92,7 @@ static void remove_leftovers(struct registry *registry)
     {
         char path[4200];
         snprintf(path, sizeof path, "%s/%lld", registry->spools, (long long)json_integer_value(item));
-        if (spool_remove(path) == 0)
-            store_twin_forget(registry->store, json_integer_value(item));
+        registry_spool_remove(registry->store, json_integer_value(item), path);
     }
     json_decref(ids);
 }

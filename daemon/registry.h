@@ -166,6 +166,8 @@ void registry_sidecar_remove(struct twin *twin);
 int registry_twin_new(struct store *store, const char *spools, size_t segment_bytes, int64_t id, int64_t created_ms,
                       struct definition *definition, struct twin **out, struct tw_error *error);
 struct twin *registry_twin_ref(struct twin *twin);
+/* Removes the spool of a deleted twin; what cannot be done now the next start does. */
+void registry_spool_remove(struct store *store, int64_t twin, const char *path);
 /* Everything of a twin that follows from the store and its spool; before it is shared. */
 int registry_restore(struct store *store, struct twin *twin, struct tw_error *error);
 

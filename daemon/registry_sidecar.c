@@ -7,9 +7,12 @@
 
 #include <fcntl.h>
 
+#include "daemon/errno_status.h"
 #include "daemon/folder.h"
 #include "daemon/log.h"
 #include "daemon/registry.h"
+#include "daemon/shortage.h"
+#include "daemon/store.h"
 
 static bool paths(const struct twin *twin, char *path, char *temporary, size_t size)
 {
@@ -17,7 +20,8 @@ static bool paths(const struct twin *twin, char *path, char *temporary, size_t s
            snprintf(temporary, size, "%s/twin.json.tmp", twin->spool_dir) < (int)size;
 }
 
-static int write_file(const char *path, const char *text)
+/* 0 or errno; *synced becomes false if it is the sync that failed. */
+static int write_file(const char *path, const char *text, bool *synced)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -33,8 +37,10 @@ static int write_file(const char *path, const char *text)
             size -= (size_t)put;
         }
     }
-    if (code == 0 && fsync(fd) != 0)
+    if (code == 0 && fsync(fd) != 0) {
         code = errno;
+        *synced = false;
+    }
     if (close(fd) != 0 && code == 0)
         code = errno;
     return code;
@@ -46,14 +52,14 @@ static int replace(const struct twin *twin, const json_t *json, struct tw_error 
     char path[4200], temporary[4200];
     char *text = json_dumps(json, JSON_INDENT(1));
     int status = text && paths(twin, path, temporary, sizeof path) ? TW_OK : TW_NO_MEMORY;
-    int code = status == TW_OK ? write_file(temporary, text) : 0;
+    bool synced = true;
+    int code = status == TW_OK ? write_file(temporary, text, &synced) : 0;
     if (status == TW_OK && code == 0 && rename(temporary, path) != 0)
         code = errno;
     free(text);
     if (code) {
         unlink(temporary);
-        return tw_error_set(error, code == ENOSPC || code == EDQUOT ? TW_FULL : TW_IO, "writing %.180s: %s", path,
-                            strerror(code));
+        return tw_error_set(error, synced ? errno_status(code) : TW_IO, "writing %.180s: %s", path, strerror(code));
     }
     return status == TW_OK ? folder_sync_name(path, error) : status;
 }
@@ -61,14 +67,15 @@ static int replace(const struct twin *twin, const json_t *json, struct tw_error 
 int registry_sidecar_write(struct twin *twin, struct tw_error *error)
 {
     char path[4200], temporary[4200];
+    unsigned before = shortage_count();
     pthread_mutex_lock(&twin->lock);
     json_t *definition = definition_json(twin->definition);
     pthread_mutex_unlock(&twin->lock);
     json_t *json = json_pack("{s:I, s:s, s:I, s:o}", "id", (json_int_t)twin->id, "name", twin->name, "created",
                              (json_int_t)twin->created_ms, "definition", definition);
     json_t *there = paths(twin, path, temporary, sizeof path) ? json_load_file(path, 0, NULL) : NULL;
-    int status = json ? TW_OK : TW_NO_MEMORY;
-    if (json && !json_equal(json, there))
+    int status = json && shortage_count() == before ? TW_OK : TW_NO_MEMORY;
+    if (status == TW_OK && !json_equal(json, there))
         status = replace(twin, json, error);
     json_decref(there);
     json_decref(json);
@@ -79,7 +86,10 @@ void registry_sidecar_keep(struct twin *twin)
 {
     struct tw_error error = {""};
     char quoted[400];
-    if (registry_sidecar_write(twin, &error))
+    int status = registry_sidecar_write(twin, &error);
+    if (status == TW_IO)
+        store_fail(twin->store, error.text);
+    else if (status)
         log_warning("twin_json_not_written", "twin=%s why=%s", twin->name,
                     log_quote(error.text, quoted, sizeof quoted));
 }
@@ -87,6 +97,7 @@ void registry_sidecar_keep(struct twin *twin)
 void registry_sidecar_remove(struct twin *twin)
 {
     char path[4200], temporary[4200];
-    if (paths(twin, path, temporary, sizeof path) && unlink(path) == 0)
-        folder_sync_name(path, NULL);
+    struct tw_error error = {""};
+    if (paths(twin, path, temporary, sizeof path) && unlink(path) == 0 && folder_sync_name(path, &error) == TW_IO)
+        store_fail(twin->store, error.text);
 }

@@ -37,11 +37,21 @@ static void spool_damaged(void *context, const struct segment_damage *damage)
                 damage->what, at, first, last, (unsigned long long)lost);
 }
 
+void registry_spool_remove(struct store *store, int64_t twin, const char *path)
+{
+    struct tw_error error = {""};
+    int status = spool_remove(path, &error);
+    if (status == TW_OK)
+        store_twin_forget(store, twin);
+    else if (status == TW_IO)
+        store_fail(store, error.text);
+}
+
 static void twin_free(struct twin *twin)
 {
     spool_close(twin->spool);
-    if (twin->deleted && spool_remove(twin->spool_dir) == 0)
-        store_twin_forget(twin->store, twin->id);
+    if (twin->deleted)
+        registry_spool_remove(twin->store, twin->id, twin->spool_dir);
     feeds_free(twin->feeds);
     snapshot_unref(twin->champion);
     definition_free(twin->definition);

@@ -231,11 +231,11 @@ void spool_close(struct spool *spool)
     free(spool);
 }
 
-int spool_remove(const char *path)
+int spool_remove(const char *path, struct tw_error *error)
 {
     DIR *dir = opendir(path);
     if (!dir && errno != ENOENT)
-        return TW_IO;
+        return TW_BUSY;
     struct dirent *entry;
     while (dir && (entry = readdir(dir))) {
         uint64_t first;
@@ -245,7 +245,7 @@ int spool_remove(const char *path)
     }
     if (dir)
         closedir(dir);
-    return !dir || rmdir(path) == 0 ? folder_sync_name(path, NULL) : TW_IO;
+    return !dir || rmdir(path) == 0 ? folder_sync_name(path, error) : TW_BUSY;
 }
 
 /* --- appending --- */

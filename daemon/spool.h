@@ -87,7 +87,7 @@ struct spool_piece {
 };
 int spool_pieces(struct spool *spool, struct spool_piece **out, size_t *count);
 
-/* Removes a spool's directory (twin deleted); 0: it is gone for good. */
-int spool_remove(const char *dir);
+/* Removes a spool's directory (twin deleted); 0: it is gone for good; TW_BUSY: not now; TW_IO: a sync failed. */
+int spool_remove(const char *dir, struct tw_error *error);
 
 #endif

@@ -33,7 +33,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    int status = spool_remove(dir);
+    int status = spool_remove(dir, NULL);
     for (int i = 0; i < 2; i++) {
         *strrchr(dir, '/') = '\0';
         status |= rmdir(dir);
@@ -145,7 +145,7 @@ static void overwrite(const unsigned char *bytes, size_t size)
 /* Makes these bytes the only segment. */
 static void spill(const unsigned char *bytes, size_t size)
 {
-    assert_int_equal(spool_remove(dir), 0);
+    assert_int_equal(spool_remove(dir, NULL), 0);
     assert_int_equal(mkdir(dir, 0700), 0);
     overwrite(bytes, size);
 }

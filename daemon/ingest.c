@@ -419,7 +419,7 @@ static void run_group(struct ingest *ingest)
     if (status) {
         set_stopping(ingest);
         abandon_group(ingest);
-        ingest->options.failed(ingest->options.context, error.text);
+        ingest->options.failed(ingest->options.context, status, error.text);
     } else {
         raise_full_disk(ingest);
         answer(ingest);

@@ -30,7 +30,8 @@ struct ingest_options {
     struct store *store;
     struct publisher *publisher;
     void (*arrived)(void *context); /* a batch became durable: wakes the pipeline; called on the ingest thread */
-    void (*failed)(void *context, const char *why); /* a sync failed: the daemon stops accepting and exits */
+    /* A sync failed, or what is durable could not be made known: the daemon stops accepting and exits. */
+    void (*failed)(void *context, int status, const char *why);
     void *context;
 };
 

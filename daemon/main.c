@@ -54,29 +54,13 @@ struct daemon {
  * supervisor waits for half of one. */
 #define STOP_S 4.0
 
-static volatile sig_atomic_t failed;
+static volatile sig_atomic_t failed; /* the exit status, if it is not to be 0 */
 static pthread_t main_thread;
 
 static void batch_arrived(void *context)
 {
     struct daemon *daemon = context;
     pipeline_wake(daemon->pipeline);
-}
-
-/* A failed sync is never retried: what was not acked is the feed's to send again, to a daemon that can write. */
-static void ingest_failed(void *context, const char *why)
-{
-    (void)context;
-    char quoted[300];
-    log_error("ingest_failed", "error=%s", log_quote(why, quoted, sizeof(quoted)));
-    failed = 1;
-    kill(getpid(), SIGTERM);
-}
-
-static void store_died(void *context)
-{
-    (void)context;
-    kill(getpid(), SIGTERM); /* wait_for_signal looks */
 }
 
 static int exit_status(int status)
@@ -95,6 +79,22 @@ static int exit_status(int status)
     default:
         return EXIT_FAILURE;
     }
+}
+
+/* A failed sync is never retried: what was not acked is the feed's to send again, to a daemon that can write. */
+static void ingest_failed(void *context, int status, const char *why)
+{
+    (void)context;
+    char quoted[300];
+    log_error("ingest_failed", "error=%s", log_quote(why, quoted, sizeof(quoted)));
+    failed = exit_status(status);
+    kill(getpid(), SIGTERM);
+}
+
+static void store_died(void *context)
+{
+    (void)context;
+    kill(getpid(), SIGTERM); /* wait_for_signal looks */
 }
 
 /* SQLite removes its log when the last connection is closed: one that is there was left by a kill, a crash or a power
@@ -226,7 +226,7 @@ static void stop(struct daemon *daemon)
     publish_free(daemon->publisher);
     registry_close(daemon->registry);
     if (store_close(daemon->store) != TW_OK)
-        failed = 1;
+        failed = EXIT_IO;
 }
 
 static void apply_log_level(const struct config *config)
@@ -328,10 +328,10 @@ static int run(struct daemon *daemon)
     int number = wait_for_signal(daemon, &signals);
     notify_stopping();
     log_info("stopping", "signal=%s", sigabbrev_np(number));
-    patience_end(STOP_S, failed ? EXIT_IO : EXIT_SUCCESS);
+    patience_end(STOP_S, failed);
     stop(daemon);
     log_info("stopped", "clean=%s", failed ? "false" : "true");
-    return failed ? EXIT_IO : EXIT_SUCCESS;
+    return failed;
 }
 
 int main(int argc, char **argv)

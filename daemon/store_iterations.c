@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/clock.h"
+#include "daemon/shortage.h"
 #include "daemon/store.h"
 #include "daemon/store_rollups.h"
 #include "daemon/store_series.h"
@@ -93,7 +94,10 @@ static json_t *progress_row(sqlite3_stmt *row)
 
 int store_progress_get(struct store *store, int64_t twin, uint64_t *processed, json_t **state)
 {
+    unsigned before = shortage_count();
     json_t *row = store_sql_one(store, progress_row, "SELECT processed, state FROM twins WHERE id = ?1", "i", twin);
+    if (!row && shortage_count() != before)
+        return TW_NO_MEMORY;
     if (!row)
         return store_failed(store, NULL) ? TW_IO : TW_NOT_FOUND;
     *processed = (uint64_t)json_integer_value(json_array_get(row, 0));

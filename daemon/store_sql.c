@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "daemon/clock.h"
+#include "daemon/errno_status.h"
 #include "daemon/shortage.h"
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
@@ -22,7 +23,7 @@ static bool no_space(sqlite3 *db, int code)
 
 int store_sql_status(sqlite3 *db, int code, struct tw_error *error)
 {
-    int status = no_space(db, code) ? TW_FULL : TW_IO;
+    int status = no_space(db, code) ? TW_FULL : code == SQLITE_IOERR_NOMEM ? TW_NO_MEMORY : TW_IO;
     switch (code & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:
@@ -30,6 +31,9 @@ int store_sql_status(sqlite3 *db, int code, struct tw_error *error)
         return TW_OK;
     case SQLITE_NOMEM:
         status = TW_NO_MEMORY;
+        break;
+    case SQLITE_CANTOPEN:
+        status = errno_status(db ? sqlite3_system_errno(db) : EIO);
         break;
     case SQLITE_FULL:
         status = TW_FULL;

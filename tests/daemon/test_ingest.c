@@ -80,7 +80,7 @@ static void on_arrived(void *context)
     ((struct fixture *)context)->arrived++;
 }
 
-static void on_failed(void *context, const char *why)
+static void on_failed(void *context, int status, const char *why)
 {
     assert_true(strlen(why) > 0);
     ((struct fixture *)context)->failed++;

@@ -2,6 +2,8 @@
 ten seconds: a supervisor waits for thirty."""
 import http.client
 import os
+import re
+import signal
 import socket
 import subprocess
 import threading
@@ -37,6 +39,13 @@ class StopTest(unittest.TestCase):
                 return
             time.sleep(0.02)
         raise AssertionError("never " + wanted)
+
+    def test_no_thread_dies_of_a_signal(self):
+        """Threads of libraries, older than main, block nothing: a signal that reaches one must not have its default."""
+        with open(f"/proc/{self.daemon.process.pid}/status") as status:
+            caught = int(re.search(r"SigCgt:\s+(\w+)", status.read()).group(1), 16)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self.assertTrue(caught >> (number - 1) & 1, number)
 
     def test_training(self):
         self.daemon.create(toy.DEFINITION)

@@ -324,9 +324,10 @@ static void conclude(struct loop *loop)
 {
     struct tw_error error = {""};
     int status = training_finish(loop->training, loop->context->pool, &loop->outcome, &error);
-    if (status == TW_OK && loop_state_short(loop)) {
-        training_outcome_fini(&loop->outcome);
-        status = tw_error_set(&error, TW_NO_MEMORY, "no memory for the metrics");
+    if (loop_state_short(loop)) { /* whatever was concluded from half a document */
+        if (status == TW_OK)
+            training_outcome_fini(&loop->outcome);
+        status = tw_error_set(&error, TW_NO_MEMORY, "no memory for the model's description or its metrics");
     }
     if (loop_state_passes(loop, status)) {
         begin_again(loop, status, &error);

@@ -86,6 +86,7 @@ void store_fail(struct store *store, const char *why)
     if (!store->failed) {
         store->failed = true;
         tw_error_set(&store->why, TW_IO, "%s", why);
+        store_files_suspect(&store->files);
     }
     tell_failure(store);
     pthread_mutex_unlock(&store->failure_lock);

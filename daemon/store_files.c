@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/errno_status.h"
@@ -186,9 +187,12 @@ static int open_writer(const char *path, sqlite3 **writer, struct tw_error *erro
 
 /* --- damage --- */
 
-/* How long a start may look at pages: at the speed of a disk this is some gigabytes. Pages beyond are checked when they
- * are read, as always. */
-#define SWEEP_S 5.0
+/* How long a start may look at pages, in seconds. After a stop in order only a moment, so that starts do not get slower
+ * with what is stored; after a kill, a power cut or a failure as long as some gigabytes take. Pages beyond are checked
+ * when they are read, as always. */
+#define SWEEP_S       30.0
+#define SWEEP_CLEAN_S 0.1
+#define SUSPECT       "-suspect" /* a file of this name beside the database: see store_files_suspect */
 
 struct sweep {
     uint32_t first;
@@ -202,6 +206,25 @@ static bool found_damage(void *context, uint32_t page)
     return true;
 }
 
+static bool is_there(const char *path, const char *suffix)
+{
+    char beside[4300];
+    struct stat at;
+    snprintf(beside, sizeof beside, "%s%s", path, suffix);
+    return stat(beside, &at) == 0;
+}
+
+static void set_suspect(const char *path, bool suspect)
+{
+    char beside[4300];
+    snprintf(beside, sizeof beside, "%s" SUSPECT, path);
+    int fd = suspect ? open(beside, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (!suspect)
+        unlink(beside);
+}
+
 /* A page of the main file may be torn while its successor stands whole in the WAL: that one is written first. Nothing
  * else of this process may have the file open: closing any descriptor of it drops the locks of all. */
 static int check_pages(const char *path, struct tw_error *error)
@@ -209,8 +232,8 @@ static int check_pages(const char *path, struct tw_error *error)
     sqlite3 *db = NULL;
     struct sweep sweep = {0};
     uint64_t pages;
-    bool checked;
-    if (access(path, F_OK) != 0)
+    bool checked, clean = !is_there(path, "-wal") && !is_there(path, SUSPECT);
+    if (!is_there(path, ""))
         return 0;
     int status =
         connect_database(path, SQLITE_OPEN_READWRITE,
@@ -219,12 +242,19 @@ static int check_pages(const char *path, struct tw_error *error)
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_close(db);
     if (!status)
-        status = store_vfs_sweep(path, SWEEP_S, found_damage, &sweep, &checked, &pages, error);
+        status = store_vfs_sweep(path, clean ? SWEEP_CLEAN_S : SWEEP_S, found_damage, &sweep, &checked, &pages, error);
     if (!status && sweep.count)
         status =
             tw_error_set(error, TW_CORRUPT, "%llu of %llu pages of %.120s do not have their checksum, first page %u",
                          (unsigned long long)sweep.count, (unsigned long long)pages, path, sweep.first);
+    if (!status)
+        set_suspect(path, false);
     return status;
+}
+
+void store_files_suspect(const struct store_files *files)
+{
+    set_suspect(files->database, true);
 }
 
 /* A file from before there were checksums is written anew: by VACUUM, in one transaction, outside of the WAL. Where

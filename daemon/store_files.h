@@ -27,6 +27,8 @@ int64_t store_files_schema(const char *path, sqlite3 **db);
 int store_files_create(const char *path, int64_t version, sqlite3 **out, struct tw_error *error);
 /* The migrations that it has not seen. */
 int store_files_migrate(sqlite3 *db, const char *path, struct tw_error *error);
+/* The database failed, whatever the reason: the next start looks at all of its pages. */
+void store_files_suspect(const struct store_files *files);
 /* A read-only connection. */
 int store_files_reader(const struct store_files *files, sqlite3 **out, struct tw_error *error);
 

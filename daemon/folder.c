@@ -47,7 +47,10 @@ static const char *parent_of(char *path)
 int folder_sync_name(const char *path, struct tw_error *error)
 {
     char *copy = strdup(path);
-    int status = copy ? folder_sync(parent_of(copy), error) : tw_error_set(error, TW_NO_MEMORY, "no memory for a path");
+    if (!copy)
+        return tw_error_set(error, TW_NO_MEMORY, "no memory for a path");
+    int code = sync_names(parent_of(copy));
+    int status = code && code != ENOENT ? not_synced(copy, code, error) : 0; /* no folder holds no name either */
     free(copy);
     return status;
 }

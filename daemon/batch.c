@@ -8,8 +8,20 @@
 #include <sodium.h>
 
 #include "daemon/batch.h"
+#include "daemon/shortage.h"
 
 enum { BLOCK_VALUES = 64 * 1024 };
+
+enum twp_code batch_decode(const struct twp_frame *frames, size_t count, struct twp_batch *out, char detail[200])
+{
+    unsigned before = shortage_count();
+    enum twp_code code = twp_wire_batch(frames, count, out, detail);
+    if (code != TWP_OK && shortage_count() != before) {
+        snprintf(detail, 200, "out of memory; send again");
+        code = TWP_FULL;
+    }
+    return code;
+}
 
 static enum twp_code map_columns(const struct tw_schema *schema, const struct twp_batch *batch, int *map,
                                  char detail[200])

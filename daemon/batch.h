@@ -8,6 +8,10 @@
 #include "model/data.h"
 #include "proto/wire.h"
 
+/* twp_wire_batch, with TWP_FULL whenever memory ran out on the way (see shortage.h): whatever jansson then made of the
+ * header, the message is not to blame. */
+enum twp_code batch_decode(const struct twp_frame *frames, size_t count, struct twp_batch *out, char detail[200]);
+
 /* Column mapping: for each feature of the schema, the column of the payload. map has schema->features entries. On an
  * unknown, missing or repeated column, or a condition that the schema lacks: the code and a sentence. */
 enum twp_code batch_map(const struct tw_schema *schema, const struct twp_batch *batch, int *map, char detail[200]);

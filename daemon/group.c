@@ -72,7 +72,7 @@ static void check(struct registry *registry, struct job *job)
 {
     struct twp_batch batch;
     char detail[200];
-    enum twp_code code = twp_wire_batch(job->frames, job->count, &batch, detail);
+    enum twp_code code = batch_decode(job->frames, job->count, &batch, detail);
     job->key = batch.key;
     if (job->code == TWP_OK && code != TWP_OK)
         refuse(job, code, "%s", detail);

@@ -25,6 +25,7 @@
 #include "daemon/message.h"
 #include "daemon/peers.h"
 #include "daemon/publish.h"
+#include "daemon/shortage.h"
 #include "daemon/space.h"
 #include "daemon/trouble.h"
 #include "daemon/waiters.h"
@@ -229,7 +230,12 @@ static void answer_hello(struct ingest *ingest, struct job *job, const struct me
 {
     int64_t last = -1, credit = ingest->credit;
     struct twin *twin = NULL;
+    unsigned before = shortage_count();
     enum twp_code code = twp_wire_hello(job->frames, job->count, &job->key, job->detail);
+    if (code != TWP_OK && shortage_count() != before) {
+        code = TWP_FULL;
+        snprintf(job->detail, sizeof job->detail, "out of memory; send again");
+    }
     if (code == TWP_OK && strcmp(job->key.feed, GROUP_TRAIN_FEED) == 0) {
         code = TWP_BAD_HEADER;
         snprintf(job->detail, sizeof job->detail, "the feed name \"%s\" is reserved", GROUP_TRAIN_FEED);

@@ -208,12 +208,14 @@ int registry_create(struct registry *registry, const json_t *json, struct twin *
     struct definition *definition = NULL;
     struct twin *twin = NULL;
     int64_t id = 0;
+    unsigned before = shortage_count();
     *out = NULL;
     int status = definition_parse(json, &definition, error);
     if (status)
         return status;
     char *text = definition_text(definition);
-    if (!text) {
+    if (!text || shortage_count() != before) {
+        free(text);
         definition_free(definition);
         return tw_error_set(error, TW_NO_MEMORY, "no memory for a twin");
     }
@@ -317,10 +319,13 @@ int registry_patch(struct registry *registry, const char *name, const json_t *pa
     json_object_del(rest, "hold");
 
     struct definition *definition = NULL;
+    unsigned before = shortage_count();
     pthread_mutex_lock(&registry->change);
     struct twin *twin = registry_find(registry, name);
     int status = twin ? patch_definition(twin->definition, rest, &definition, error)
                       : tw_error_set(error, TW_NOT_FOUND, "there is no twin %.64s", name);
+    if (!status && shortage_count() != before)
+        status = tw_error_set(error, TW_NO_MEMORY, "no memory for the definition");
     if (!status && json_object_size(rest) > 0)
         status = change_definition(registry, twin, definition, error);
     if (!status && hold)

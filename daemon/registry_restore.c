@@ -86,7 +86,7 @@ static int meet_record(void *context, uint64_t ordinal, int64_t received_ms, con
     struct restore *restore = context;
     struct twp_batch batch;
     char detail[200];
-    enum twp_code code = twp_wire_batch(frames, count, &batch, detail);
+    enum twp_code code = batch_decode(frames, count, &batch, detail);
     if (code == TWP_FULL)
         return tw_error_set(restore->error, TW_NO_MEMORY, "no memory for a batch of twin %s", restore->twin->name);
     if (code != TWP_OK) { /* its checksum is right: it was written so */

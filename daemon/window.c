@@ -25,7 +25,7 @@ static int append_record(struct twin *twin, uint64_t ordinal, bool posted, struc
 
     struct twp_batch batch;
     char detail[200];
-    enum twp_code code = twp_wire_batch(frames, count, &batch, detail);
+    enum twp_code code = batch_decode(frames, count, &batch, detail);
     if (code != TWP_OK) {
         free(memory);
         return tw_error_set(error, code == TWP_FULL ? TW_NO_MEMORY : TW_CORRUPT,

@@ -101,8 +101,11 @@ static struct json_t *describe(const void *config)
     const struct tw_mlp *mlp = &((const struct config *)config)->mlp;
     json_t *hidden = json_array();
 
-    for (int i = 0; i < mlp->hidden_count; i++)
-        json_array_append_new(hidden, json_integer(mlp->hidden[i]));
+    for (int i = 0; i < mlp->hidden_count && hidden; i++)
+        if (json_array_append_new(hidden, json_integer(mlp->hidden[i]))) {
+            json_decref(hidden);
+            hidden = NULL;
+        }
     return json_pack("{s:s, s:o, s:s}", "kind", "classifier", "hidden", hidden, "activation",
                      tw_mlp_activation_name(mlp->activation));
 }

@@ -106,6 +106,8 @@ static int check_size(struct tw_coupling *c, struct tw_error *error)
     bool fits = !status && tw_params_values(&counted) <= PARAMETERS_MAX;
 
     tw_params_fini(&counted);
+    if (status == TW_NO_MEMORY)
+        return status;
     return fits ? TW_OK
                 : tw_error_set(error, TW_INVALID, "model: blocks, hidden and bins make more than %zu parameters",
                                PARAMETERS_MAX);
@@ -176,14 +178,19 @@ static json_t *masks_json(const struct tw_coupling *c)
     json_t *masks = json_array();
     char *text = malloc((size_t)c->features + 1);
 
-    for (int b = 0; masks && text && b < c->blocks; b++) {
+    bool whole = masks && text;
+
+    for (int b = 0; whole && b < c->blocks; b++) {
         for (int f = 0; f < c->features; f++)
             text[f] = c->masks[b * c->features + f] ? '1' : '0';
         text[c->features] = 0;
-        json_array_append_new(masks, json_string(text));
+        whole = json_array_append_new(masks, json_string(text)) == 0;
     }
     free(text);
-    return masks;
+    if (whole)
+        return masks;
+    json_decref(masks);
+    return NULL;
 }
 
 static struct json_t *describe(const void *config)
@@ -192,8 +199,11 @@ static struct json_t *describe(const void *config)
     const struct tw_coupling *c = &cf->coupling;
     json_t *hidden = json_array();
 
-    for (int i = 0; i < c->hidden_count; i++)
-        json_array_append_new(hidden, json_integer(c->hidden[i]));
+    for (int i = 0; i < c->hidden_count && hidden; i++)
+        if (json_array_append_new(hidden, json_integer(c->hidden[i]))) {
+            json_decref(hidden);
+            hidden = NULL;
+        }
     return json_pack("{s:s, s:i, s:o, s:s, s:i, s:f, s:i, s:b, s:o}", "kind", "flow", "blocks", c->blocks, "hidden",
                      hidden, "activation", tw_mlp_activation_name(c->activation), "bins", c->bins, "bound", c->bound,
                      "harmonics", c->harmonics, "torus", cf->torus, "masks", masks_json(c));

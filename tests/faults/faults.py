@@ -589,7 +589,7 @@ def campaign(classes=None, jobs=2, stride=1, offset=0, keep=False, sample=None, 
             for fault, outcome, found, where in pool.imap_unordered(work, [(f, template, keep) for f in todo]):
                 outcomes[f"{fault.kind} {'ever' if fault.ever else 'once'}"][outcome] += 1
                 if found:
-                    findings.append(f"{fault}: {found}")
+                    findings.append(f"{fault}: {found}\n  at {where}")
                     say(f"FOUND {fault}: {found}\n  at {where}")
     return {"calls": {s: plan[s]["calls"] for s in SCENES}, "stacks": {s: len(plan[s]["stacks"]) for s in SCENES},
             "runs": len(todo), "outcomes": {k: dict(v) for k, v in outcomes.items()}, "found": len(findings),

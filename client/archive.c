@@ -110,7 +110,7 @@ static bool check_file(struct archive *archive, const json_t *listed)
 {
     const char *name = json_string_value(json_object_get(listed, "name"));
     const char *sum = json_string_value(json_object_get(listed, "sha256"));
-    const json_t *found = name ? json_object_get(archive->files, name) : NULL;
+    json_t *found = name ? json_object_get(archive->files, name) : NULL;
     if (!name || !sum)
         return fail(archive, "the manifest is not valid");
     if (!found)
@@ -118,7 +118,17 @@ static bool check_file(struct archive *archive, const json_t *listed)
     if (json_integer_value(json_object_get(listed, "size")) != json_integer_value(json_object_get(found, "size")) ||
         strcmp(sum, json_string_value(json_object_get(found, "sha256"))) != 0)
         return fail(archive, "%.100s is damaged: its size or SHA-256 is not that of the manifest", name);
-    return true;
+    if (json_object_get(found, "listed"))
+        return fail(archive, "the manifest lists %.100s twice", name);
+    return !json_object_set_new(found, "listed", json_true());
+}
+
+/* Everything that archive_summary shows. */
+static bool manifest_ok(const json_t *manifest)
+{
+    return json_is_array(json_object_get(manifest, "files")) && json_is_string(json_object_get(manifest, "version")) &&
+           json_is_integer(json_object_get(manifest, "schema")) &&
+           json_is_string(json_object_get(manifest, "created")) && json_is_array(json_object_get(manifest, "twins"));
 }
 
 static bool check_files(struct archive *archive, const json_t *listed)
@@ -130,7 +140,7 @@ static bool check_files(struct archive *archive, const json_t *listed)
         if (!check_file(archive, file))
             return false;
     }
-    /* No name is there twice, and each that is listed was found: equal numbers mean equal lists. */
+    /* No name is there or listed twice, and each that is listed was found: equal numbers mean equal lists. */
     if (json_array_size(listed) != json_object_size(archive->files))
         return fail(archive, "it holds files that its manifest does not list");
     return json_object_get(archive->files, "twin.db") || fail(archive, "twin.db is missing");
@@ -145,11 +155,13 @@ bool archive_finish(struct archive *archive)
     json_t *manifest = json_loadb(archive->text, archive->length, JSON_REJECT_DUPLICATES, NULL);
     const json_t *format = json_object_get(manifest, "format"), *files = json_object_get(manifest, "files");
     bool fine = true;
-    if (!json_is_integer(format) || !json_is_array(files))
+    if (!json_is_integer(format))
         fine = fail(archive, "the manifest is not valid");
     else if (json_integer_value(format) != FORMAT)
         fine = fail(archive, "it has format %lld, and this twinctl knows format %d: use a newer twinctl",
                     (long long)json_integer_value(format), FORMAT);
+    else if (!manifest_ok(manifest))
+        fine = fail(archive, "the manifest is not valid");
     fine = fine && check_files(archive, files);
     if (fine)
         archive->manifest = manifest;

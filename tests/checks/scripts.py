@@ -1,5 +1,6 @@
 """scripts/lib.sh: what is missing is named, what fails says so, and the demo's own classifier can judge."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,9 +61,28 @@ def judge(tap):
     tap.case("a shift is seen", [] if shifted > 0.5 + 5 * error else [f"{shifted} ± {error}"])
 
 
+def fuzz(tap):
+    """Each target of tests/fuzz is known to scripts/fuzz, has a corpus and a dictionary."""
+    folder = os.path.join(ROOT, "tests", "fuzz")
+    built = re.findall(r"^  '(\w+)': \[", read("tests/fuzz/meson.build"), re.M)
+    known = re.findall(r"^    \[(\w+)\]=", read("scripts/fuzz"), re.M)
+    counted = re.findall(r"[\w/]+\.c\b", read("scripts/fuzz"))
+    tap.case("fuzz targets: there are some", [] if len(built) > 10 else built)
+    tap.case("fuzz targets: scripts/fuzz knows them all", expect("targets", sorted(known), sorted(built)))
+    tap.case("fuzz targets: each has a corpus and a dictionary",
+             [name for name in built if not os.listdir(os.path.join(folder, "corpus", name))
+              or not os.path.exists(os.path.join(folder, "dict", f"{name}.dict"))])
+    tap.case("fuzz targets: the files that are counted exist",
+             [name for name in counted if not os.path.exists(os.path.join(ROOT, name))])
+    size = sum(os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(os.path.join(folder, "corpus"))
+               for name in names)
+    tap.case("fuzz corpora: less than 300 KiB", [] if size < 300 << 10 else [f"{size} bytes"])
+
+
 def main():
     tap = Tap()
     packages(tap)
+    fuzz(tap)
     steps(tap)
     judge(tap)
     tap.finish()

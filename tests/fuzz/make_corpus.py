@@ -347,6 +347,27 @@ def feeds():
     numbers("largest", 0, [], (1 << 63) - 1, (1 << 63) - 2)
 
 
+def archives():
+    def listed(name, **more):
+        return dict({"name": name, "size": 0, "sha256": "?"}, **more)
+
+    segment = "spool/1/0000000000000000.seg"
+    both = [listed("twin.db"), listed(segment)]
+    full = {"format": 1, "version": "0.1.0", "schema": 3, "created": "2026-03-01T12:00:00Z", "files": both,
+            "twins": [{"id": 1, "name": "a", "watermark": 3}]}
+
+    def put_manifest(name, manifest):
+        put("archive", name, b"\x40" + text(manifest).encode() + b"\0SQLite format 3" + bytes(range(32)))
+
+    put_manifest("full", full)
+    put_manifest("listed_twice", dict(full, files=[both[0], both[0]]))
+    put_manifest("nothing_to_show", {"format": 1, "files": both})
+    put_manifest("newer", {"format": 2})
+    put_manifest("other_sum", dict(full, files=[listed("twin.db", sha256="00"), both[1]]))
+    put_manifest("other_name", dict(full, files=[both[0], listed("../admin.token")]))
+    put_manifest("types", dict(full, files=[1, None], version=[]))
+
+
 def main():
     tables()
     archives()
@@ -359,6 +380,7 @@ def main():
     references()
     statistics()
     feeds()
+    archives()
 
 
 if __name__ == "__main__":

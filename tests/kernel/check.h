@@ -98,10 +98,24 @@ static inline double check_largest(size_t n, const tw_real *values)
     return largest;
 }
 
-/* Table number `index`: 0 is the reference, then those of OpenBLAS; NULL behind the last. */
+/* Table number `index`: 0 is the reference, then every other one; NULL behind the last. */
 static inline const struct tw_kernels *check_table(int index)
 {
     return index == 0 ? tw_kernels_ref() : tw_tables(index - 1);
+}
+
+/* The same for tests of the splines: tables that differ in their products alone count once. */
+static inline const struct tw_kernels *check_splines(int index)
+{
+    const struct tw_kernels *table;
+    for (int t = 0; (table = check_table(t)); t++) {
+        bool known = false;
+        for (int earlier = 0; earlier < t && !known; earlier++)
+            known = check_table(earlier)->spline == table->spline;
+        if (!known && index-- == 0)
+            return table;
+    }
+    return NULL;
 }
 
 #ifdef TW_REAL_IS_DOUBLE

@@ -145,10 +145,10 @@ static void splines(void **state)
 {
     static const int bins[] = {2, 5, 8, 13};
     struct check_rng rng = check_rng(2);
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         for (int kind = TW_SPLINE_TAILS; kind <= TW_SPLINE_CIRCULAR; kind++) {
             for (int i = 0; i < 4; i++)
-                check_spline(check_table(t), &rng, kind, bins[i]);
+                check_spline(check_splines(t), &rng, kind, bins[i]);
         }
     }
 }
@@ -178,14 +178,14 @@ static void check_slope(map *function, const struct tw_spline *spline, const tw_
 static void log_det_is_the_slope(void **state)
 {
     struct check_rng rng = check_rng(3);
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         for (int kind = TW_SPLINE_TAILS; kind <= TW_SPLINE_CIRCULAR; kind++) {
             struct tw_spline spline = {kind, 8, 3, 1e-3, 1e-3, 1e-3};
             size_t size = (size_t)tw_spline_rows(&spline) * COLS;
             tw_real *p = check_random(&rng, size, 1), *x = check_random(&rng, COLS, 2.99);
-            snprintf(what, sizeof what, "%s spline kind %d", check_table(t)->detail, kind);
-            check_slope(check_table(t)->spline, &spline, p, x);
-            check_slope(check_table(t)->spline_inverse, &spline, p, x);
+            snprintf(what, sizeof what, "%s spline kind %d", check_splines(t)->detail, kind);
+            check_slope(check_splines(t)->spline, &spline, p, x);
+            check_slope(check_splines(t)->spline_inverse, &spline, p, x);
             check_free(size, p, what);
             check_free(COLS, x, what);
         }

@@ -105,7 +105,7 @@ static void golden_vector(void **state)
 {
     static const double p[16] = {0.3, -0.9, 1.2, 0.1, -0.4, 0.8, -1.1, 0.6, -0.2, 0.5, 0.7, -1.3, 0.2, 1.9, -0.6, 0.45};
     static const double x[16] = {-5, -4.75, -4, -3.2, -2.5, -1.9, -1.2, -0.6, 0.1, 0.75, 1.5, 2.3, 3.1, 3.8, 4.6, 5};
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         for (int kind = TW_SPLINE_TAILS; kind <= TW_SPLINE_CIRCULAR; kind++) {
             struct tw_spline spline = make_spline(kind, 5);
             _Alignas(64) tw_real xs[16], ps[16 * 16], y[16], log_det[16] = {0};
@@ -114,7 +114,7 @@ static void golden_vector(void **state)
                 for (int row = 0; row < 16; row++)
                     ps[16 * row + i] = (tw_real)p[row];
             }
-            check_table(t)->spline(&spline, 16, xs, ps, y, log_det);
+            check_splines(t)->spline(&spline, 16, xs, ps, y, log_det);
             for (int i = 0; i < 16; i++) {
                 struct truth want = truth(&spline, 16, xs[i], ps + i);
                 assert_true(apart(&spline, (double)y[i], (double)want.y) <= 8 * CHECK_EPSILON * BOUND);
@@ -198,9 +198,9 @@ static void check_forward(const struct tw_kernels *kernels, struct check_rng *rn
 static void forward(void **state)
 {
     struct check_rng rng = check_rng(1);
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         for (int i = 0; i < 240; i++)
-            check_forward(check_table(t), &rng, i);
+            check_forward(check_splines(t), &rng, i);
     }
 }
 
@@ -224,9 +224,9 @@ static void check_inverse(const struct tw_kernels *kernels, struct check_rng *rn
 static void inverse(void **state)
 {
     struct check_rng rng = check_rng(2);
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         for (int i = 0; i < 240; i++)
-            check_inverse(check_table(t), &rng, i);
+            check_inverse(check_splines(t), &rng, i);
     }
 }
 
@@ -272,9 +272,9 @@ static void check_deep_round_trip(const struct tw_kernels *kernels, struct check
 static void deep_round_trip(void **state)
 {
     struct check_rng rng = check_rng(3);
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         for (int kind = TW_SPLINE_TAILS; kind <= TW_SPLINE_CIRCULAR; kind++)
-            check_deep_round_trip(check_table(t), &rng, kind);
+            check_deep_round_trip(check_splines(t), &rng, kind);
     }
 }
 
@@ -282,14 +282,14 @@ static void deep_round_trip(void **state)
 static void identity_start(void **state)
 {
     struct check_rng rng = check_rng(4);
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         for (int number = 0; number < 60; number++) {
-            struct inputs in = new_inputs(check_table(t)->detail, &rng, number);
+            struct inputs in = new_inputs(check_splines(t)->detail, &rng, number);
             for (size_t i = 0; i < in.size; i++)
                 in.p[i] = i < (size_t)(2 * in.spline.bins * in.cols) ? 0 : (tw_real)log(exp(1 - 1e-3) - 1);
             for (int i = 0; i < in.cols && in.spline.kind == TW_SPLINE_CIRCULAR; i++)
                 in.p[(size_t)(in.rows - 1) * in.cols + i] = 0;
-            check_table(t)->spline(&in.spline, in.cols, in.x, in.p, in.y, in.log_det);
+            check_splines(t)->spline(&in.spline, in.cols, in.x, in.p, in.y, in.log_det);
             for (int i = 0; i < in.cols; i++) {
                 double x = (double)in.x[i];
                 if (in.spline.kind == TW_SPLINE_BOUNDED)
@@ -311,20 +311,20 @@ static void tails_are_the_identity(void **state)
                                    INFINITY, -INFINITY, 6,   1e10, -1e3, -42,  5.0000005, 9};
     struct check_rng rng = check_rng(5);
     struct tw_spline spline = make_spline(TW_SPLINE_TAILS, 8);
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         tw_real *p = check_random(&rng, (size_t)tw_spline_rows(&spline) * 16, 3);
         tw_real x[16], y[16], log_det[16] = {0};
         for (int i = 0; i < 16; i++)
             x[i] = (tw_real)far[i];
-        check_table(t)->spline(&spline, 16, x, p, y, log_det);
+        check_splines(t)->spline(&spline, 16, x, p, y, log_det);
         assert_memory_equal(x, y, sizeof x);
-        check_table(t)->spline_inverse(&spline, 16, x, p, y, log_det);
+        check_splines(t)->spline_inverse(&spline, 16, x, p, y, log_det);
         assert_memory_equal(x, y, sizeof x);
         for (int i = 0; i < 16; i++)
             assert_true(log_det[i] == 0);
         for (int i = 0; i < 16; i++)
             x[i] = i % 2 ? BOUND : -BOUND;
-        check_table(t)->spline(&spline, 16, x, p, y, log_det);
+        check_splines(t)->spline(&spline, 16, x, p, y, log_det);
         for (int i = 0; i < 16; i++) {
             assert_true(fabs((double)x[i] - (double)y[i]) <= 4 * CHECK_EPSILON * BOUND);
             assert_true(fabs((double)log_det[i]) <= 8 * CHECK_EPSILON);
@@ -368,10 +368,10 @@ static void check_poison(const struct tw_kernels *kernels, enum tw_spline_kind k
 
 static void nan_gives_nan(void **state)
 {
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         for (int kind = TW_SPLINE_TAILS; kind <= TW_SPLINE_CIRCULAR; kind++) {
-            check_poison(check_table(t), kind, false);
-            check_poison(check_table(t), kind, true);
+            check_poison(check_splines(t), kind, false);
+            check_poison(check_splines(t), kind, true);
         }
     }
 }
@@ -381,16 +381,16 @@ static void absurd_logits(void **state)
 {
     static const double absurd[] = {1e4, 1e30, -1e30, INFINITY, -INFINITY, NAN};
     struct check_rng rng = check_rng(7);
-    for (int t = 0; check_table(t); t++) {
+    for (int t = 0; check_splines(t); t++) {
         for (int number = 0; number < 120; number++) {
-            struct inputs in = new_inputs(check_table(t)->detail, &rng, number);
+            struct inputs in = new_inputs(check_splines(t)->detail, &rng, number);
             double value = absurd[number % 6];
             for (size_t i = 0; i < in.size; i += 1 + (size_t)check_int(&rng, 0, 40))
                 in.p[i] = (tw_real)value;
             tw_real *gp = check_new(in.size), *gx = check_new((size_t)in.cols);
-            check_table(t)->spline(&in.spline, in.cols, in.x, in.p, in.y, in.log_det);
-            check_table(t)->spline_inverse(&in.spline, in.cols, in.x, in.p, in.back, in.log_back);
-            check_table(t)->spline_vjp(&in.spline, in.cols, in.x, in.p, in.x, in.x, gx, gp);
+            check_splines(t)->spline(&in.spline, in.cols, in.x, in.p, in.y, in.log_det);
+            check_splines(t)->spline_inverse(&in.spline, in.cols, in.x, in.p, in.back, in.log_back);
+            check_splines(t)->spline_vjp(&in.spline, in.cols, in.x, in.p, in.x, in.x, gx, gp);
             for (int i = 0; i < in.cols && in.spline.kind != TW_SPLINE_TAILS; i++) {
                 assert_false(in.y[i] < -BOUND || in.y[i] > BOUND);
                 assert_false(in.back[i] < -BOUND || in.back[i] > BOUND);
@@ -445,9 +445,9 @@ static void check_vjp(const struct tw_kernels *kernels, struct check_rng *rng, i
 static void gradients_agree_with_ref(void **state)
 {
     struct check_rng rng = check_rng(8);
-    for (int t = 1; check_table(t); t++) {
+    for (int t = 1; check_splines(t); t++) {
         for (int i = 0; i < 120; i++)
-            check_vjp(check_table(t), &rng, i);
+            check_vjp(check_splines(t), &rng, i);
     }
 }
 

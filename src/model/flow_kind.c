@@ -102,13 +102,11 @@ static int check_size(struct tw_coupling *c, struct tw_error *error)
 
     tw_params_init(&counted);
 
-    int status = tw_coupling_layout(c, &counted);
-    bool fits = !status && tw_params_values(&counted) <= PARAMETERS_MAX;
+    int status = tw_coupling_layout(c, &counted); /* ends early, far beyond the limit, with TW_NO_MEMORY */
+    bool fits = tw_params_values(&counted) <= PARAMETERS_MAX;
 
     tw_params_fini(&counted);
-    if (status == TW_NO_MEMORY)
-        return status;
-    return fits ? TW_OK
+    return fits ? status
                 : tw_error_set(error, TW_INVALID, "model: blocks, hidden and bins make more than %zu parameters",
                                PARAMETERS_MAX);
 }

@@ -55,7 +55,7 @@ def run(*command, **more):
 def siege(scratch, kills):
     """None, or what a siege complained about: at chosen changes of the disk, under load, while retention prunes."""
     code = (f"import sys; sys.path[:0] = ['tests/system']; from siege import Siege; from siege_steps import *; shim = '{scratch}/{SHIM}'; "
-            f"siege_of_first_start(shim, range(1, 200, 3)); siege_of_recovery(shim, 200); Siege(7, shim).run({kills}, replayed=0); "
+            f"siege_of_first_start(shim, range(1, 200, 3)); siege_of_recovery(shim, 500); Siege(7, shim).run({kills}, replayed=0); "
             f"Siege(8, shim, pruning=True).run({kills}, replayed=0)")
     done = subprocess.run([sys.executable, "-c", code], cwd=scratch, capture_output=True, text=True,
                           env={**os.environ, "TWIND": f"{scratch}/build/daemon/twind"})

@@ -1,4 +1,6 @@
-/* Input: a configuration file. What is accepted prints as a file that is accepted and prints the same. */
+/* Input: a configuration file. What is accepted prints as a file that is accepted and prints the same, unless a line
+ * becomes longer than a file may have them. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +32,16 @@ static int load(const void *bytes, size_t size, struct config *config)
     return status;
 }
 
+enum { LINE_MAX_BYTES = 198 };
+
+static bool lines_fit(const char *text)
+{
+    for (size_t length; *text; text += length + (text[length] == '\n'))
+        if ((length = strcspn(text, "\n")) > LINE_MAX_BYTES)
+            return false;
+    return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct config config, again;
@@ -38,9 +50,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (load(data, size, &config))
         return 0;
     char *first = printed(&config, &first_size);
-    FUZZ_CHECK(load(first, first_size, &again) == 0);
-    char *second = printed(&again, &second_size);
-    FUZZ_CHECK(first_size == second_size && memcmp(first, second, first_size) == 0);
+    bool fits = lines_fit(first);
+    FUZZ_CHECK((load(first, first_size, &again) == 0) == fits);
+    char *second = fits ? printed(&again, &second_size) : NULL;
+    FUZZ_CHECK(!fits || (first_size == second_size && memcmp(first, second, first_size) == 0));
     free(first);
     free(second);
     return 0;

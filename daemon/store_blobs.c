@@ -11,7 +11,7 @@
 /* A blob that was put so recently may wait for its version. While this process has put one within that time, by the
  * clock that is never set, ages count from the newest and not from a wall clock that may have stepped forward; when it
  * has not, nothing waits, whatever `put` says. */
-#define GRACE_S 600
+#define GRACE_S 60
 static double last_put_s;  /* monotonic; of the process's one store. Guarded by being the store thread's */
 enum { COLLECT_MAX = 16 }; /* in one transaction */
 

@@ -116,18 +116,6 @@ static int pin_twins(struct backup *backup)
     return grown ? TW_OK : TW_NO_MEMORY;
 }
 
-static int integer_of(sqlite3 *db, const char *sql, int64_t *value, struct tw_error *error)
-{
-    sqlite3_stmt *statement = NULL;
-    int status = store_sql_prepare(db, &statement, error, sql, "");
-    if (!status)
-        status = store_sql_step(statement, error);
-    if (!status)
-        *value = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    return status;
-}
-
 /* The snapshot begins with the first statement that reads. The copy need not survive anything, so nothing is synced. */
 static int begin_copy(struct backup *backup, struct tw_error *error)
 {
@@ -135,13 +123,13 @@ static int begin_copy(struct backup *backup, struct tw_error *error)
     backup->db = store_read_begin(backup->store);
     if (!backup->db)
         return tw_error_set(error, TW_NO_MEMORY, "no read connection");
-    int status = integer_of(backup->db, "SELECT count(*) FROM sqlite_schema", &pages, error);
+    int status = store_sql_number(backup->db, &pages, error, "SELECT count(*) FROM sqlite_schema", "");
     if (!status)
-        status = integer_of(backup->db, "PRAGMA user_version", &backup->schema, error);
+        status = store_sql_number(backup->db, &backup->schema, error, "PRAGMA user_version", "");
     if (!status)
-        status = integer_of(backup->db, "PRAGMA page_count", &pages, error);
+        status = store_sql_number(backup->db, &pages, error, "PRAGMA page_count", "");
     if (!status)
-        status = integer_of(backup->db, "PRAGMA page_size", &page_size, error);
+        status = store_sql_number(backup->db, &page_size, error, "PRAGMA page_size", "");
     if (!status && !space_for((uint64_t)(pages * page_size)))
         status = tw_error_set(error, TW_FULL, "the disk has no room for a copy of the database (%lld MiB)",
                               (long long)(pages * page_size) >> 20);

@@ -40,12 +40,9 @@ int store_feeds_put(struct store *store, int64_t twin, uint64_t counted, const s
 
 static int read_counted(sqlite3 *db, int64_t twin, uint64_t *counted, struct tw_error *error)
 {
-    sqlite3_stmt *row = NULL;
-    int status = store_sql_prepare(db, &row, error, "SELECT counted FROM twins WHERE id = ?1", "i", twin);
-    if (!status)
-        status = store_sql_step(row, error);
-    *counted = status ? 0 : (uint64_t)sqlite3_column_int64(row, 0);
-    sqlite3_finalize(row);
+    int64_t value = 0;
+    int status = store_sql_number(db, &value, error, "SELECT counted FROM twins WHERE id = ?1", "i", twin);
+    *counted = (uint64_t)value;
     return status;
 }
 

@@ -87,18 +87,6 @@ int store_files_reader(const struct store_files *files, sqlite3 **out, struct tw
     return 0;
 }
 
-static int pragma_integer(sqlite3 *db, const char *sql, int64_t *value, struct tw_error *error)
-{
-    sqlite3_stmt *statement = NULL;
-    int status = store_sql_prepare(db, &statement, error, sql, "");
-    if (!status)
-        status = store_sql_step(statement, error);
-    if (!status)
-        *value = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    return status;
-}
-
 /* One migration and the number that says so, in one transaction. Foreign keys are off meanwhile, so that a table which
  * others refer to can be made anew (https://www.sqlite.org/lang_altertable.html). */
 static int migrate(sqlite3 *db, int64_t number, struct tw_error *error)
@@ -120,9 +108,9 @@ static int migrate(sqlite3 *db, int64_t number, struct tw_error *error)
 static int read_schema(sqlite3 *db, const char *path, int64_t *version, struct tw_error *error)
 {
     int64_t application = 0;
-    int status = pragma_integer(db, "PRAGMA user_version", version, error);
+    int status = store_sql_number(db, version, error, "PRAGMA user_version", "");
     if (!status)
-        status = pragma_integer(db, "PRAGMA application_id", &application, error);
+        status = store_sql_number(db, &application, error, "PRAGMA application_id", "");
     if (!status && *version > 0 && application != strtoll(STORE_APPLICATION_ID, NULL, 0))
         return tw_error_set(error, TW_CONFLICT, "%s is not a database of twind", path);
     if (!status && *version > sql_migrations_count)
@@ -177,7 +165,7 @@ static int open_writer(const char *path, sqlite3 **writer, struct tw_error *erro
                                   writer, &why);
     int64_t is_wal = 0;
     if (!status)
-        status = pragma_integer(*writer, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal, &why);
+        status = store_sql_number(*writer, &is_wal, &why, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", "");
     if (!status && !is_wal)
         return tw_error_set(error, TW_IO, "%s cannot be kept in WAL mode here", path);
     if (status)

@@ -14,22 +14,6 @@ static void note(sqlite3 *db, struct store_prune *prune, int most)
     prune->more = prune->more || gone >= most;
 }
 
-/* The first column of a query; TW_NOT_FOUND if it is null or there is no row. */
-static int number(sqlite3 *db, int64_t *value, struct tw_error *error, const char *sql, const char *types, int64_t a,
-                  int64_t b)
-{
-    sqlite3_stmt *row = NULL;
-    int status = store_sql_prepare(db, &row, error, sql, types, a, b);
-    if (!status)
-        status = store_sql_step(row, error);
-    if (!status && sqlite3_column_type(row, 0) == SQLITE_NULL)
-        status = TW_NOT_FOUND;
-    if (!status)
-        *value = sqlite3_column_int64(row, 0);
-    sqlite3_finalize(row);
-    return status;
-}
-
 /* What came before this is too old. TW_NOT_FOUND: nothing is. */
 static int horizon(const struct store_prune *prune, int64_t days, int64_t newest, int64_t *before)
 {
@@ -53,7 +37,8 @@ static int prune_batches(sqlite3 *db, struct store_prune *prune, struct tw_error
 static int prune_iterations(sqlite3 *db, struct store_prune *prune, struct tw_error *error)
 {
     int64_t last, newest, before;
-    int status = number(db, &last, error, "SELECT max(iteration) FROM iterations WHERE twin = ?1", "i", prune->twin, 0);
+    int status =
+        store_sql_number(db, &last, error, "SELECT max(iteration) FROM iterations WHERE twin = ?1", "i", prune->twin);
     if (status)
         return status == TW_NOT_FOUND ? 0 : status;
     if (prune->limits.iterations) {
@@ -66,7 +51,8 @@ static int prune_iterations(sqlite3 *db, struct store_prune *prune, struct tw_er
             note(db, prune, ITERATIONS);
     }
     if (!status)
-        status = number(db, &newest, error, "SELECT max(time) FROM iterations WHERE twin = ?1", "i", prune->twin, 0);
+        status =
+            store_sql_number(db, &newest, error, "SELECT max(time) FROM iterations WHERE twin = ?1", "i", prune->twin);
     if (!status)
         status = horizon(prune, prune->limits.iteration_days, newest, &before);
     if (!status)
@@ -84,7 +70,7 @@ static int prune_operations(sqlite3 *db, struct store_prune *prune, struct tw_er
 {
     int64_t newest, before;
     int status =
-        number(db, &newest, error, "SELECT max(finished) FROM operations WHERE finished IS NOT NULL", "", 0, 0);
+        store_sql_number(db, &newest, error, "SELECT max(finished) FROM operations WHERE finished IS NOT NULL", "");
     if (!status)
         status = horizon(prune, prune->limits.iteration_days, newest, &before);
     if (!status)
@@ -119,8 +105,8 @@ static int prune_operations_beyond(sqlite3 *db, struct store_prune *prune, struc
 static int prune_rollups(sqlite3 *db, struct store_prune *prune, int64_t tier, int64_t days, struct tw_error *error)
 {
     int64_t newest, before;
-    int status = number(db, &newest, error, "SELECT max(bucket) FROM rollups WHERE twin = ?1 AND tier = ?2", "ii",
-                        prune->twin, tier);
+    int status = store_sql_number(db, &newest, error, "SELECT max(bucket) FROM rollups WHERE twin = ?1 AND tier = ?2",
+                                  "ii", prune->twin, tier);
     if (!status)
         status = horizon(prune, days, (newest + tier) * 1000, &before);
     if (!status)
@@ -154,11 +140,12 @@ static int prune_moves_beyond(sqlite3 *db, struct store_prune *prune, const char
 static int prune_moves(sqlite3 *db, struct store_prune *prune, const char *alias, struct tw_error *error)
 {
     int64_t newest, before;
-    int status = number(db, &newest, error,
-                        "SELECT max(coalesce((SELECT max(time) FROM moves WHERE twin = ?1 AND alias = 'champion'), 0),"
-                        " coalesce((SELECT max(time) FROM moves WHERE twin = ?1 AND alias = 'challenger'), 0),"
-                        " coalesce((SELECT max(time) FROM moves WHERE twin = ?1 AND alias = 'reference'), 0))",
-                        "i", prune->twin, 0);
+    int status =
+        store_sql_number(db, &newest, error,
+                         "SELECT max(coalesce((SELECT max(time) FROM moves WHERE twin = ?1 AND alias = 'champion'), 0),"
+                         " coalesce((SELECT max(time) FROM moves WHERE twin = ?1 AND alias = 'challenger'), 0),"
+                         " coalesce((SELECT max(time) FROM moves WHERE twin = ?1 AND alias = 'reference'), 0))",
+                         "i", prune->twin);
     if (!status)
         status = horizon(prune, prune->limits.history_days, newest, &before);
     if (!status)
@@ -181,9 +168,10 @@ static int prune_versions(sqlite3 *db, struct store_prune *prune, struct tw_erro
     int64_t newest_to_go, last;
     if (!prune->limits.versions)
         return 0;
-    int status = number(db, &newest_to_go, error,
-                        "SELECT version FROM versions WHERE twin = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2", "ii",
-                        prune->twin, prune->limits.versions);
+    int status =
+        store_sql_number(db, &newest_to_go, error,
+                         "SELECT version FROM versions WHERE twin = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2", "ii",
+                         prune->twin, prune->limits.versions);
     if (!status)
         status = store_sql_run(db, error,
                                "DELETE FROM versions WHERE twin = ?1 AND status <> 'champion' AND version <> ?5"
@@ -196,10 +184,10 @@ static int prune_versions(sqlite3 *db, struct store_prune *prune, struct tw_erro
     if (!status)
         note(db, prune, VERSIONS);
     if (!status)
-        status =
-            number(db, &last, error,
-                   "SELECT version FROM versions WHERE twin = ?1 AND version > ?2 ORDER BY version LIMIT 1 OFFSET 63",
-                   "ii", prune->twin, prune->version_cursor);
+        status = store_sql_number(
+            db, &last, error,
+            "SELECT version FROM versions WHERE twin = ?1 AND version > ?2 ORDER BY version LIMIT 1 OFFSET 63", "ii",
+            prune->twin, (int64_t)prune->version_cursor);
     prune->version_cursor = status || last > newest_to_go ? 0 : (int)last;
     return status == TW_NOT_FOUND ? 0 : status;
 }

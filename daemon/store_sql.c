@@ -104,6 +104,11 @@ int store_sql_prepare(sqlite3 *db, sqlite3_stmt **out, struct tw_error *error, c
     return status;
 }
 
+static bool is_null(sqlite3_stmt *row, int column)
+{
+    return sqlite3_column_type(row, column) == SQLITE_NULL;
+}
+
 int store_sql_step(sqlite3_stmt *statement, struct tw_error *error)
 {
     int code = sqlite3_step(statement);
@@ -127,6 +132,23 @@ int store_sql_run(sqlite3 *db, struct tw_error *error, const char *sql, const ch
     return status == TW_NOT_FOUND ? TW_OK : status;
 }
 
+int store_sql_number(sqlite3 *db, int64_t *value, struct tw_error *error, const char *sql, const char *types, ...)
+{
+    va_list values;
+    va_start(values, types);
+    sqlite3_stmt *row = NULL;
+    int status = prepare(db, &row, error, sql, 1, types, values);
+    va_end(values);
+    if (!status)
+        status = store_sql_step(row, error);
+    if (!status && is_null(row, 0))
+        status = TW_NOT_FOUND;
+    if (!status)
+        *value = sqlite3_column_int64(row, 0);
+    sqlite3_finalize(row);
+    return status;
+}
+
 int store_sql_exec(sqlite3 *db, const char *sql, struct tw_error *error)
 {
     return store_sql_status(db, sqlite3_exec(db, sql, NULL, NULL, NULL), error);
@@ -134,19 +156,11 @@ int store_sql_exec(sqlite3 *db, const char *sql, struct tw_error *error)
 
 int store_sql_touch(sqlite3 *db, struct tw_error *error)
 {
-    sqlite3_stmt *statement = NULL;
+    int64_t version = 0;
     char set[48];
-    int status = store_sql_prepare(db, &statement, error, "PRAGMA user_version", "");
-    if (!status)
-        status = store_sql_step(statement, error);
-    snprintf(set, sizeof set, "PRAGMA user_version=%d", status ? 0 : sqlite3_column_int(statement, 0));
-    sqlite3_finalize(statement);
+    int status = store_sql_number(db, &version, error, "PRAGMA user_version", "");
+    snprintf(set, sizeof set, "PRAGMA user_version=%lld", (long long)version);
     return status ? status : store_sql_exec(db, set, error);
-}
-
-static bool is_null(sqlite3_stmt *row, int column)
-{
-    return sqlite3_column_type(row, column) == SQLITE_NULL;
 }
 
 json_t *store_sql_text(sqlite3_stmt *row, int column)

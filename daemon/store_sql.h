@@ -24,6 +24,8 @@ int store_sql_prepare(sqlite3 *db, sqlite3_stmt **out, struct tw_error *error, c
 int store_sql_step(sqlite3_stmt *statement, struct tw_error *error);
 /* Prepare, run to the end, finalize. */
 int store_sql_run(sqlite3 *db, struct tw_error *error, const char *sql, const char *types, ...);
+/* The first column of the first row: a whole number. TW_NOT_FOUND if it is null or there is no row. */
+int store_sql_number(sqlite3 *db, int64_t *value, struct tw_error *error, const char *sql, const char *types, ...);
 /* Several statements without values. */
 int store_sql_exec(sqlite3 *db, const char *sql, struct tw_error *error);
 /* Writes a page with what it holds already, inside a transaction: does it find space? */

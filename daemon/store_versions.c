@@ -7,14 +7,11 @@
 
 static int next_number(sqlite3 *db, int64_t twin, int *version, struct tw_error *error)
 {
-    sqlite3_stmt *statement = NULL;
-    int status = store_sql_prepare(db, &statement, error,
-                                   "SELECT coalesce(max(version), 0) + 1 FROM versions WHERE twin = ?1", "i", twin);
+    int64_t next = 0;
+    int status = store_sql_number(db, &next, error,
+                                  "SELECT coalesce(max(version), 0) + 1 FROM versions WHERE twin = ?1", "i", twin);
     if (!status)
-        status = store_sql_step(statement, error);
-    if (!status)
-        *version = sqlite3_column_int(statement, 0);
-    sqlite3_finalize(statement);
+        *version = (int)next;
     return status;
 }
 

@@ -16,6 +16,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/read_at.h"
 #include "daemon/segment.h"
 #include "daemon/space.h"
 #include "daemon/spool.h"
@@ -318,21 +319,6 @@ static int copy_some(struct backup *backup, struct tw_error *error)
 
 /* --- sending --- */
 
-static bool read_whole(int fd, unsigned char *to, size_t size, uint64_t offset)
-{
-    while (size > 0) {
-        ssize_t got = pread(fd, to, size, (off_t)offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return false;
-        to += got;
-        size -= (size_t)got;
-        offset += (uint64_t)got;
-    }
-    return true;
-}
-
 static int open_source(struct backup *backup, const struct source *source, struct tw_error *error)
 {
     backup->fd = open(source->path, O_RDONLY | O_CLOEXEC);
@@ -372,7 +358,7 @@ static int send_source(struct backup *backup, unsigned char *piece, size_t *size
     uint64_t left = source->size - backup->sent;
     size_t n = left < PIECE ? (size_t)left : PIECE;
     unsigned char *data = piece + *size;
-    if (!read_whole(backup->fd, data, n, backup->sent))
+    if (read_at(backup->fd, data, n, backup->sent) != (ssize_t)n)
         return tw_error_set(error, TW_IO, "%.200s is shorter than it was, or cannot be read", source->path);
     if (source->segment && backup->sent == 0) /* data behind the watermark may be acknowledged by now: they stay out */
         segment_header(source->first, source->next, data);

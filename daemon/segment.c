@@ -11,6 +11,7 @@
 
 #include "base/crc32c.h"
 #include "daemon/errno_status.h"
+#include "daemon/read_at.h"
 #include "daemon/segment.h"
 
 #define FORMAT       1u
@@ -60,23 +61,6 @@ static int io_error(struct tw_error *error, const char *call, const char *what)
 {
     int code = errno;
     return tw_error_set(error, errno_status(code), "%s %.150s: %s", call, what, strerror(code));
-}
-
-/* Reads up to `size` bytes; fewer at the end of the file; -1 on an error. */
-static ssize_t read_at(int fd, void *to, size_t size, uint64_t offset)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t got = pread(fd, (char *)to + done, size - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        done += (size_t)got;
-    }
-    return (ssize_t)done;
 }
 
 static bool write_at(int fd, struct iovec *parts, int count, uint64_t offset)

@@ -12,6 +12,7 @@
 
 #include "base/crc32c.h"
 #include "daemon/clock.h"
+#include "daemon/read_at.h"
 #include "daemon/store_vfs.h"
 
 #define TAG 0x31505754u /* "TWP1" */
@@ -337,22 +338,6 @@ int store_vfs_register(struct tw_error *error)
 
 /* --- the whole file --- */
 
-static ssize_t read_whole(int fd, unsigned char *to, size_t size, int64_t offset)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t got = pread(fd, to + done, size - done, offset + (off_t)done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        done += (size_t)got;
-    }
-    return (ssize_t)done;
-}
-
 static int sweep_pages(int fd, uint32_t size, double until, bool (*found)(void *, uint32_t), void *context,
                        uint64_t *pages)
 {
@@ -360,7 +345,7 @@ static int sweep_pages(int fd, uint32_t size, double until, bool (*found)(void *
     unsigned char *chunk = malloc(CHUNK);
     bool go_on = chunk != NULL;
     ssize_t got = 0;
-    for (int64_t at = 0; go_on && clock_monotonic() < until && (got = read_whole(fd, chunk, CHUNK, at)) > 0;
+    for (int64_t at = 0; go_on && clock_monotonic() < until && (got = read_at(fd, chunk, CHUNK, (uint64_t)at)) > 0;
          at += got) {
         for (ssize_t i = 0; go_on && i + (ssize_t)size <= got; i += size, ++*pages) {
             uint32_t number = (uint32_t)((at + i) / size) + 1;
@@ -381,8 +366,7 @@ int store_vfs_sweep(const char *path, double seconds, bool (*found)(void *contex
     *pages = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     int status = fd < 0 ? TW_IO : TW_OK;
-    if (fd >= 0 && read_whole(fd, header, sizeof header, 0) == HEADER && read_header(header, &size, checked) &&
-        *checked)
+    if (fd >= 0 && read_at(fd, header, sizeof header, 0) == HEADER && read_header(header, &size, checked) && *checked)
         status = sweep_pages(fd, size, clock_monotonic() + seconds, found, context, pages);
     if (status)
         tw_error_set(error, status, "reading %.180s: %s", path, strerror(errno));
@@ -399,7 +383,7 @@ static int open_checked(const char *path, int flags, uint32_t *size)
     unsigned char header[HEADER];
     bool checked = false;
     int fd = open(path, flags | O_CLOEXEC);
-    if (fd >= 0 && read_whole(fd, header, sizeof header, 0) == HEADER)
+    if (fd >= 0 && read_at(fd, header, sizeof header, 0) == HEADER)
         read_header(header, size, &checked);
     if (fd >= 0 && !checked) {
         close(fd);
@@ -415,7 +399,7 @@ bool store_vfs_foreign(const char *path)
     int fd = open_checked(path, O_RDONLY, &size);
     if (fd < 0)
         return false;
-    bool foreign = read_whole(fd, page, size, 0) == (ssize_t)size && !page_ok(page, size, 1) &&
+    bool foreign = read_at(fd, page, size, 0) == (ssize_t)size && !page_ok(page, size, 1) &&
                    memcmp(page + size - 4, page + COUNTER_AT, 4) != 0;
     close(fd);
     return foreign;
@@ -425,7 +409,7 @@ static bool adopt_page(int fd, uint32_t size, uint32_t number, uint64_t *pages)
 {
     unsigned char page[PAGE_MAX];
     off_t at = (off_t)(number - 1) * size;
-    if (read_whole(fd, page, size, at) != (ssize_t)size)
+    if (read_at(fd, page, size, (uint64_t)at) != (ssize_t)size)
         return false;
     if (page_ok(page, size, number))
         return true;

@@ -16,7 +16,7 @@ SYNC = re.compile(r"\b(fsync|fdatasync|folder_sync|folder_sync_name|segment_sync
 # Syncs that no siege misses, and why they are there all the same; they are not tried. A siege has no damage, no writes by
 # others and no backups.
 SPARE = {
-    "segment.c cut fsync": "what was cut was never acked; if it comes back it is cut again, or counted as new",
+    "segment.c segment_cut fsync": "what was cut was never acked; if it comes back it is cut again, or counted as new",
     "spool.c spool_evict segment_sync_directory": "a segment that comes back goes again; new ones sync the folder too",
     "store_files.c store_files_open folder_sync": "SQLite syncs the folder at the first commit of each start",
     "damage.c": "copies of what is damaged are for people; what was not copied is found again",

@@ -60,7 +60,7 @@ static const struct cli_command commands[] = {
      "examples:\n"
      "  twinctl drift zmumu\n"
      "  twinctl drift zmumu -o csv\n"
-     "  until ! twinctl drift zmumu >/dev/null; do sleep 10; done   # ends at a drift",
+     "  until ! twinctl drift zmumu >/dev/null; do sleep 10; done   # ends at a drift, or for want of an answer",
      cmd_drift_run},
     {"watch", "NAME", "the loop, live",
      "A table that is redrawn on a terminal; elsewhere one line for each iteration (-o json: one object a line).\n"

@@ -118,7 +118,7 @@ static const struct entry entries[] = {
     {"iterations", ON_RELOAD, NUMBER_AT(LONG, iterations), "100000", 0, 1l << 40, NULL, "N",
      "iterations, and finished operations, that each twin keeps; 0: no limit"},
     {"iteration-days", ON_RELOAD, NUMBER_AT(LONG, iteration_days), "400", 0, 36500, NULL, "DAYS",
-     "age at which iterations are removed; their means stay as metrics; 0: no limit"},
+     "age at which iterations and finished operations are removed; means stay as metrics; 0: no limit"},
     {"versions", ON_RELOAD, NUMBER_AT(LONG, versions), "200", 0, 1l << 40, NULL, "N",
      "versions that each twin keeps besides those that aliases and history name; 0: no limit"},
     {"history", ON_RELOAD, NUMBER_AT(LONG, history), "2000", 0, 1l << 40, NULL, "N",
@@ -455,9 +455,9 @@ void config_help(void)
 {
     puts("usage: twind [FLAG]...\n\n"
          "Keeps digital twins true while data arrive. Every setting is a flag --name, a key `name` of the\n"
-         "configuration file and a variable TWIN_NAME; a flag wins over a\n"
-         "variable, a variable over the file; the last of a repeated flag wins. SIGHUP makes it read all of\n"
-         "them again; what is marked * then changes at once, the rest at the next start.\n");
+         "configuration file and a variable TWIN_NAME; a flag wins over a variable, a variable over the file; the\n"
+         "last of a repeated flag wins. SIGHUP makes it read all of them again; what is marked * then changes at\n"
+         "once, the rest at the next start.\n");
     printf("  --%-24s %s\n", "config FILE", "configuration file of lines `key = value`");
     for (int i = 0; i < ENTRIES; i++) {
         char flag[64];

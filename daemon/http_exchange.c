@@ -317,7 +317,7 @@ static bool check_head(struct exchange *exchange, const char *version)
     exchange->content_length = head.check.content_length;
     exchange->chunked = head.check.encoding_count > 0;
     if (head.no_memory) {
-        http_response_problem(response, 503, "busy", "memory is out");
+        http_response_problem(response, 503, "no_memory", "memory is out; try again");
         response->close = true;
     } else if (!ok) {
         http_response_problem(response, refusal.status, refusal.error, "%s", refusal.detail);

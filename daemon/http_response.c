@@ -101,6 +101,7 @@ const char *http_response_title(int status)
         {429, "Too Many Requests"},
         {500, "Internal Server Error"},
         {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"},
         {507, "Insufficient Storage"},
     };
     for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++)

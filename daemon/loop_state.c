@@ -79,6 +79,8 @@ void loop_state_break(struct loop *loop, const char *where, const struct tw_erro
     loop->broken = true;
     log_error("loop_stopped", "twin=%s where=%s error=%s", loop->twin->name, where,
               log_quote(error->text, quoted, sizeof(quoted)));
+    trouble_raise("loop_stopped", loop->twin->name, TROUBLE_DEGRADED, "%s: %.200s; data are kept, nothing is compared",
+                  where, error->text);
     pthread_mutex_lock(&loop->twin->lock);
     snprintf(loop->twin->fault, sizeof(loop->twin->fault), "the loop stopped (%s): %.180s", where, error->text);
     pthread_mutex_unlock(&loop->twin->lock);

@@ -18,7 +18,7 @@ enum memory_share {
     MEMORY_ANSWERS,  /* large ones under way, histograms; 1/16 */
     MEMORY_COMPARE,  /* rows of a comparison and what it makes of them; 4/16 */
     MEMORY_TRAINING, /* the same of all trainings; 4/16 */
-    MEMORY_INGEST,   /* messages of feeds on their way to the disk; 2/16 */
+    MEMORY_INGEST,   /* kept free for messages of feeds; nobody takes from it, credit and guard bound them; 2/16 */
     MEMORY_SHARES
 };
 

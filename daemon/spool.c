@@ -85,22 +85,30 @@ static int roll(struct spool *spool, uint64_t need, struct tw_error *error)
         free(created);
         return status;
     }
+    bool replaced = last && last->first == created->first; /* one that is damaged and empty: its name is taken over */
     if (last && !last->damaged)
         segment_trim(last, spool->fd, NULL); /* what is left over is given back; if not, it stays as zeros */
     if (last)
         close(spool->fd);
     spool->fd = fd;
     pthread_mutex_lock(&spool->lock);
-    if (last) { /* what was lost at its end is between the two files */
-        last->room = last->count;
-        last->count = (size_t)(created->first - last->first);
-    }
-    spool->segments[spool->count++] = created;
     spool->durable.next = created->first;
     spool->durable.end = created->end;
-    spool->sealed += last ? last->end : 0;
-    spool->last = created;
+    if (replaced) {
+        segment_fini(last);
+        *last = *created;
+    } else {
+        if (last) { /* what was lost at its end is between the two files */
+            last->room = last->count;
+            last->count = (size_t)(created->first - last->first);
+        }
+        spool->segments[spool->count++] = created;
+        spool->sealed += last ? last->end : 0;
+        spool->last = created;
+    }
     pthread_mutex_unlock(&spool->lock);
+    if (replaced)
+        free(created);
     return 0;
 }
 

@@ -560,6 +560,36 @@ static void eviction(void **state)
     spool_close(spool);
 }
 
+/* A segment that was made, got no record, and was damaged then: the next one takes over its name, not its place in the
+ * list, where it would be removed as the older of two. */
+static void an_empty_segment_is_damaged(void **state)
+{
+    size_t torn, size;
+    struct tw_error error;
+    struct segment made;
+    int fd;
+    spool_close(open_spool(1024, &torn));
+    assert_int_equal(segment_create(dir, 0, 1024, &made, &fd, &error), 0);
+    close(fd);
+    unsigned char *bytes = slurp(&size);
+    bytes[9] ^= 1;
+    overwrite(bytes, size);
+    free(bytes);
+
+    struct spool *spool = open_spool(1024, &torn);
+    for (uint64_t n = 0; n < 5; n++)
+        append(spool, n);
+    assert_int_equal(spool_sync(spool, &error), 0);
+    assert_int_equal(segment_files(), 1);
+    assert_int_equal(spool_evict(spool, UINT64_MAX, &error), TW_NOT_FOUND);
+    assert_int_equal(segment_files(), 1);
+    spool_close(spool);
+    spool = open_spool(1024, &torn);
+    for (uint64_t n = 0; n < 5; n++)
+        check_read(spool, n);
+    spool_close(spool);
+}
+
 /* Of many segments only the last few are indexed; all can be read. A limit makes them smaller. */
 static void indices_and_limit(void **state)
 {
@@ -756,6 +786,7 @@ int main(void)
         CASE(overwritten_stretches),
         CASE(damage_in_a_sealed_segment),
         CASE(eviction),
+        CASE(an_empty_segment_is_damaged),
         CASE(indices_and_limit),
         CASE(eviction_beside_appends),
         CASE(leftovers_are_removed),

@@ -26,6 +26,8 @@ struct restore {
     uint64_t next;      /* first ordinal that was not met yet */
     uint64_t processed; /* first ordinal that no iteration has taken */
     uint64_t counted;   /* smaller ordinals are in the feeds' records */
+    size_t records;     /* that there are */
+    struct feeds *met;  /* NULL, unless nobody knows which ordinals the records count: the keys met so far */
     struct store_batch rows[GROUP];
     size_t count;
     struct tw_error *error;
@@ -46,12 +48,13 @@ static int meet(struct restore *restore, const struct store_batch *batch)
     if (twin->announced < restore->next)
         twin->announced = restore->next;
     bool counted = batch->ordinal < restore->counted;
-    if (!counted && feeds_has(twin->feeds, batch->feed, batch->run, batch->seq))
+    bool known = !counted && feeds_has(twin->feeds, batch->feed, batch->run, batch->seq);
+    if (known && (!restore->met || feeds_has(restore->met, batch->feed, batch->run, batch->seq)))
         return 0;
-    int status = counted
-                     ? 0
-                     : (train ? count_train : registry_count)(twin, batch->feed, batch->run, batch->seq, batch->events,
-                                                              batch->invalid_rows, batch->received_ms);
+    int status = restore->met ? feeds_add(restore->met, batch->feed, batch->run, batch->seq, 0, 0, 0) : 0;
+    if (!status && !counted && !known)
+        status = (train ? count_train : registry_count)(twin, batch->feed, batch->run, batch->seq, batch->events,
+                                                        batch->invalid_rows, batch->received_ms);
     if (!status && !train && batch->ordinal >= restore->processed)
         status = registry_push(twin, batch->ordinal, batch->events, batch->received_ms);
     return status ? tw_error_set(restore->error, status, "no memory for the batches of twin %s", twin->name) : 0;
@@ -118,6 +121,7 @@ static int meet_feed(void *context, const struct feeds_record *record)
     struct restore *restore = context;
     struct twin_counters *counters = &restore->twin->counters;
     int status = feeds_restore(restore->twin->feeds, record);
+    restore->records++;
     if (status || !strcmp(record->feed, "train"))
         return status;
     counters->batches += record->batches;
@@ -134,6 +138,8 @@ static int restore_batches(struct restore *restore)
     int status = store_feeds_each(restore->store, twin->id, &restore->counted, meet_feed, restore, restore->error);
     if (status)
         return status;
+    if (restore->records && !restore->counted && !(restore->met = feeds_new())) /* the records of a salvaged database */
+        return tw_error_set(restore->error, TW_NO_MEMORY, "no memory for the feeds of twin %s", twin->name);
     uint64_t first = spool_first(twin->spool), held = spool_next(twin->spool);
     uint64_t done = restore->processed < restore->counted ? restore->processed : restore->counted;
     restore->next = done > first ? done : first;
@@ -227,6 +233,7 @@ int registry_restore(struct store *store, struct twin *twin, struct tw_error *er
         twin->last_iteration = store_iteration_last(store, twin->id);
         status = restore_champion(store, twin, error);
     }
+    feeds_free(restore->met);
     free(restore);
     return status;
 }

@@ -16,6 +16,7 @@
 #include "daemon/registry.h"
 #include "daemon/spool.h"
 #include "daemon/store.h"
+#include "daemon/store_feeds.h"
 #include "daemon/store_sql.h"
 #include "model/trainer.h"
 #include "tests/daemon/scratch.h"
@@ -421,6 +422,31 @@ static void test_restart_with_a_hole_in_the_rows(void **state)
     check_restart(*state, "DELETE FROM batches WHERE ordinal IN (2, 6)");
 }
 
+/* A salvage keeps the keys of the feeds, as batches may be gone that had them, but nobody knows any more up to which
+ * ordinal they were written: what waits to be compared is among them, and waits on. */
+static void test_restart_after_a_salvage(void **state)
+{
+    struct fixture *f = *state;
+    struct feeds_record *records = NULL;
+    uint64_t mark = 0;
+    size_t count = 0;
+    for (int seq = 0; seq < 4; seq++)
+        arrive(f, "daq", seq, 40, 1, true);
+    assert_int_equal(feeds_changes(f->twin->feeds, 0, &records, &count, &mark), 0);
+    assert_int_equal(store_feeds_put(f->store, f->twin->id, 4, records, count, NULL), 0);
+    feeds_records_free(records, count);
+    arrive(f, "daq", 4, 40, 0, true);  /* after the checkpoint */
+    arrive(f, "daq", 3, 40, 1, false); /* and one that the spool has twice */
+    struct progress progress = {f->twin->id, 1};
+    assert_int_equal(store_call(f->store, put_progress, &progress, NULL), 0);
+    store_barrier(f->store);
+    change(f, "UPDATE twins SET counted = 0");
+    reopen(f);
+    check_ingest(f, 5, 200, 4, 0, 4, 3);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(f->twin->pending[i].ordinal, 1 + i);
+}
+
 /* The spool ends before what the database knows of: lost, and no ordinal is given again. */
 static void test_shorter_spool_goes_on_behind(void **state)
 {
@@ -702,6 +728,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restart_without_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_with_some_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_with_a_hole_in_the_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_restart_after_a_salvage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shorter_spool_goes_on_behind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_serve, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cache_is_bounded_and_right, setup, teardown),

@@ -281,6 +281,9 @@ class DamageTest(unittest.TestCase):
         """The twins' own page: twins come back from twin.json, batches from the spool, the rest as it was."""
         self.promote_second()
         self.daemon.create({**toy.DEFINITION, "name": "other"})
+        feed = Feed(self.daemon.ingest, "other")
+        feed.push_all([toy.events(BATCH, seed=[4, n]) for n in range(4)])  # they wait for its first training
+        feed.close()
         before = self.daemon.get("/v1/twins/toy")
         batches = self.daemon.get("/v1/twins/toy/batches")["items"]
         self.assertEqual(self.daemon.end(), 0)
@@ -292,7 +295,9 @@ class DamageTest(unittest.TestCase):
         twin = self.daemon.get("/v1/twins/toy")
         self.assertEqual(twin["champion"]["version"], before["champion"]["version"])
         self.assertEqual(twin["definition"], before["definition"])
-        self.assertEqual(self.daemon.get("/v1/twins/other")["activity"], "untrained")
+        other = self.daemon.get("/v1/twins/other")
+        self.assertEqual(other["activity"], "untrained")
+        self.assertEqual((other["ingest"]["batches"], other["ingest"]["lag_batches"]), (4, 4))
         self.assertEqual(self.daemon.get("/v1/twins/toy/batches")["items"], batches)
         self.push(4, 4)
         twin, rows = self.settle(2)

@@ -314,6 +314,10 @@ static const char mend[] =
     " state = (SELECT json_object('iteration', iteration, 'last', json_object('first', first_ordinal, 'last',"
     "  last_ordinal)) FROM iterations WHERE twin = twins.id ORDER BY iteration DESC LIMIT 1)"
     " WHERE state IS NULL;"
+    /* a retune whose iteration is lost has nothing to end: its window is compared anew */
+    "UPDATE twins SET state = json_remove(state, '$.task') WHERE json_valid(state)"
+    " AND json_extract(state, '$.task.iteration') > 0 AND NOT EXISTS (SELECT 1 FROM iterations AS i"
+    "  WHERE i.twin = twins.id AND i.iteration = json_extract(twins.state, '$.task.iteration'));"
     /* what is known of feeds apart from their batches is counted again as far as there are batches */
     "UPDATE twins SET counted = 0;"
     /* what waited for such a loop waits no more */

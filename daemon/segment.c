@@ -104,7 +104,10 @@ static int write_header(int fd, uint64_t first, const char *path, struct tw_erro
     return write_at(fd, &part, 1, 0) ? 0 : segment_io_error(error, "writing", path);
 }
 
-/* The file gets its name only when it is whole, so that a crash in between leaves no half a segment. */
+/* The file gets its name only when it is whole, so that a crash in between leaves no half a segment. The folder is
+ * opened before: once there is the name, nothing but the sync can fail, and that is final. Where one went on without
+ * the file, a power cut might bring back the name, and what had been appended to the segment before meanwhile would be
+ * beyond its end. */
 int segment_create(const char *dir, uint64_t first, uint64_t capacity, struct segment *out, int *fd,
                    struct tw_error *error)
 {
@@ -113,9 +116,15 @@ int segment_create(const char *dir, uint64_t first, uint64_t capacity, struct se
     if (status)
         return status;
     snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return segment_io_error(error, "opening", dir);
     *fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (*fd < 0)
-        return segment_io_error(error, "creating", temporary);
+    if (*fd < 0) {
+        status = segment_io_error(error, "creating", temporary);
+        close(folder);
+        return status;
+    }
     status = allocate(*fd, capacity, path, error);
     if (status == 0)
         status = write_header(*fd, first, path, error);
@@ -124,8 +133,9 @@ int segment_create(const char *dir, uint64_t first, uint64_t capacity, struct se
     if (status == 0 && rename(temporary, path) != 0)
         status = segment_io_error(error, "renaming", temporary);
     bool named = status == 0;
-    if (status == 0)
-        status = segment_sync_directory(dir, error);
+    if (status == 0 && fsync(folder) != 0)
+        status = tw_error_set(error, TW_IO, "fsync %.150s: %s", dir, strerror(errno));
+    close(folder);
     if (status) {
         unlink(named ? path : temporary); /* what follows may still go into the segment before */
         close(*fd);

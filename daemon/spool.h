@@ -46,7 +46,8 @@ uint64_t spool_next(struct spool *spool); /* ordinal that the next record will g
 /* Nothing below `next` will be given to a record: what is known elsewhere of ordinals that are missing here must not be
  * said of others. Before the first append. */
 void spool_skip(struct spool *spool, uint64_t next);
-/* False: it was never there, was removed with its segment, or is lost. */
+/* False: it was never there, was removed with its segment, or is lost. True if that cannot be found out now, for want
+ * of memory or of descriptors: reading it says so. */
 bool spool_has(struct spool *spool, uint64_t ordinal);
 
 /* Appends a record; not durable before spool_sync returns 0. TW_FULL: no space, nothing was written. TW_IO: fail-stop.

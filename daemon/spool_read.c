@@ -129,7 +129,8 @@ static int locate(struct spool *spool, uint64_t ordinal, uint64_t *first, uint64
 bool spool_has(struct spool *spool, uint64_t ordinal)
 {
     uint64_t first, offset;
-    return locate(spool, ordinal, &first, &offset, NULL) == 0;
+    int status = locate(spool, ordinal, &first, &offset, NULL);
+    return status != TW_CORRUPT && status != TW_NOT_FOUND;
 }
 
 /* A reader met damage: the first one says so, for the others the record is lost already. False: the segment was removed

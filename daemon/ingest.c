@@ -297,9 +297,10 @@ static void return_credit(struct ingest *ingest, const struct job *job, const st
 static void hold_back(struct ingest *ingest, const struct job *job, const struct source *source)
 {
     const struct message *to = source->submission ? NULL : &source->message;
-    trouble_raise("feeds_wait", job->key.twin, TROUBLE_DEGRADED, "%s", job->detail);
     if (waiters_add(ingest->waiters, &job->key, to) && to && peers_known(ingest->peers, to))
         message_reply(ingest->router, to, TWP_CREDIT, twp_wire_credit(&job->key, 0));
+    if (waiters_has(ingest->waiters, job->key.twin)) /* else nobody would clear it */
+        trouble_raise("feeds_wait", job->key.twin, TROUBLE_DEGRADED, "%s", job->detail);
 }
 
 static void let_go(struct ingest *ingest, const char *name)

@@ -45,6 +45,14 @@ bool waiters_add(struct waiters *waiters, const struct twp_key *key, const struc
     return true;
 }
 
+bool waiters_has(const struct waiters *waiters, const char *twin)
+{
+    for (size_t i = 0; i < waiters->count; i++)
+        if (strcmp(waiters->waiter[i].key.twin, twin) == 0)
+            return true;
+    return false;
+}
+
 bool waiters_any(const struct waiters *waiters)
 {
     return waiters->count > 0;

@@ -16,6 +16,7 @@ void waiters_free(struct waiters *waiters);
  * place. */
 bool waiters_add(struct waiters *waiters, const struct twp_key *key, const struct message *sender);
 bool waiters_any(const struct waiters *waiters);
+bool waiters_has(const struct waiters *waiters, const char *twin); /* somebody waits for it */
 /* The name of a twin that is waited for, by number; NULL behind the last. */
 const char *waiters_twin(const struct waiters *waiters, size_t i);
 /* Takes one of those who wait for the twin; sender->sender_size is 0 if it can't be told. False: there are no more. */

@@ -157,19 +157,19 @@ failed:
 }
 
 /* Stopping with a suspended connection would abort the process, so everything that waits is resumed first: the queues
- * answer for their work, and refuse more. What can still be sent gets a moment. */
+ * answer for their work, and refuse more. What can still be sent gets a moment. Newcomers meanwhile are answered with
+ * 503: taking the listener away first (MHD_quiesce_daemon) races with the server's own threads, which do the same when
+ * they notice, and libmicrohttpd 0.9.75 aborts the process when the second of two finds nothing to take away. */
 void http_stop(struct http *http)
 {
     if (http == NULL)
         return;
     atomic_store(&http->stopping, true);
-    MHD_quiesce_daemon(http->daemon);
     http_work_stop(http->calls);
     http_work_stop(http->queries);
     for (int i = 0; i < 100 && atomic_load(&http->active) > 0; i++)
         nanosleep(&(struct timespec){0, 5000000}, NULL);
-    MHD_stop_daemon(http->daemon);
-    close(http->listener);
+    MHD_stop_daemon(http->daemon); /* closes the listener, too */
     http_free(http);
 }
 

@@ -12,11 +12,11 @@ class KillTest(unittest.TestCase):
         figures = Siege(seed=1, **more).run(kills, replayed=600)
         print("#", figures, file=sys.stderr)
         self.assertGreater(figures["acked"], 100)
-        self.assertGreater(figures["moves"], 1)
         return figures
 
     def test_under_load(self):
         figures = self.campaign(12)
+        self.assertGreater(figures["moves"], 1)
         self.assertGreater(figures["replayed"]["versions"], 1)
 
     def test_while_pruning(self):

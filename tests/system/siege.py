@@ -258,13 +258,18 @@ class Siege:
     def work_on(self, timeout_s=60):
         """A slow machine may have done next to nothing between the kills: then there would be nothing to check."""
         end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            acked = sum(len(worker.acked) for worker in self.workers if isinstance(worker, Pusher))
-            moves = len(self.daemon.get("/v1/twins/toy/history?alias=champion&limit=3")["items"])
-            if acked > 100 and (moves > 1 or self.pruning):
-                return
+        while time.monotonic() < end and not self.has_worked():
             self.look_at_workers()
             time.sleep(0.2)
+
+    def has_worked(self):
+        """Enough to look at: a promotion, or something that retention has removed."""
+        if sum(len(worker.acked) for worker in self.workers if isinstance(worker, Pusher)) <= 100:
+            return False
+        if self.pruning:
+            oldest = self.daemon.get("/v1/twins/toy/batches?limit=1")["items"]
+            return bool(oldest) and oldest[0]["ordinal"] > 10
+        return len(self.daemon.get("/v1/twins/toy/history?alias=champion&limit=3")["items"]) > 1
 
     def settle(self):
         """Until the loop has caught up and nothing is due."""

@@ -35,6 +35,7 @@ enum {
     GROUP_BYTES = 8 * 1024 * 1024,
     ROUND_MS = 1000,
     LOOK_AGAIN_MS = 200,   /* is there space again, on the disk or in a spool? */
+    WAITERS_MS = 5,        /* the same between two groups: room must not go to whoever sends again, always */
     LISTENER_FRAME = 1024, /* what a listener may send: subscriptions */
 };
 
@@ -323,7 +324,7 @@ static void look_after_waiters(struct ingest *ingest)
     double now = clock_monotonic();
     if (now < ingest->waiters_at)
         return;
-    ingest->waiters_at = now + 1e-3 * LOOK_AGAIN_MS;
+    ingest->waiters_at = now + 1e-3 * WAITERS_MS;
     for (size_t i = 0; (name = waiters_twin(ingest->waiters, i));) {
         struct twin *twin = registry_find(ingest->options.registry, name);
         if (twin && group_behind(twin, spool_limit(ingest)))
@@ -463,9 +464,9 @@ static void *run(void *context)
         zmq_poll(items, count, wait ? ROUND_MS : LOOK_AGAIN_MS);
         eventfd_read(ingest->bell, &rung);
         clear_full_disk(ingest);
-        look_after_waiters(ingest);
         do {
             heartbeat_mark();
+            look_after_waiters(ingest);
             send_announcements(ingest);
         } while (!is_stopping(ingest) && gather(ingest) && (run_group(ingest), true));
     }

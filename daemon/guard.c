@@ -23,6 +23,7 @@
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 
 enum {
     SWEEP_MS = 20,         /* between two looks, */
@@ -281,17 +282,6 @@ void guard_valid(struct guard *guard, int fd)
     pthread_mutex_unlock(&guard->lock);
 }
 
-static uint64_t resident_bytes(void)
-{
-    long total, resident = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
-    if (!statm || fscanf(statm, "%ld %ld", &total, &resident) != 2)
-        resident = 0;
-    if (statm)
-        fclose(statm);
-    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 /* Looks at all; ends listeners whose subscriptions have no end. *most: who holds most, or -1; returns the sum of what
  * all hold. Lock held. */
 static uint64_t look_at_all(struct guard *guard, int *most)
@@ -324,7 +314,7 @@ static void sweep(struct guard *guard)
 {
     int most;
     uint64_t memory = guard->options.memory_mb ? (uint64_t)config_live(guard->options.memory_mb) << 20 : UINT64_MAX;
-    uint64_t resident = resident_bytes();
+    uint64_t resident = memory_resident();
     uint64_t growth = resident > guard->resident && guard->resident > 0 ? resident - guard->resident : 0;
     bool short_of_memory = memory < UINT64_MAX && resident + 2 * growth > memory / 8 * 7, ended = false;
     guard->resident = resident;

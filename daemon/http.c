@@ -73,14 +73,12 @@ static size_t connections_most(const struct config *config)
     size_t wanted = (size_t)config_live(&config->http_connections), most = wanted;
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-        size_t room = files.rlim_max > DESCRIPTORS_OTHERS ? (size_t)files.rlim_max - DESCRIPTORS_OTHERS : 0;
+        size_t room = files.rlim_cur > DESCRIPTORS_OTHERS ? (size_t)files.rlim_cur - DESCRIPTORS_OTHERS : 0;
         most = wanted < room / 2 ? wanted : room / 2 > 8 ? room / 2 : 8;
     }
     if (most < wanted)
         log_warning("http_connections_reduced", "configured=%zu limit=%zu reason=\"the process may open %llu files\"",
-                    wanted, most, (unsigned long long)files.rlim_max);
+                    wanted, most, (unsigned long long)files.rlim_cur);
     return most;
 }
 

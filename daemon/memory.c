@@ -4,6 +4,8 @@
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "daemon/config.h"
 
@@ -76,4 +78,15 @@ size_t memory_rows(enum memory_share share, double part, size_t row_bytes, size_
 {
     double rows = (double)memory_limit(share) * part / ((double)row_bytes * (double)copies);
     return rows < 1 ? 1 : rows < 1e15 ? (size_t)rows : (size_t)1e15;
+}
+
+size_t memory_resident(void)
+{
+    long total, resident = 0;
+    FILE *statm = fopen("/proc/self/statm", "re");
+    if (statm == NULL || fscanf(statm, "%ld %ld", &total, &resident) != 2)
+        resident = 0;
+    if (statm != NULL)
+        fclose(statm);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
 }

@@ -37,4 +37,7 @@ void memory_give(enum memory_share share, size_t bytes);
 /* How many rows of `row_bytes` fit `part` of a share, if each takes `copies` times its size; at least one. */
 size_t memory_rows(enum memory_share share, double part, size_t row_bytes, size_t copies);
 
+/* Bytes of the process that are in memory now; 0 if the system does not say. */
+size_t memory_resident(void);
+
 #endif

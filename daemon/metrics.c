@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "daemon/api.h"
 #include "daemon/http_peers.h"
@@ -150,17 +149,6 @@ static void twins(const struct scrape *scrape)
                   "log_prob", "value");
 }
 
-static double resident_bytes(void)
-{
-    long total, resident = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
-    if (statm == NULL || fscanf(statm, "%ld %ld", &total, &resident) != 2)
-        resident = 0;
-    if (statm != NULL)
-        fclose(statm);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
-}
-
 static void zmq_ports(const struct api *api, FILE *out)
 {
     struct guard_counts counts;
@@ -213,7 +201,7 @@ static void process(const struct http_request *request, FILE *out)
     family(out, "process_cpu_seconds_total", "counter", "CPU time of the daemon.");
     fprintf(out, "process_cpu_seconds_total %.3f\n", (double)cpu.tv_sec + 1e-9 * (double)cpu.tv_nsec);
     family(out, "process_resident_memory_bytes", "gauge", "Resident memory.");
-    fprintf(out, "process_resident_memory_bytes %.0f\n", resident_bytes());
+    fprintf(out, "process_resident_memory_bytes %zu\n", memory_resident());
     family(out, "process_start_time_seconds", "gauge", "Start, seconds since 1970.");
     fprintf(out, "process_start_time_seconds %.3f\n", (double)api->started_ms / 1000);
 }

@@ -17,7 +17,7 @@ class SoakTest(unittest.TestCase):
         print(done, file=sys.stderr)
         self.assertGreaterEqual(done["restarts"] + done["kills"], 2)
         self.assertGreater(done["backups"], 0)
-        self.assertGreater(done["answers"], 20)
+        self.assertGreater(done["answers"], 20 if os.environ.get("TWIN_SANITIZED") else 50)
         self.assertGreater(done["iterations"], 1)
         self.assertLess(max(row["peak_mb"] for row in soak.rows), 512)
         self.assertLess(max(row["descriptors"] for row in soak.rows), 100)

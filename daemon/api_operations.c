@@ -15,9 +15,30 @@ static bool operation_id(struct http_request *request, struct http_response *res
     return false;
 }
 
+/* An operation is over for clients once what it made is served. The row is read before the mark, which is set before
+ * the row and lifted after the champion: so none is missed. */
+static void hold_back(struct registry *registry, json_t *operation)
+{
+    const char *name = json_string_value(json_object_get(operation, "twin"));
+    struct twin *twin = name != NULL ? registry_find(registry, name) : NULL;
+    if (twin == NULL)
+        return;
+    pthread_mutex_lock(&twin->lock);
+    bool settling = twin->settling != 0 && twin->settling == json_integer_value(json_object_get(operation, "id"));
+    pthread_mutex_unlock(&twin->lock);
+    registry_twin_unref(twin);
+    if (!settling)
+        return;
+    json_object_set_new(operation, "state", json_string("running"));
+    json_object_set_new(operation, "finished", json_null());
+    json_object_del(operation, "result");
+}
+
 static json_t *find(struct http_request *request, struct http_response *response, int64_t id)
 {
     json_t *operation = store_operation_json(request->api->store, id);
+    if (operation != NULL)
+        hold_back(request->api->registry, operation);
     if (operation == NULL)
         http_response_problem(response, 404, "unknown_operation", "there is no operation %lld", (long long)id);
     return operation;
@@ -64,7 +85,11 @@ enum route_outcome api_operations_list(struct http_request *request, struct http
         id = twin->id;
         registry_twin_unref(twin);
     }
-    api_list(response, store_list_operations(request->api->store, id, limit, http_request_query(request, "cursor")));
+    json_t *list = store_list_operations(request->api->store, id, limit, http_request_query(request, "cursor"));
+    size_t i;
+    json_t *operation;
+    json_array_foreach(json_object_get(list, "items"), i, operation) hold_back(request->api->registry, operation);
+    api_list(response, list);
     return ROUTE_DONE;
 }
 

@@ -235,6 +235,14 @@ static json_t *task_result(const struct loop *loop, const struct training_outcom
                      (json_int_t)loop->task.window.first, "last", (json_int_t)loop->task.window.last);
 }
 
+/* Whoever sees an operation succeed may ask for its version at once: until that is served it counts as running. */
+static void set_settling(struct twin *twin, int64_t operation)
+{
+    pthread_mutex_lock(&twin->lock);
+    twin->settling = operation;
+    pthread_mutex_unlock(&twin->lock);
+}
+
 /* Stores the blobs (content-addressed, so again is harmless), then the one small transaction. */
 static int accept_outcome(struct loop *loop, const struct training_outcome *outcome, struct tw_error *error)
 {
@@ -269,6 +277,7 @@ static int accept_outcome(struct loop *loop, const struct training_outcome *outc
         .kernels = loop->context->kernels->detail,
         .metrics = metrics,
     };
+    set_settling(loop->twin, task.operation);
     for (int attempt = 0; attempt < 2; attempt++) {
         const char *decision = promote ? "promoted" : pass ? "advised" : "rejected";
         json_t *result = task_result(loop, outcome, decision);
@@ -290,6 +299,7 @@ static int accept_outcome(struct loop *loop, const struct training_outcome *outc
                  loop->cpu_seconds, log_quote(reason, quoted, sizeof(quoted)));
         show_task(loop, &task, &version, promote, loop->task.move);
     }
+    set_settling(loop->twin, 0);
     free(metrics);
     return status;
 }

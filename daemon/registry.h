@@ -63,6 +63,7 @@ struct twin {
     int64_t champion_since_ms;
     int64_t champion_move; /* id of the last move of the alias */
     bool hold;
+    int64_t settling;   /* the operation whose outcome is being committed and is not served yet; 0: none */
     bool drifted;       /* last verdict of the loop */
     int judged_version; /* the version that it is about; another champion has none yet. 0: nothing was compared */
     int64_t verdict_since_ms;

@@ -5,20 +5,13 @@
 #include <string.h>
 
 #include "daemon/definition.h"
+#include "daemon/definition_policy.h"
 #include "proto/wire.h"
 #include "stat/drift.h"
 
 enum { DESCRIPTION_MAX = 4096 };
 
 /* --- members of "loop" and "loop.gate" --- */
-
-static int read_bool(const json_t *value, const char *path, bool *out, struct tw_error *error)
-{
-    if (!json_is_boolean(value))
-        return tw_error_set(error, TW_INVALID, "%s must be true or false", path);
-    *out = json_is_true(value);
-    return 0;
-}
 
 static int read_real(const json_t *value, const char *path, double low, double high, double *out,
                      struct tw_error *error)
@@ -108,8 +101,9 @@ static int read_gate(const json_t *gate, struct loop_policy *loop, struct tw_err
 
 static int read_loop_member(const char *member, const json_t *value, struct loop_policy *loop, struct tw_error *error)
 {
-    if (!strcmp(member, "auto"))
-        return read_bool(value, "loop.auto", &loop->auto_retune, error);
+    int status = definition_policy_read(member, value, loop, error);
+    if (status != TW_NOT_FOUND)
+        return status;
     if (!strcmp(member, "window"))
         return read_window(value, &loop->window, error);
     if (!strcmp(member, "detectors"))
@@ -136,7 +130,6 @@ static int read_loop(const json_t *json, struct loop_policy *loop, struct tw_err
     const char *member;
     json_t *value;
     *loop = (struct loop_policy){
-        .auto_retune = true,
         .window = 20000,
         .detectors = 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS,
         .expected_run_time = 1000,
@@ -153,7 +146,7 @@ static int read_loop(const json_t *json, struct loop_policy *loop, struct tw_err
         if (!status)
             status = read_loop_member(member, value, loop, error);
     }
-    return status;
+    return status ? status : definition_policy_mode(json, loop, error);
 }
 
 /* --- the other members --- */
@@ -276,10 +269,13 @@ static json_t *loop_json(const struct loop_policy *loop)
         if (loop->detectors & 1u << detectors[d].detector)
             json_array_append_new(names, json_string(detectors[d].name));
     json_t *most = loop->max_lag_windows ? json_integer(loop->max_lag_windows) : json_null();
-    return json_pack("{s:b,s:I,s:o,s:f,s:s,s:f,s:f,s:o,s:{s:f,s:f}}", "auto", loop->auto_retune, "window",
-                     (json_int_t)loop->window, "detectors", names, "expected_run_time", loop->expected_run_time,
-                     "update", "weights", "silence_s", loop->silence_s, "max_lag_s", loop->max_lag_s, "max_lag_windows",
-                     most, "gate", "min_gain", loop->gate_min_gain, "level", loop->gate_level);
+    json_t *json = json_pack("{s:I,s:o,s:f,s:s,s:f,s:f,s:o,s:{s:f,s:f}}", "window", (json_int_t)loop->window,
+                             "detectors", names, "expected_run_time", loop->expected_run_time, "update", "weights",
+                             "silence_s", loop->silence_s, "max_lag_s", loop->max_lag_s, "max_lag_windows", most,
+                             "gate", "min_gain", loop->gate_min_gain, "level", loop->gate_level);
+    if (json)
+        definition_policy_json(loop, json);
+    return json;
 }
 
 json_t *definition_json(const struct definition *definition)

@@ -14,8 +14,20 @@
 #include "model/kind.h"
 #include "model/schema.h"
 
+/* What the loop may do by itself. */
+enum loop_mode {
+    LOOP_AUTO,   /* retunes and promotes; the default */
+    LOOP_ADVISE, /* retunes; what passes its gate becomes `challenger` and waits for people */
+    LOOP_MANUAL, /* compares and says what is due; "auto": false means the same */
+};
+
+enum { LOOP_RETUNES_MAX = 100 };
+
 struct loop_policy {
-    bool auto_retune;         /* "auto", default true; false: advise only */
+    enum loop_mode mode;
+    long cooldown;   /* windows after a change by the loop in which no retune begins; default 0 */
+    int max_retunes; /* of the loop, that begin within max_retunes_hours; 0: no limit, the default */
+    double max_retunes_hours;
     long window;              /* rows; default 20000; 100 .. 10^6 */
     unsigned detectors;       /* mask of 1 << TW_DETECT_...; default c2st and ks */
     double expected_run_time; /* iterations; default 1000; >= 1 */

@@ -10,6 +10,7 @@
 #include "daemon/compare.h"
 #include "daemon/log.h"
 #include "daemon/loop_state.h"
+#include "daemon/policy.h"
 #include "daemon/spool.h"
 #include "daemon/trouble.h"
 
@@ -253,18 +254,22 @@ static int decide(struct loop *loop, const struct comparison *comparison, const 
     if (comparison->skipped)
         return skip(loop, comparison, window, champion->version, error);
     follow_episode(loop, comparison);
-    bool due = episode_due(&loop->episode);
-    const char *decision = comparison->drift ? "drift" : "none";
-    const char *reason = comparison->drift ? "drift found; the next retune waits for more data" : "no drift";
-    if (due && (hold || !policy->auto_retune)) {
-        decision = "advised";
-        reason = hold ? "a retune is due; the champion is held by an operator" : "a retune is due; loop.auto is off";
-    } else if (due) {
-        decision = "retuning";
-        reason = comparison->drift ? "drift found" : "the data since the change have grown by half";
-    }
+    pace_window(&loop->pace);
+    double now = clock_monotonic();
+    char limit[120];
+    bool limited = pace_limits(&loop->pace, policy, now, limit, sizeof(limit));
+    struct policy_case facts = {
+        .drift = comparison->drift,
+        .due = episode_due(&loop->episode),
+        .hold = hold,
+        .mode = policy->mode,
+        .limit = limited ? limit : NULL,
+    };
+    struct policy_choice choice;
+    policy_choose(&facts, &choice);
+    const char *decision = choice.decision;
 
-    json_t *json = json_pack("{s:s, s:O}", "reason", reason, "alarms", comparison->alarms);
+    json_t *json = json_pack("{s:s, s:O}", "reason", choice.reason, "alarms", comparison->alarms);
     if (comparison->lost)
         json_object_set(json, "lost", comparison->lost);
     if (comparison->left_out)
@@ -272,8 +277,10 @@ static int decide(struct loop *loop, const struct comparison *comparison, const 
     if (loop->episode.active)
         json_object_set_new(json, "change", json_integer((json_int_t)loop->episode.change));
     int status = json ? TW_OK : TW_NO_MEMORY;
-    if (status == TW_OK && strcmp(decision, "retuning") == 0)
+    if (status == TW_OK && choice.retune) {
         schedule_retune(loop, window, champion->version, move);
+        pace_begin(&loop->pace, now);
+    }
     if (status == TW_OK)
         status = commit_iteration(loop, comparison, window, decision, json, champion->version, error);
     if (status == TW_OK) {
@@ -295,11 +302,12 @@ struct place {
     int64_t iteration;
     struct window last_window;
     struct episode episode;
+    struct pace pace;
 };
 
 static struct place place_of(const struct loop *loop)
 {
-    return (struct place){loop->iteration, loop->last_window, loop->episode};
+    return (struct place){loop->iteration, loop->last_window, loop->episode, loop->pace};
 }
 
 static void return_to(struct loop *loop, const struct place *place)
@@ -307,6 +315,7 @@ static void return_to(struct loop *loop, const struct place *place)
     loop->iteration = place->iteration;
     loop->last_window = place->last_window;
     loop->episode = place->episode;
+    loop->pace = place->pace;
     loop->has_task = false;
 }
 

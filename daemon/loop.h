@@ -11,6 +11,7 @@
 
 #include "base/pool.h"
 #include "daemon/episode.h"
+#include "daemon/pace.h"
 #include "daemon/publish.h"
 #include "daemon/registry.h"
 #include "daemon/retention.h"
@@ -47,6 +48,7 @@ struct loop {
     int64_t iteration;         /* number of the last one */
     struct window last_window; /* of the last iteration */
     struct episode episode;
+    struct pace pace;
 
     int acceptance_version; /* whose acceptance reference is loaded; 0: none */
     struct tw_data acceptance;

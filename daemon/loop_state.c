@@ -48,9 +48,10 @@ char *loop_state_text(const struct loop *loop)
 {
     unsigned before = shortage_count();
     json_t *json =
-        json_pack("{s:I, s:{s:I, s:I}, s:o, s:o?}", "iteration", (json_int_t)loop->iteration, "last", "first",
+        json_pack("{s:I, s:{s:I, s:I}, s:o, s:o, s:o?}", "iteration", (json_int_t)loop->iteration, "last", "first",
                   (json_int_t)loop->last_window.first, "last", (json_int_t)loop->last_window.last, "episode",
-                  episode_json(&loop->episode), "task", loop->has_task ? task_json(&loop->task) : NULL);
+                  episode_json(&loop->episode), "pace", pace_json(&loop->pace, clock_monotonic(), clock_ms()), "task",
+                  loop->has_task ? task_json(&loop->task) : NULL);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (shortage_count() == before)
@@ -62,6 +63,7 @@ char *loop_state_text(const struct loop *loop)
 void loop_state_restore(struct loop *loop, const json_t *state)
 {
     json_int_t iteration = 0, first = 0, last = 0;
+    pace_from_json(&loop->pace, json_object_get(state, "pace"), clock_monotonic(), clock_ms());
     if (!state)
         return;
     if (json_unpack((json_t *)state, "{s:I, s:{s:I, s:I}}", "iteration", &iteration, "last", "first", &first, "last",

@@ -10,6 +10,7 @@
 #include "daemon/log.h"
 #include "daemon/loop_state.h"
 #include "daemon/operation.h"
+#include "daemon/policy.h"
 
 enum { QUANTUM_MS = 100, TURN_S = 1, SERVE_ATTEMPTS = 30 };
 
@@ -62,6 +63,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
 {
     struct loop_task task = loop->task;
     struct episode before = loop->episode;
+    struct pace pace = loop->pace;
     uint64_t processed = loop->processed;
     int64_t number = loop->iteration;
     struct window last = loop->last_window;
@@ -103,6 +105,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         double gain = 0, error_of_gain = 0;
         json_unpack((json_t *)result, "{s:{s:{s:F, s:F}}}", "metrics", "gate", "gain", &gain, "error", &error_of_gain);
         episode_decided(&loop->episode, promote, gain > error_of_gain);
+        pace_decided(&loop->pace);
         loop->processed = iteration.last_ordinal + 1;
     }
     loop->has_task = false;
@@ -135,6 +138,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
     } else { /* nothing was written: as before */
         loop->has_task = true;
         loop->episode = before;
+        loop->pace = pace;
         loop->processed = processed;
         loop->iteration = number;
         loop->last_window = last;
@@ -243,6 +247,19 @@ static void set_settling(struct twin *twin, int64_t operation)
     pthread_mutex_unlock(&twin->lock);
 }
 
+/* Why a version that passed its gate waits for people; NULL: it need not. The mode binds what the loop does by itself,
+ * a hold whatever is not the first training. */
+static const char *why_advised(const struct loop *loop)
+{
+    struct twin *twin = loop->twin;
+    if (loop->task.initial)
+        return NULL;
+    pthread_mutex_lock(&twin->lock);
+    const char *why = policy_advises(loop->task.iteration ? twin->definition->loop.mode : LOOP_AUTO, twin->hold);
+    pthread_mutex_unlock(&twin->lock);
+    return why;
+}
+
 /* Stores the blobs (content-addressed, so again is harmless), then the one small transaction. */
 static int accept_outcome(struct loop *loop, const struct training_outcome *outcome, struct tw_error *error)
 {
@@ -255,14 +272,12 @@ static int accept_outcome(struct loop *loop, const struct training_outcome *outc
     if (status != TW_OK)
         return status;
 
-    pthread_mutex_lock(&loop->twin->lock);
-    bool hold = loop->twin->hold;
-    pthread_mutex_unlock(&loop->twin->lock);
     bool pass = !outcome->gated || outcome->gate.pass;
-    bool promote = pass && (task.initial || !hold);
+    const char *advises = pass ? why_advised(loop) : NULL;
+    bool promote = pass && !advises;
     char *metrics = json_dumps(outcome->metrics, JSON_COMPACT);
     char reason[256];
-    snprintf(reason, sizeof(reason), "%s", outcome->reason);
+    snprintf(reason, sizeof(reason), "%s%s%s", outcome->reason, advises ? "; " : "", advises ? advises : "");
     struct store_version version = {
         .twin = loop->twin->id,
         .parent = task.parent,

@@ -1,5 +1,6 @@
 /* Merge patches of definitions. */
 #include "daemon/definition.h"
+#include "daemon/definition_policy.h"
 #include "daemon/patch.h"
 
 json_t *patch_merge(const json_t *target, const json_t *patch)
@@ -64,6 +65,8 @@ int patch_definition(const struct definition *before, const json_t *patch, struc
     if (!json_is_object(patch))
         return tw_error_set(error, TW_INVALID, "a patch must be a JSON object");
     json_t *current = definition_json(before);
+    if (current)
+        definition_policy_patch(json_object_get(current, "loop"), json_object_get(patch, "loop"));
     json_t *merged = current ? patch_merge(current, patch) : NULL;
     int status = merged ? parse_merged(current, merged, patch, out, &why) : TW_NO_MEMORY;
     json_decref(merged);

@@ -149,8 +149,9 @@ struct store_iteration {
     uint64_t events;
     int version;
     bool drift;
-    const char *decision;     /* none, drift, retuning, promoted, rejected, advised, cancelled, trained, skipped */
-    const char *policy;       /* JSON */
+    const char *decision; /* none, drift, retuning, promoted, rejected, advised, limited, cancelled, trained, skipped
+                           */
+    const char *policy;   /* JSON */
     const json_t *statistics; /* array; NULL: none */
 };
 /* For closures. Also sets batches.iteration of the data batches in the range, takes the statistics into the sums over

@@ -46,7 +46,7 @@ static void test_defaults(void **state)
     assert_string_equal(d->kind->name, "flow");
     assert_int_equal(d->schema->features, 3);
     assert_int_equal(d->schema->conditions, 0);
-    assert_true(d->loop.auto_retune);
+    assert_int_equal(d->loop.mode, LOOP_AUTO);
     assert_int_equal(d->loop.window, 20000);
     assert_int_equal(d->loop.detectors, 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS);
     assert_true(d->loop.expected_run_time == 1000 && d->loop.silence_s == 60);
@@ -66,16 +66,18 @@ static void test_everything_that_is_built(void **state)
                     "\"bins\": 4},"
                     "\"conditions\": [{\"name\": \"alpha_s\", \"min\": 0.1, \"max\": 0.15, \"value\": 0.1365}],"
                     "\"loop\": {\"auto\": false, \"window\": 5000, \"detectors\": [\"ks\"], \"expected_run_time\": 200,"
+                    " \"cooldown\": 7, \"max_retunes\": {\"count\": 4, \"hours\": 24},"
                     " \"update\": \"weights\", \"silence_s\": 2.5, \"max_lag_s\": 7.5, \"max_lag_windows\": 3, "
                     "\"gate\": {\"min_gain\": 0.01, \"level\": 0.05}}"));
     assert_string_equal(d->description, "Z to mu mu");
     assert_int_equal(json_integer_value(json_object_get(d->model, "blocks")), 2);
     assert_int_equal(d->schema->conditions, 1);
-    assert_false(d->loop.auto_retune);
+    assert_int_equal(d->loop.mode, LOOP_MANUAL);
     assert_int_equal(d->loop.window, 5000);
     assert_int_equal(d->loop.detectors, 1u << TW_DETECT_KS);
     assert_true(d->loop.expected_run_time == 200 && d->loop.silence_s == 2.5);
     assert_true(d->loop.max_lag_s == 7.5 && d->loop.max_lag_windows == 3);
+    assert_true(d->loop.cooldown == 7 && d->loop.max_retunes == 4 && d->loop.max_retunes_hours == 24);
     assert_true(d->loop.gate_min_gain == 0.01 && d->loop.gate_level == 0.05);
     definition_free(d);
 }
@@ -178,6 +180,17 @@ static void test_refusals(void **state)
         {WITH("\"loop\": {\"max_distance\": 1}"), "loop.max_distance"},
         {WITH("\"loop\": {\"max_distance\": null}"), "loop.max_distance"},
         {WITH("\"loop\": {\"auto\": 1}"), "loop.auto"},
+        {WITH("\"loop\": {\"mode\": \"off\"}"), "loop.mode"},
+        {WITH("\"loop\": {\"mode\": null}"), "loop.mode"},
+        {WITH("\"loop\": {\"mode\": \"auto\", \"auto\": false}"), "contradict"},
+        {WITH("\"loop\": {\"auto\": true, \"mode\": \"advise\"}"), "contradict"},
+        {WITH("\"loop\": {\"cooldown\": -1}"), "loop.cooldown"},
+        {WITH("\"loop\": {\"cooldown\": 1.5}"), "loop.cooldown"},
+        {WITH("\"loop\": {\"max_retunes\": 3}"), "loop.max_retunes"},
+        {WITH("\"loop\": {\"max_retunes\": {\"count\": 3}}"), "loop.max_retunes"},
+        {WITH("\"loop\": {\"max_retunes\": {\"count\": 101, \"hours\": 1}}"), "loop.max_retunes.count"},
+        {WITH("\"loop\": {\"max_retunes\": {\"count\": 3, \"hours\": 0}}"), "loop.max_retunes.hours"},
+        {WITH("\"loop\": {\"max_retunes\": {\"count\": 3, \"days\": 1}}"), "loop.max_retunes"},
         {WITH("\"loop\": {\"window\": 99}"), "loop.window"},
         {WITH("\"loop\": {\"window\": 1000001}"), "loop.window"},
         {WITH("\"loop\": {\"window\": 500.5}"), "loop.window"},
@@ -221,9 +234,38 @@ static void test_edges_are_taken(void **state)
         WITH("\"loop\": {\"window\": 1000000, \"silence_s\": 1e9, \"gate\": {\"level\": 0.5}}"),
         WITH("\"loop\": {\"detectors\": [\"ks\", \"c2st\"]}, \"conditions\": []"),
         WITH("\"model\": {}"),
+        WITH("\"loop\": {\"mode\": \"advise\", \"auto\": false, \"cooldown\": 0, \"max_retunes\": null}"),
     };
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         definition_free(parsed(taken[i]));
+}
+
+/* `auto` is an older form of `mode`: a patch that names one of them does not meet the other one's old value. */
+static void test_modes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *patch;
+        enum loop_mode mode;
+    } steps[] = {{"{\"loop\": {\"auto\": false}}", LOOP_MANUAL},
+                 {"{\"loop\": {\"window\": 500}}", LOOP_MANUAL},
+                 {"{\"loop\": {\"mode\": \"advise\"}}", LOOP_ADVISE},
+                 {"{\"loop\": {\"auto\": true}}", LOOP_AUTO},
+                 {"{\"loop\": {\"mode\": \"manual\"}}", LOOP_MANUAL},
+                 {"{\"loop\": {\"auto\": null}}", LOOP_AUTO},
+                 {"{\"loop\": {\"mode\": \"advise\", \"auto\": false}}", LOOP_ADVISE}};
+    struct definition *now = parsed(MINIMAL);
+    assert_int_equal(now->loop.mode, LOOP_AUTO);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct definition *next = NULL;
+        json_t *patch = json_loads(steps[i].patch, 0, NULL);
+        assert_int_equal(patch_definition(now, patch, &next, NULL), TW_OK);
+        assert_int_equal(next->loop.mode, steps[i].mode);
+        json_decref(patch);
+        definition_free(now);
+        now = next;
+    }
+    definition_free(now);
 }
 
 static void test_merge(void **state)
@@ -310,7 +352,7 @@ static void test_patches(void **state)
     assert_int_equal(patch_definition(before, patch, &after, NULL), 0);
     assert_int_equal(after->loop.window, 20000); /* null: the default */
     assert_true(after->loop.silence_s == 5);
-    assert_false(after->loop.auto_retune); /* not mentioned: as it was */
+    assert_int_equal(after->loop.mode, LOOP_MANUAL); /* not mentioned: as it was */
     json_decref(patch);
     definition_free(after);
     definition_free(before);
@@ -322,7 +364,8 @@ int main(void)
         cmocka_unit_test(test_defaults),   cmocka_unit_test(test_everything_that_is_built),
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_names),
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_edges_are_taken),
-        cmocka_unit_test(test_merge),      cmocka_unit_test(test_patches),
+        cmocka_unit_test(test_modes),      cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_patches),
     };
     return cmocka_run_group_tests_name("definition", tests, NULL, NULL);
 }

@@ -1,0 +1,91 @@
+"""What the loop may do by itself: modes, limits, and what stands on record where it may not."""
+import unittest
+
+import toy
+from daemon import Daemon
+from feed import Feed
+from test_loop import iterations, settled, wait_until
+
+
+class PolicyTest(unittest.TestCase):
+    def begin(self, **loop):
+        self.daemon = Daemon()
+        self.daemon.start()
+        self.addCleanup(self.daemon.stop)
+        self.daemon.create({**toy.DEFINITION, "loop": {**toy.DEFINITION["loop"], **loop}})
+        self.assertEqual(self.daemon.train("toy", toy.events(6000, seed=1), "?seed=5")["state"], "succeeded")
+        self.sent = 0
+
+    def push(self, rows):
+        """Compared and decided; the iterations that these rows made."""
+        batches = toy.batches(rows, 500)
+        feed = Feed(self.daemon.ingest, "toy")
+        feed.push_all(batches, first=self.sent)
+        feed.close()
+        before = self.sent // 2
+        self.sent += len(batches)
+        wait_until(lambda: settled(self.daemon, self.sent), 120)
+        return iterations(self.daemon)[before:]
+
+    def versions(self):
+        return sorted(self.daemon.get("/v1/twins/toy/versions")["items"], key=lambda v: v["version"])
+
+    def champion(self):
+        return self.daemon.get("/v1/twins/toy")["champion"]["version"]
+
+    def test_cooldown(self):
+        self.begin(cooldown=2)
+        rows = self.push(toy.events(4000, seed=2, shift=0.5))
+        decisions = [r["decision"] for r in rows]
+        self.assertEqual(decisions[1:3], ["limited", "limited"])
+        for i in (0, 3):
+            self.assertIn(decisions[i], ("promoted", "rejected"))
+        self.assertIn("loop.cooldown: window 1 of 2", rows[1]["policy"]["reason"])
+        self.assertEqual(len(self.versions()), 3)
+        # the one that waited trains on everything since the change
+        self.assertEqual(self.versions()[2]["ordinals"], {"first": rows[0]["ordinals"]["first"],
+                                                          "last": rows[3]["ordinals"]["last"]})
+
+    def test_so_many_in_so_many_hours(self):
+        self.begin(max_retunes={"count": 1, "hours": 24})
+        rows = self.push(toy.events(2000, seed=2, shift=0.5))
+        self.assertIn(rows[0]["decision"], ("promoted", "rejected"))
+        self.assertEqual(rows[1]["decision"], "limited")
+        self.assertIn("loop.max_retunes: 1 began within 24 h", rows[1]["policy"]["reason"])
+        self.assertEqual(self.daemon.restart(), 0)
+        rows = self.push(toy.events(1000, seed=3, shift=0.5))
+        self.assertEqual(rows[0]["decision"], "limited")
+        # with the limit gone what is due begins with the next window
+        self.daemon.request("PATCH", "/v1/twins/toy", {"loop": {"max_retunes": None}})
+        rows = self.push(toy.events(1000, seed=4, shift=0.5))
+        self.assertIn(rows[0]["decision"], ("promoted", "rejected"))
+
+    def test_advise(self):
+        self.begin(mode="advise")
+        rows = self.push(toy.events(4000, seed=2, shift=1.0))
+        self.assertIn("advised", [r["decision"] for r in rows])
+        self.assertNotIn("promoted", [r["decision"] for r in rows])
+        self.assertEqual(self.champion(), 1)
+        challenger = self.daemon.get("/v1/twins/toy/aliases/challenger")["version"]
+        version = self.versions()[challenger - 1]
+        self.assertEqual(version["status"], "challenger")
+        self.assertTrue(version["metrics"]["gate"]["pass"])
+        self.assertIn("loop.mode is advise", version["reason"])
+        # people have the last word
+        etag = self.daemon.request("GET", "/v1/twins/toy/aliases/champion").headers["ETag"]
+        answer = self.daemon.request("PUT", "/v1/twins/toy/aliases/champion",
+                                     {"version": challenger, "reason": "looks right", "hold": False},
+                                     headers={"If-Match": etag})
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(self.champion(), challenger)
+
+    def test_manual(self):
+        self.begin(mode="manual")
+        rows = self.push(toy.events(2000, seed=2, shift=0.5))
+        self.assertEqual([r["decision"] for r in rows], ["advised", "advised"])
+        self.assertIn("loop.mode is manual", rows[0]["policy"]["reason"])
+        self.assertEqual(len(self.versions()), 1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

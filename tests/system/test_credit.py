@@ -50,14 +50,14 @@ class CreditTest(unittest.TestCase):
 
             self.assertEqual(self.daemon.train("toy", toy.events(3000, seed=1))["state"], "succeeded")
             while True:
-                reply = feed.receive(20)
+                reply = feed.receive(120)
                 self.assertIsNotNone(reply, "no CREDIT")
                 if reply[0] == "CREDIT" and reply[1]["credit_bytes"] > 0:
                     break
-            out, err = ctl.communicate(timeout=60)
+            out, err = ctl.communicate(timeout=180)
             self.assertEqual(ctl.returncode, 0, err)
         self.assertIn(f"{BATCHES} batches", out + err)
-        wait_until(lambda: feed.push(0, toy.events(ROWS, seed=4))[0] == "ACK", 20)
+        wait_until(lambda: feed.push(0, toy.events(ROWS, seed=4))[0] == "ACK")
         wait_until(lambda: settled(self.daemon, BATCHES + 1))
         wait_until(lambda: "feeds_wait" not in self.troubles())
         self.assertEqual(len(iterations(self.daemon)), BATCHES + 1)

@@ -103,8 +103,8 @@ class FullDisk(unittest.TestCase):
         daemon.get("/v1/twins/toy/batches")  # their rows are in the database
         self.disk.fill()
         self.assertEqual(feed.push(3, rows[3])[0], "ACK")  # the segment has room
-        wait_until(lambda: "disk_full" in troubles(daemon)[1], 20)
-        wait_until(lambda: "name=loop_waits" in daemon.log(), 20)
+        wait_until(lambda: "disk_full" in troubles(daemon)[1])
+        wait_until(lambda: "name=loop_waits" in daemon.log())
         tag, body = feed.push(4, rows[4])
         self.assertEqual((tag, body["code"]), ("NACK", "full"))
         answer = daemon.request("POST", "/v1/twins", {**toy.DEFINITION, "name": "other"})
@@ -125,7 +125,7 @@ class FullDisk(unittest.TestCase):
         wait_until(lambda: daemon.log().count("event=trouble name=loop_waits") == 2, 60)
         self.disk.empty()
         for seq in range(8, len(rows)):
-            wait_until(lambda: feed.push(seq, rows[seq])[0] == "ACK", 20)
+            wait_until(lambda: feed.push(seq, rows[seq])[0] == "ACK")
         wait_until(lambda: settled(daemon, len(rows)), 120)
 
         same = [{k: v for k, v in row.items() if k != "time"} for row in iterations(daemon)]

@@ -10,7 +10,7 @@ from daemon import Daemon
 from feed import Feed
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=180):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()

@@ -93,3 +93,9 @@ void tw_arena_reset(struct tw_arena *arena)
     arena->current = arena->first;
     arena->used = 0;
 }
+
+void tw_arena_rewind(struct tw_arena *arena, const struct tw_arena *mark)
+{
+    arena->current = mark->current ? mark->current : arena->first;
+    arena->used = mark->used;
+}

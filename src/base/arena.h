@@ -20,5 +20,7 @@ void *tw_arena_alloc(struct tw_arena *arena, size_t bytes);
 
 /* Everything allocated so far is invalid; memory is kept for the next step. */
 void tw_arena_reset(struct tw_arena *arena);
+/* The same of everything allocated since `mark`, a copy of the arena, was taken. */
+void tw_arena_rewind(struct tw_arena *arena, const struct tw_arena *mark);
 
 #endif

@@ -182,21 +182,33 @@ void tw_coupling_base_log_prob(const struct tw_coupling *coupling, int cols, con
     }
 }
 
-void tw_coupling_base_draw(const struct tw_coupling *coupling, uint64_t key, uint64_t first, int cols, tw_real *z)
+/* `n` events with consecutive numbers; z is their first column of (features, cols). */
+static void draw_run(const struct tw_coupling *coupling, uint64_t key, uint64_t first, int n, int cols, tw_real *z)
 {
     for (int f = 0; f < coupling->features; f++) {
         tw_real *row = z + (size_t)f * (size_t)cols;
 
         if (coupling->kinds[f] == TW_SPLINE_TAILS) {
-            tw_rng_normal(key, (uint64_t)f, first, (size_t)cols, row);
+            tw_rng_normal(key, (uint64_t)f, first, (size_t)n, row);
             continue;
         }
 
         tw_real bound = (tw_real)tw_coupling_bound(coupling, f);
 
-        tw_rng_uniforms(key, (uint64_t)f, first, (size_t)cols, row);
-        for (int c = 0; c < cols; c++)
+        tw_rng_uniforms(key, (uint64_t)f, first, (size_t)n, row);
+        for (int c = 0; c < n; c++)
             row[c] = bound * (2 * row[c] - 1);
+    }
+}
+
+void tw_coupling_base_draw(const struct tw_coupling *coupling, uint64_t key, const uint64_t *events, int cols,
+                           tw_real *z)
+{
+    for (int first = 0, end; first < cols; first = end) {
+        end = first + 1;
+        while (end < cols && events[end] == events[end - 1] + 1)
+            end++;
+        draw_run(coupling, key, events[first], end - first, cols, z + first);
     }
 }
 

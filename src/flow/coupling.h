@@ -74,7 +74,8 @@ int tw_coupling_inverse(const struct tw_coupling *coupling, const struct tw_para
 
 /* Log density of the base at z (features, cols), summed over features: out (cols) is overwritten. */
 void tw_coupling_base_log_prob(const struct tw_coupling *coupling, int cols, const tw_real *z, double *out);
-/* Draws events first .. first+cols-1 of the base under `key`. */
-void tw_coupling_base_draw(const struct tw_coupling *coupling, uint64_t key, uint64_t first, int cols, tw_real *z);
+/* Draws the events with numbers events[0] .. events[cols-1] of the base under `key`. */
+void tw_coupling_base_draw(const struct tw_coupling *coupling, uint64_t key, const uint64_t *events, int cols,
+                           tw_real *z);
 
 #endif

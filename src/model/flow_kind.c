@@ -14,6 +14,7 @@
 #include "flow/coupling.h"
 #include "flow/masks.h"
 #include "model/columns.h"
+#include "model/members.h"
 
 #define BLOCKS_MAX     64
 #define PARAMETERS_MAX ((size_t)1 << 27) /* an artifact of 512 MiB: a row of SQLite takes 10^9 bytes */
@@ -21,6 +22,7 @@
 struct config {
     struct tw_coupling coupling;
     bool torus;
+    int members;
 };
 
 static void config_free(void *config)
@@ -85,7 +87,8 @@ static int read_members(const json_t *json, struct config *config, struct tw_err
     struct tw_coupling *c = &config->coupling;
     int status;
 
-    if ((status = tw_columns_read_int(json, "bins", 2, 64, &c->bins, error)) ||
+    if ((status = tw_columns_read_int(json, "members", 1, TW_MEMBERS_MAX, &config->members, error)) ||
+        (status = tw_columns_read_int(json, "bins", 2, 64, &c->bins, error)) ||
         (status = tw_columns_read_real(json, "bound", 0.5, 100, &c->bound, error)) ||
         (status = tw_columns_read_int(json, "harmonics", 1, 8, &c->harmonics, error)) ||
         (status = tw_columns_read_bool(json, "torus", &config->torus, error)) ||
@@ -96,19 +99,19 @@ static int read_members(const json_t *json, struct config *config, struct tw_err
 }
 
 /* Refuses what could be asked for in a few bytes and never be trained or stored, before anything of it is allocated. */
-static int check_size(struct tw_coupling *c, struct tw_error *error)
+static int check_size(struct config *config, struct tw_error *error)
 {
     struct tw_params counted;
 
     tw_params_init(&counted);
 
-    int status = tw_coupling_layout(c, &counted); /* ends early, far beyond the limit, with TW_NO_MEMORY */
-    bool fits = tw_params_values(&counted) <= PARAMETERS_MAX;
+    int status = tw_coupling_layout(&config->coupling, &counted); /* far beyond the limit it ends with TW_NO_MEMORY */
+    bool fits = tw_params_values(&counted) <= PARAMETERS_MAX / (size_t)config->members;
 
     tw_params_fini(&counted);
     return fits ? status
-                : tw_error_set(error, TW_INVALID, "model: blocks, hidden and bins make more than %zu parameters",
-                               PARAMETERS_MAX);
+                : tw_error_set(error, TW_INVALID,
+                               "model: members, blocks, hidden and bins make more than %zu parameters", PARAMETERS_MAX);
 }
 
 static enum tw_spline_kind spline_kind(const struct tw_column *column)
@@ -127,8 +130,8 @@ static enum tw_spline_kind spline_kind(const struct tw_column *column)
 
 static int parse(const struct json_t *json, const struct tw_schema *schema, void **out, struct tw_error *error)
 {
-    static const char *const known[] = {"kind",       "blocks",    "hidden", "bins",  "bound",
-                                        "activation", "harmonics", "torus",  "masks", NULL};
+    static const char *const known[] = {"kind",       "members",   "blocks", "hidden", "bins", "bound",
+                                        "activation", "harmonics", "torus",  "masks",  NULL};
     int blocks = 8;
     int status = tw_columns_known(json, known, error);
 
@@ -154,13 +157,14 @@ static int parse(const struct json_t *json, const struct tw_schema *schema, void
     c->hidden[0] = c->hidden[1] = 128;
     c->activation = TW_SILU;
     config->torus = has_circle(schema);
+    config->members = 1;
     for (int f = 0; f < schema->features; f++)
         c->kinds[f] = spline_kind(&schema->columns[f]);
     status = read_members(json, config, error);
     if (!status)
         status = tw_coupling_plan(c);
     if (!status)
-        status = check_size(c, error);
+        status = check_size(config, error);
     if (status)
         goto fail;
     *out = config;
@@ -202,9 +206,14 @@ static struct json_t *describe(const void *config)
             json_decref(hidden);
             hidden = NULL;
         }
-    return json_pack("{s:s, s:i, s:o, s:s, s:i, s:f, s:i, s:b, s:o}", "kind", "flow", "blocks", c->blocks, "hidden",
-                     hidden, "activation", tw_mlp_activation_name(c->activation), "bins", c->bins, "bound", c->bound,
-                     "harmonics", c->harmonics, "torus", cf->torus, "masks", masks_json(c));
+    return json_pack("{s:s, s:i, s:i, s:o, s:s, s:i, s:f, s:i, s:b, s:o}", "kind", "flow", "members", cf->members,
+                     "blocks", c->blocks, "hidden", hidden, "activation", tw_mlp_activation_name(c->activation), "bins",
+                     c->bins, "bound", c->bound, "harmonics", c->harmonics, "torus", cf->torus, "masks", masks_json(c));
+}
+
+static int members(const void *config)
+{
+    return ((const struct config *)config)->members;
 }
 
 /* --- tensors --- */
@@ -328,7 +337,7 @@ static int log_prob(const struct tw_kind_state *state, const struct tw_kernels *
 }
 
 static int sample(const struct tw_kind_state *state, const struct tw_kernels *kernels, struct tw_arena *arena, int cols,
-                  uint64_t key, uint64_t first, const tw_real *conditions, float *out)
+                  uint64_t key, const uint64_t *events, const tw_real *conditions, float *out)
 {
     const struct tw_coupling *c = tw_flow_kind_coupling(state);
     tw_real *x = tw_arena_alloc(arena, (size_t)(c->features + 1) * (size_t)cols * sizeof *x);
@@ -339,7 +348,7 @@ static int sample(const struct tw_kind_state *state, const struct tw_kernels *ke
     tw_real *log_det = x + (size_t)c->features * (size_t)cols;
 
     memset(log_det, 0, (size_t)cols * sizeof *log_det);
-    tw_coupling_base_draw(c, key, first, cols, x);
+    tw_coupling_base_draw(c, key, events, cols, x);
 
     int status = tw_coupling_inverse(c, state->parameters, kernels, arena, cols, x, conditions, log_det);
 
@@ -355,6 +364,7 @@ const struct tw_kind tw_flow_kind = {
     .parse = parse,
     .describe = describe,
     .config_free = config_free,
+    .members = members,
     .layout = layout,
     .prepare = prepare,
     .init = init,

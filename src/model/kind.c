@@ -19,3 +19,8 @@ const struct tw_kind *tw_kind_find(const char *name)
             return *kind;
     return NULL;
 }
+
+int tw_kind_members(const struct tw_kind *kind, const void *config)
+{
+    return kind->members ? kind->members(config) : 1;
+}

@@ -3,7 +3,7 @@
  * The daemon trains, gates, stores, serves and rolls back any kind without knowing which; everything that it needs is
  * an entry here. `flow` and `classifier` are the first. Kinds to come (docs/ARCHITECTURE.md, "What must fit later")
  * add members at the end of the table with a default for the kinds that lack them: phases and several parameter
- * groups, ragged rows, draws over an ensemble, symmetries.
+ * groups, ragged rows, draws of a posterior, symmetries.
  *
  * A kind works on blocks of TW_BLOCK events in prepared coordinates (feature-major, see kernel.h) and is a pure
  * function of (config, statistics, parameters, inputs, random key).
@@ -60,7 +60,11 @@ struct tw_kind {
     struct json_t *(*describe)(const void *config); /* the full JSON back: parse(describe(c)) equals c */
     void (*config_free)(void *config);
 
-    /* Declares the tensors of statistics and of parameters, and remembers in the config where they are. */
+    /* How many parameter sets are trained and kept side by side (model/members.h); NULL: one. */
+    int (*members)(const void *config);
+
+    /* Declares the tensors of statistics and of the parameters of one member, and remembers in the config where they
+     * are. */
     int (*layout)(void *config, const struct tw_schema *schema, struct tw_params *statistics,
                   struct tw_params *parameters);
     /* Statistics from the training rows. */
@@ -84,17 +88,19 @@ struct tw_kind {
      * and may be overwritten; conditions (C, cols) standardised or NULL.
      * log_prob: log p of each event in prepared coordinates (cols doubles).
      * score: one number an event, larger = more like label 1 (logit).
-     * sample: events first .. first+cols-1 under `key`; raw units, (cols, D) row-major. */
+     * sample: the events with numbers events[0] .. events[cols-1] under `key`; raw units, (cols, D) row-major. */
     int (*log_prob)(const struct tw_kind_state *state, const struct tw_kernels *kernels, struct tw_arena *arena,
                     int cols, tw_real *features, const tw_real *conditions, double *out);
     int (*score)(const struct tw_kind_state *state, const struct tw_kernels *kernels, struct tw_arena *arena, int cols,
                  tw_real *features, const tw_real *conditions, double *out);
     int (*sample)(const struct tw_kind_state *state, const struct tw_kernels *kernels, struct tw_arena *arena, int cols,
-                  uint64_t key, uint64_t first, const tw_real *conditions, float *out);
+                  uint64_t key, const uint64_t *events, const tw_real *conditions, float *out);
 };
 
 /* By name; NULL if there is none. */
 const struct tw_kind *tw_kind_find(const char *name);
+/* Members that a config asks for; at least 1. */
+int tw_kind_members(const struct tw_kind *kind, const void *config);
 /* All of them, in a fixed order, ending with NULL. */
 const struct tw_kind *const *tw_kind_all(void);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model/artifact.h"
+#include "model/members.h"
 
 struct tw_model {
     atomic_int references;
@@ -14,6 +15,8 @@ struct tw_model {
     void *config;
     struct tw_schema *schema;
     struct tw_params statistics, parameters;
+    int members;
+    struct tw_params views[TW_MEMBERS_MAX]; /* (members) of the parameters */
 };
 
 int tw_model_new(const struct tw_kind *kind, void *config, struct tw_schema *schema, struct tw_params *statistics,
@@ -37,6 +40,9 @@ int tw_model_new(const struct tw_kind *kind, void *config, struct tw_schema *sch
     model->parameters = *parameters;
     tw_params_init(statistics);
     tw_params_init(parameters);
+    model->members = tw_kind_members(kind, config);
+    for (int m = 0; m < model->members; m++)
+        model->views[m] = tw_members_view(&model->parameters, model->members, m);
     return TW_OK;
 }
 
@@ -78,15 +84,30 @@ struct json_t *tw_model_json(const struct tw_model *model)
     return model->kind->describe(model->config);
 }
 
-struct tw_kind_state tw_model_state(const struct tw_model *model)
+int tw_model_members(const struct tw_model *model)
+{
+    return model->members;
+}
+
+struct tw_kind_state tw_model_state(const struct tw_model *model, int member)
 {
     return (struct tw_kind_state){.config = model->config,
                                   .schema = model->schema,
                                   .statistics = &model->statistics,
-                                  .parameters = &model->parameters};
+                                  .parameters = &model->views[member]};
 }
 
 /* --- artifact --- */
+
+/* Without what is the same in every model that is no ensemble, as it was before there were any. */
+static json_t *stored_json(const struct tw_model *model)
+{
+    json_t *json = tw_model_json(model);
+
+    if (model->members == 1)
+        json_object_del(json, "members");
+    return json;
+}
 
 int tw_model_save(const struct tw_model *model, const struct tw_model_record *record, unsigned char **bytes,
                   size_t *size)
@@ -98,8 +119,8 @@ int tw_model_save(const struct tw_model *model, const struct tw_model_record *re
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)record->seed);
 
     json_t *json = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s}", "format", model->kind->format,
-                             "library", TW_VERSION, "kind", model->kind->name, "model", tw_model_json(model),
-                             "features", tw_schema_features_json(model->schema), "conditions",
+                             "library", TW_VERSION, "kind", model->kind->name, "model", stored_json(model), "features",
+                             tw_schema_features_json(model->schema), "conditions",
                              tw_schema_conditions_json(model->schema), "twin", record->twin, "seed", seed, "parent",
                              record->parent, "cause", record->cause, "kernels", record->kernels);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
@@ -181,7 +202,7 @@ int tw_model_load(const unsigned char *bytes, size_t size, struct tw_model **out
     }
     if ((status = read_json(json, &kind, &schema, &config, error)) ||
         (status = read_record(json, record ? record : &unused, error)) ||
-        (status = kind->layout(config, schema, &statistics, &parameters)) ||
+        (status = tw_members_layout(kind, config, schema, &statistics, &parameters)) ||
         (status = tw_artifact_read(&artifact, sets, 2, error)))
         goto out;
     if (!kind->statistics_ok(schema, &statistics)) {

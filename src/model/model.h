@@ -21,18 +21,21 @@ void tw_model_unref(struct tw_model *model); /* accepts NULL */
 
 const struct tw_kind *tw_model_kind(const struct tw_model *model);
 const struct tw_schema *tw_model_schema(const struct tw_model *model);
-/* Number of trained parameters. */
+/* Number of trained parameters, those of all members. */
 size_t tw_model_parameters(const struct tw_model *model);
+/* Members of the ensemble (model/members.h); 1 if it is none. */
+int tw_model_members(const struct tw_model *model);
 
 /* The model's JSON with every default written out; a new reference, NULL when memory is out. */
 struct json_t *tw_model_json(const struct tw_model *model);
 
 /* --- for the trainer --- */
 
-/* Takes over config, schema and both sets (which are left empty), also on failure. One reference. */
+/* Takes over config, schema and both sets (which are left empty), also on failure. parameters are those of all members
+ * (tw_members_layout). One reference. */
 int tw_model_new(const struct tw_kind *kind, void *config, struct tw_schema *schema, struct tw_params *statistics,
                  struct tw_params *parameters, struct tw_model **out);
-struct tw_kind_state tw_model_state(const struct tw_model *model);
+struct tw_kind_state tw_model_state(const struct tw_model *model, int member);
 
 /* --- the artifact: one safetensors file (docs/model-format.md) --- */
 
@@ -59,12 +62,24 @@ int tw_model_load(const unsigned char *bytes, size_t size, struct tw_model **out
 
 int tw_model_log_prob(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, size_t n,
                       const float *values, const float *conditions, double *out);
+/* log_prob under each member: out (n, members). The model's log_prob is the log of the mean of their densities. */
+int tw_model_log_prob_members(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool,
+                              size_t n, const float *values, const float *conditions, double *out);
+/* From the `members` numbers of an event: the log of the mean of the densities. */
+double tw_model_mixture(const double *log_prob, int members);
+
 int tw_model_score(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, size_t n,
                    const float *values, const float *conditions, double *out);
 /* Events first .. first+n-1 of the infinite sequence that `seed` names: any cut of the sequence into calls gives the
- * same events. out (n, D). conditions is one row (C) for all events, or NULL. */
+ * same events. out (n, D). conditions is one row (C) for all events, or NULL. Each event of an ensemble is that of a
+ * member drawn for it. */
 int tw_model_sample(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, uint64_t seed,
                     uint64_t first, size_t n, const float *conditions, float *out);
+/* The same of one member. Events of equal number come from equal random numbers in all members, so that the difference
+ * between two members is theirs and not that of the draws. */
+int tw_model_sample_member(const struct tw_model *model, int member, const struct tw_kernels *kernels,
+                           struct tw_pool *pool, uint64_t seed, uint64_t first, size_t n, const float *conditions,
+                           float *out);
 
 /* Proper score of each event for the gate: log_prob where the kind has it. (n doubles; data's rows.) */
 int tw_model_proper_score(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool,

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/rng.h"
 #include "model/columns.h"
+#include "model/members.h"
 
 struct query {
     const struct tw_model *model;
@@ -16,8 +18,10 @@ struct query {
     size_t first, n;         /* events first .. first+n-1 */
     const float *values, *conditions;
     bool score;
+    bool apart; /* out is (n, members), else (n) */
     double *out;
     uint64_t key;
+    int member; /* whose events; -1: the mixture's */
     float *events;
     atomic_int status;
 };
@@ -69,24 +73,86 @@ static int columns(const struct query *q, size_t events)
     return (int)((events + multiple - 1) / multiple * multiple);
 }
 
+double tw_model_mixture(const double *log_prob, int members)
+{
+    double top = log_prob[0], sum = 0;
+
+    if (members == 1)
+        return top;
+    for (int m = 1; m < members; m++)
+        top = log_prob[m] > top ? log_prob[m] : top;
+    if (!(top > -INFINITY))
+        return -INFINITY;
+    for (int m = 0; m < members; m++)
+        sum += exp(log_prob[m] - top);
+    return top + log(sum / members);
+}
+
+/* log_prob of each member for the columns of a prepared block, which are overwritten: out (events, members). */
+static int block_log_prob(const struct query *q, struct tw_arena *arena, int events, int cols, size_t prepared,
+                          tw_real *x, const tw_real *conditions, double *out)
+{
+    const struct tw_kind *kind = tw_model_kind(q->model);
+    int members = tw_model_members(q->model), status = TW_OK;
+    size_t bytes = prepared * (size_t)cols * sizeof *x;
+    tw_real *kept = members > 1 ? tw_arena_alloc(arena, bytes) : NULL;
+    double *one = tw_arena_alloc(arena, (size_t)cols * sizeof *one);
+    struct tw_arena mark = *arena;
+
+    if ((members > 1 && !kept) || !one)
+        return TW_NO_MEMORY;
+    if (kept)
+        memcpy(kept, x, bytes);
+    for (int m = 0; m < members && !status; m++) {
+        struct tw_kind_state state = tw_model_state(q->model, m);
+
+        if (m > 0)
+            memcpy(x, kept, bytes);
+        tw_arena_rewind(arena, &mark);
+        status = kind->log_prob(&state, q->kernels, arena, cols, x, conditions, one);
+        for (int i = 0; i < events && !status; i++)
+            out[i * members + m] = one[i];
+    }
+    return status;
+}
+
+/* The answer for an event from what its members say in prepared coordinates. */
+static void answer(const struct query *q, size_t event, bool ok, double *members, double jacobian)
+{
+    int count = tw_model_members(q->model);
+
+    if (q->score) {
+        q->out[event] = ok ? members[0] : NAN;
+        return;
+    }
+    for (int m = 0; m < count; m++)
+        members[m] = log_prob_of(ok, members[m] + jacobian);
+    if (q->apart)
+        memcpy(q->out + event * (size_t)count, members, (size_t)count * sizeof *members);
+    else
+        q->out[event] = tw_model_mixture(members, count);
+}
+
 static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, int events)
 {
     const struct tw_kind *kind = tw_model_kind(q->model);
     const struct tw_schema *schema = tw_model_schema(q->model);
-    struct tw_kind_state state = tw_model_state(q->model);
+    struct tw_kind_state state = tw_model_state(q->model, 0);
+    int members = tw_model_members(q->model);
     size_t d = (size_t)schema->features, c = (size_t)schema->conditions;
     size_t prepared = (size_t)kind->prepared_rows(state.config, schema);
     float *rows = tw_arena_alloc(arena, (size_t)events * d * sizeof *rows);
     bool *ok = tw_arena_alloc(arena, (size_t)events * sizeof *ok);
     int cols = columns(q, (size_t)events), status;
-    double *jacobian = tw_arena_alloc(arena, 2 * (size_t)cols * sizeof *jacobian), *out = jacobian + cols;
+    double *jacobian = tw_arena_alloc(arena, (size_t)cols * sizeof *jacobian);
+    double *out = tw_arena_alloc(arena, (size_t)members * (size_t)cols * sizeof *out);
     tw_real *x = tw_arena_alloc(arena, (prepared + c) * (size_t)cols * sizeof *x);
 
-    if (!rows || !ok || !jacobian || !x)
+    if (!rows || !ok || !jacobian || !out || !x)
         return TW_NO_MEMORY;
     if (!usable_rows(schema, q->values + at * d, events, rows, ok)) {
         for (int i = 0; i < events; i++)
-            q->out[at + (size_t)i] = q->score ? NAN : -INFINITY;
+            answer(q, at + (size_t)i, false, out, 0);
         return TW_OK;
     }
 
@@ -95,9 +161,12 @@ static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, in
     kind->prepare_block(&state, rows, events, cols, x, jacobian);
     if (c)
         tw_columns_conditions(schema, state.statistics, q->conditions + at * c, events, cols, conditions);
-    status = (q->score ? kind->score : kind->log_prob)(&state, q->kernels, arena, cols, x, conditions, out);
+    if (q->score)
+        status = kind->score(&state, q->kernels, arena, cols, x, conditions, out);
+    else
+        status = block_log_prob(q, arena, events, cols, prepared, x, conditions, out);
     for (int i = 0; i < events && !status; i++)
-        q->out[at + (size_t)i] = q->score ? (ok[i] ? out[i] : NAN) : log_prob_of(ok[i], out[i] + jacobian[i]);
+        answer(q, at + (size_t)i, ok[i], out + (q->score ? i : i * members), jacobian[i]);
     return status;
 }
 
@@ -125,8 +194,8 @@ static float *default_conditions(const struct tw_schema *schema, size_t n)
     return values;
 }
 
-static int evaluate(const struct tw_model *model, bool score, const struct tw_kernels *kernels, struct tw_pool *pool,
-                    size_t n, const float *values, const float *conditions, double *out)
+static int evaluate(const struct tw_model *model, bool score, bool apart, const struct tw_kernels *kernels,
+                    struct tw_pool *pool, size_t n, const float *values, const float *conditions, double *out)
 {
     float *defaults = NULL;
 
@@ -142,6 +211,7 @@ static int evaluate(const struct tw_model *model, bool score, const struct tw_ke
                           .values = values,
                           .conditions = defaults ? defaults : conditions,
                           .score = score,
+                          .apart = apart,
                           .out = out};
     int status = run_query(&query, pool, (n + TW_BLOCK - 1) / TW_BLOCK, evaluate_task);
 
@@ -152,13 +222,67 @@ static int evaluate(const struct tw_model *model, bool score, const struct tw_ke
 int tw_model_log_prob(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, size_t n,
                       const float *values, const float *conditions, double *out)
 {
-    return evaluate(model, false, kernels, pool, n, values, conditions, out);
+    return evaluate(model, false, false, kernels, pool, n, values, conditions, out);
 }
 
 int tw_model_score(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, size_t n,
                    const float *values, const float *conditions, double *out)
 {
-    return evaluate(model, true, kernels, pool, n, values, conditions, out);
+    return evaluate(model, true, false, kernels, pool, n, values, conditions, out);
+}
+
+int tw_model_log_prob_members(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool,
+                              size_t n, const float *values, const float *conditions, double *out)
+{
+    return evaluate(model, false, true, kernels, pool, n, values, conditions, out);
+}
+
+/* Events `numbers` (n) of the sequence under one member: rows[i] of out, which holds rows of the schema's features. */
+static int sample_of(const struct query *q, struct tw_arena *arena, int member, int n, uint64_t *numbers,
+                     const int *rows, float *out)
+{
+    const struct tw_kind *kind = tw_model_kind(q->model);
+    const struct tw_schema *schema = tw_model_schema(q->model);
+    struct tw_kind_state state = tw_model_state(q->model, member);
+    size_t d = (size_t)schema->features, c = (size_t)schema->conditions;
+    int cols = columns(q, (size_t)n);
+    float *events = tw_arena_alloc(arena, (size_t)cols * d * sizeof *events);
+    tw_real *conditions = c ? tw_arena_alloc(arena, c * (size_t)cols * sizeof *conditions) : NULL;
+
+    if (!events || (c && !conditions))
+        return TW_NO_MEMORY;
+    for (int i = n; i < cols; i++)
+        numbers[i] = numbers[n - 1] + (uint64_t)(i - n + 1);
+    if (c) /* one row, which serves all columns */
+        tw_columns_conditions(schema, state.statistics, q->conditions, 1, cols, conditions);
+
+    int status = kind->sample(&state, q->kernels, arena, cols, q->key, numbers, conditions, events);
+
+    for (int i = 0; i < n && !status; i++)
+        memcpy(out + (size_t)rows[i] * d, events + (size_t)i * d, d * sizeof *out);
+    return status;
+}
+
+/* Events begin .. begin+n-1, n <= TW_BLOCK, those of each member side by side. */
+static int sample_block(const struct query *q, struct tw_arena *arena, uint64_t begin, int n, float *out)
+{
+    int members = q->member < 0 ? tw_model_members(q->model) : 1, status = TW_OK;
+    struct tw_arena mark = *arena;
+
+    for (int m = 0; m < members && !status; m++) {
+        uint64_t numbers[TW_BLOCK];
+        int rows[TW_BLOCK], count = 0;
+
+        for (int i = 0; i < n; i++)
+            if (members == 1 || tw_members_of_event(q->key, begin + (uint64_t)i, members) == m) {
+                numbers[count] = begin + (uint64_t)i;
+                rows[count++] = i;
+            }
+        tw_arena_rewind(arena, &mark);
+        if (count)
+            status = sample_of(q, arena, q->member < 0 ? m : q->member, count, numbers, rows, out);
+    }
+    return status;
 }
 
 /* Blocks are cut at multiples of TW_BLOCK of the sequence, so that an event is computed in the same column of the
@@ -166,33 +290,26 @@ int tw_model_score(const struct tw_model *model, const struct tw_kernels *kernel
 static void sample_task(void *context, size_t task, unsigned worker)
 {
     struct query *q = context;
-    const struct tw_schema *schema = tw_model_schema(q->model);
-    struct tw_kind_state state = tw_model_state(q->model);
     struct tw_arena *arena = &q->arenas[worker];
-    size_t d = (size_t)schema->features, c = (size_t)schema->conditions;
+    size_t d = (size_t)tw_model_schema(q->model)->features;
     uint64_t begin = (q->first / TW_BLOCK + task) * TW_BLOCK, from = begin > q->first ? begin : q->first;
     uint64_t end = begin + TW_BLOCK < q->first + q->n ? begin + TW_BLOCK : q->first + q->n;
-
-    int cols = columns(q, (size_t)(end - begin)), status = TW_NO_MEMORY;
+    int status = TW_NO_MEMORY;
 
     tw_arena_reset(arena);
 
-    float *events = tw_arena_alloc(arena, (size_t)cols * d * sizeof *events);
-    tw_real *conditions = c ? tw_arena_alloc(arena, c * (size_t)cols * sizeof *conditions) : NULL;
+    float *events = tw_arena_alloc(arena, TW_BLOCK * d * sizeof *events);
 
-    if (events && (!c || conditions)) {
-        if (c) /* one row, which serves all columns */
-            tw_columns_conditions(schema, state.statistics, q->conditions, 1, cols, conditions);
-        status = tw_model_kind(q->model)->sample(&state, q->kernels, arena, cols, q->key, begin, conditions, events);
-    }
+    if (events)
+        status = sample_block(q, arena, begin, (int)(end - begin), events);
     if (status)
         atomic_store(&q->status, status);
     else
         memcpy(q->events + (from - q->first) * d, events + (from - begin) * d, (end - from) * d * sizeof *events);
 }
 
-int tw_model_sample(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, uint64_t seed,
-                    uint64_t first, size_t n, const float *conditions, float *out)
+static int sample(const struct tw_model *model, int member, const struct tw_kernels *kernels, struct tw_pool *pool,
+                  uint64_t seed, uint64_t first, size_t n, const float *conditions, float *out)
 {
     float *defaults = NULL;
 
@@ -210,12 +327,28 @@ int tw_model_sample(const struct tw_model *model, const struct tw_kernels *kerne
                           .n = n,
                           .conditions = defaults ? defaults : conditions,
                           .key = seed,
+                          .member = member,
                           .events = out};
     size_t blocks = (size_t)((first + n - 1) / TW_BLOCK - first / TW_BLOCK) + 1;
     int status = run_query(&query, pool, blocks, sample_task);
 
     free(defaults);
     return status;
+}
+
+int tw_model_sample(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, uint64_t seed,
+                    uint64_t first, size_t n, const float *conditions, float *out)
+{
+    return sample(model, -1, kernels, pool, seed, first, n, conditions, out);
+}
+
+int tw_model_sample_member(const struct tw_model *model, int member, const struct tw_kernels *kernels,
+                           struct tw_pool *pool, uint64_t seed, uint64_t first, size_t n, const float *conditions,
+                           float *out)
+{
+    return member < 0 || member >= tw_model_members(model)
+               ? TW_INVALID
+               : sample(model, member, kernels, pool, seed, first, n, conditions, out);
 }
 
 int tw_model_proper_score(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool,

@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "base/size.h"
+#include "model/members.h"
 #include "model/minibatch.h"
 #include "model/rows.h"
 #include "nn/optim.h"
@@ -39,19 +40,24 @@ struct tw_trainer {
     struct tw_train_options options;
     struct tw_schema *schema;
     void *config;
-    struct tw_params statistics, params, best;
+    struct tw_params statistics;
+    struct tw_params best;   /* of all members: the start, until something better is found */
+    struct tw_params params; /* of the member in training */
     struct tw_optim optim;
     struct good_state good;
     struct tw_rows train, stop;
     uint32_t *order;
     struct tw_minibatch batch;
+    int members, member;
+    uint64_t seed; /* of the member */
     enum phase phase;
     int epoch;        /* being trained or judged, from 1; 0: the start is judged */
     long step, steps; /* in the epoch; of an epoch */
     size_t judged;    /* stop rows evaluated */
     double judge_loss, judge_weight;
     double rate_factor, progress;
-    struct tw_train_report report;
+    struct tw_train_report report; /* of the member in training */
+    struct tw_train_report total;  /* of those before it */
 };
 
 /* --- defaults --- */
@@ -112,17 +118,31 @@ static struct tw_kind_state state_of(const struct tw_trainer *t, const struct tw
         .config = t->config, .schema = t->schema, .statistics = &t->statistics, .parameters = params};
 }
 
+/* The start of each member. */
+static int init_members(struct tw_trainer *t, struct tw_model *parent)
+{
+    int status = TW_OK;
+
+    for (int m = 0; m < t->members && !status; m++) {
+        struct tw_params view = tw_members_view(&t->best, t->members, m);
+
+        if (parent)
+            memcpy(view.block, tw_model_state(parent, m).parameters->block, view.size * sizeof *view.block);
+        else
+            status = t->kind->init(t->config, t->schema, &view, tw_rng_mix(tw_members_seed(t->options.seed, m), 0));
+    }
+    return status;
+}
+
 /* Config, statistics and parameters: from the parent, or fresh. */
 static int make_model(struct tw_trainer *t, const json_t *config, const struct tw_data *train, struct tw_model *parent,
                       struct tw_error *error)
 {
-    struct tw_kind_state from;
     json_t *json = NULL;
     int status;
 
     if (parent) {
-        from = tw_model_state(parent);
-        if (tw_model_kind(parent) != t->kind || !tw_schema_equal(from.schema, t->schema))
+        if (tw_model_kind(parent) != t->kind || !tw_schema_equal(tw_model_schema(parent), t->schema))
             return tw_error_set(error, TW_INVALID, "the parent is of another kind or has other columns");
         config = json = tw_model_json(parent);
         if (!json)
@@ -130,18 +150,23 @@ static int make_model(struct tw_trainer *t, const json_t *config, const struct t
     }
     status = t->kind->parse(config, t->schema, &t->config, error);
     json_decref(json);
-    if (status || (status = t->kind->layout(t->config, t->schema, &t->statistics, &t->params)))
+    if (status || (status = tw_members_layout(t->kind, t->config, t->schema, &t->statistics, &t->best)))
         return status;
+    t->members = tw_kind_members(t->kind, t->config);
     if (parent) {
         tw_params_fini(&t->statistics);
-        tw_params_fini(&t->params);
-        status = tw_params_copy(&t->statistics, from.statistics);
-        return status ? status : tw_params_copy(&t->params, from.parameters);
+        status = tw_params_copy(&t->statistics, tw_model_state(parent, 0).statistics);
+    } else {
+        status = tw_params_alloc(&t->statistics);
+        if (!status)
+            status = t->kind->prepare(t->config, train, &t->statistics);
     }
-    if (tw_params_alloc(&t->statistics) || tw_params_alloc(&t->params))
-        return TW_NO_MEMORY;
-    status = t->kind->prepare(t->config, train, &t->statistics);
-    return status ? status : t->kind->init(t->config, t->schema, &t->params, tw_rng_mix(t->options.seed, 0));
+    if (status || (status = tw_params_alloc(&t->best)) || (status = init_members(t, parent)))
+        return status;
+
+    struct tw_params first = tw_members_view(&t->best, t->members, 0);
+
+    return tw_params_copy(&t->params, &first);
 }
 
 static bool negative_weight(const struct tw_data *data)
@@ -184,11 +209,30 @@ static int make_buffers(struct tw_trainer *t)
     t->steps = (long)((t->train.count + (size_t)t->options.batch - 1) / (size_t)t->options.batch);
     t->order = tw_size_alloc(t->train.count, sizeof *t->order);
     t->good.params = tw_size_alloc(t->params.size + 1, sizeof *t->good.params);
-    if (!t->order || !t->good.params || tw_params_copy(&t->best, &t->params) || tw_optim_init(&t->optim, &t->params) ||
+    if (!t->order || !t->good.params || tw_optim_init(&t->optim, &t->params) ||
         tw_optim_init(&t->good.optim, &t->params) ||
         tw_minibatch_init(&t->batch, t->kind, t->kernels, t->options.batch / TW_BLOCK, t->params.size))
         return TW_NO_MEMORY;
-    save_good(t); /* the start */
+    return TW_OK;
+}
+
+/* What is asked of a member is asked of it as if there were no other. */
+static int begin_member(struct tw_trainer *t, int member)
+{
+    struct tw_params start = tw_members_view(&t->best, t->members, member);
+
+    if (t->members > 1 && (tw_rows_resample(&t->train, member) || tw_rows_resample(&t->stop, member)))
+        return TW_NO_MEMORY;
+    memcpy(t->params.block, start.block, start.size * sizeof *start.block);
+    tw_optim_restart(&t->optim, &t->params);
+    t->member = member;
+    t->seed = tw_members_seed(t->options.seed, member);
+    t->phase = JUDGE;
+    t->epoch = 0;
+    t->step = 0;
+    t->rate_factor = 1;
+    t->report = (struct tw_train_report){.start_loss = NAN, .stop_loss = NAN};
+    save_good(t);
     return TW_OK;
 }
 
@@ -215,8 +259,6 @@ int tw_trainer_new(const struct tw_kind *kind, const struct json_t *config, cons
     t->kind = kind;
     t->kernels = kernels;
     t->options = *options;
-    t->rate_factor = 1;
-    t->report.start_loss = t->report.stop_loss = NAN;
     t->schema = tw_schema_copy(schema);
     if (!t->schema)
         goto out;
@@ -225,6 +267,8 @@ int tw_trainer_new(const struct tw_kind *kind, const struct json_t *config, cons
         status = make_rows(t, &train, &stop, error);
     if (!status)
         status = make_buffers(t);
+    if (!status)
+        status = begin_member(t, 0);
 
 out:
     tw_data_fini(&train);
@@ -279,7 +323,7 @@ static void begin_epoch(struct tw_trainer *t)
     t->epoch++;
     t->step = 0;
     t->phase = TRAIN;
-    tw_rng_permutation(tw_rng_mix(t->options.seed, (uint64_t)t->epoch), t->train.count, t->order);
+    tw_rng_permutation(tw_rng_mix(t->seed, (uint64_t)t->epoch), t->train.count, t->order);
 }
 
 /* Minibatches of an epoch differ by at most one event, so that the last one is no noisier than the others. */
@@ -292,7 +336,7 @@ static int train_unit(struct tw_trainer *t, struct tw_pool *pool)
 {
     struct tw_kind_state state = state_of(t, &t->params);
     size_t first = batch_begin(t, t->step), events = batch_begin(t, t->step + 1) - first;
-    uint64_t key = tw_rng_mix(tw_rng_mix(t->options.seed, (uint64_t)t->epoch), (uint64_t)t->step);
+    uint64_t key = tw_rng_mix(tw_rng_mix(t->seed, (uint64_t)t->epoch), (uint64_t)t->step);
 
     if (tw_minibatch_run(&t->batch, pool, &state, &t->train, t->order, first, events, key, true))
         return TW_NO_MEMORY;
@@ -319,7 +363,27 @@ static int train_unit(struct tw_trainer *t, struct tw_pool *pool)
 
 /* --- judgement of the averaged weights --- */
 
-static void end_judgement(struct tw_trainer *t)
+/* Adds the report of a member to that of those before it. */
+static void add_report(struct tw_train_report *total, const struct tw_train_report *report, int members)
+{
+    total->epochs = report->epochs > total->epochs ? report->epochs : total->epochs;
+    total->best_epoch = report->best_epoch > total->best_epoch ? report->best_epoch : total->best_epoch;
+    total->steps += report->steps;
+    total->recoveries += report->recoveries;
+    total->start_loss += report->start_loss / members;
+    total->stop_loss += report->stop_loss / members;
+}
+
+static int end_member(struct tw_trainer *t)
+{
+    add_report(&t->total, &t->report, t->members);
+    if (t->member + 1 < t->members)
+        return begin_member(t, t->member + 1);
+    t->phase = DONE;
+    return TW_OK;
+}
+
+static int end_judgement(struct tw_trainer *t)
 {
     double loss = t->judge_weight > 0 ? t->judge_loss / t->judge_weight : t->judge_loss;
 
@@ -330,15 +394,16 @@ static void end_judgement(struct tw_trainer *t)
     else if (isfinite(loss) && !(loss >= t->report.stop_loss)) {
         t->report.stop_loss = loss;
         t->report.best_epoch = t->epoch;
-        memcpy(t->best.block, t->optim.average, t->params.size * sizeof *t->best.block);
+        memcpy(tw_members_view(&t->best, t->members, t->member).block, t->optim.average,
+               t->params.size * sizeof *t->optim.average);
     }
 
     bool tired = t->options.patience > 0 && t->epoch - t->report.best_epoch >= t->options.patience;
 
     if (t->epoch >= t->options.epochs || tired)
-        t->phase = DONE;
-    else
-        begin_epoch(t);
+        return end_member(t);
+    begin_epoch(t);
+    return TW_OK;
 }
 
 static int judge_unit(struct tw_trainer *t, struct tw_pool *pool)
@@ -354,9 +419,7 @@ static int judge_unit(struct tw_trainer *t, struct tw_pool *pool)
     t->judge_loss += t->batch.loss;
     t->judge_weight += t->batch.weight;
     t->judged += events;
-    if (t->judged == rows->count)
-        end_judgement(t);
-    return TW_OK;
+    return t->judged == rows->count ? end_judgement(t) : TW_OK;
 }
 
 /* --- the caller's side --- */
@@ -373,10 +436,9 @@ static double seconds_now(void)
 static double progress(const struct tw_trainer *t)
 {
     double total = (double)t->options.epochs * (double)t->steps + 1;
-    double now = t->phase == DONE ? 1
-                 : t->epoch == 0  ? 0
-                                  : ((double)(t->epoch - 1) * (double)t->steps + (double)t->step) / total;
+    double now = t->epoch == 0 ? 0 : ((double)(t->epoch - 1) * (double)t->steps + (double)t->step) / total;
 
+    now = t->phase == DONE ? 1 : (t->member + now) / t->members;
     return now > t->progress ? now : t->progress;
 }
 
@@ -403,7 +465,9 @@ double tw_trainer_progress(const struct tw_trainer *trainer)
 
 void tw_trainer_report(const struct tw_trainer *trainer, struct tw_train_report *report)
 {
-    *report = trainer->report;
+    *report = trainer->total;
+    if (trainer->phase != DONE)
+        add_report(report, &trainer->report, trainer->members);
 }
 
 int tw_trainer_model(struct tw_trainer *trainer, struct tw_model **out)

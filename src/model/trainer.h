@@ -3,6 +3,10 @@
  * The result is a function of (kind, config, schema, data, parent, options, kernels): never of the slices, the number
  * of workers or timing. A minibatch is a fixed number of blocks; each block's gradient has its own buffer; the sums are
  * made in block order.
+ *
+ * The members of an ensemble are trained one after the other, each as a single model would be, early stopping included,
+ * with a seed and weights of the rows of its own (model/members.h): their spread is then that of single trainings, and
+ * an optimiser's state is there once. A warm start gives each member its own counterpart of the parent.
  */
 #ifndef TW_MODEL_TRAINER_H
 #define TW_MODEL_TRAINER_H
@@ -30,6 +34,7 @@ struct tw_train_options {
 /* Defaults of a training from scratch and of a warm start for `rows` training rows. */
 void tw_trainer_defaults(struct tw_train_options *options, const struct tw_kind *kind, size_t rows, bool warm);
 
+/* Of an ensemble: steps and recoveries are sums, epochs and best_epoch the largest of any member, losses means. */
 struct tw_train_report {
     int epochs;
     long steps;

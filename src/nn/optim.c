@@ -21,8 +21,18 @@ int tw_optim_init(struct tw_optim *optim, const struct tw_params *params)
         tw_optim_fini(optim);
         return TW_NO_MEMORY;
     }
-    memcpy(optim->average, params->block, params->size * sizeof *params->block);
+    tw_optim_restart(optim, params);
     return TW_OK;
+}
+
+void tw_optim_restart(struct tw_optim *optim, const struct tw_params *params)
+{
+    size_t bytes = params->size * sizeof *params->block;
+
+    optim->step = 0;
+    memset(optim->m, 0, bytes);
+    memset(optim->v, 0, bytes);
+    memcpy(optim->average, params->block, bytes);
 }
 
 void tw_optim_fini(struct tw_optim *optim)

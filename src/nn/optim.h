@@ -21,6 +21,8 @@ struct tw_optim {
 
 /* The average starts at the parameters. */
 int tw_optim_init(struct tw_optim *optim, const struct tw_params *params);
+/* As after _init, for parameters of the same size. */
+void tw_optim_restart(struct tw_optim *optim, const struct tw_params *params);
 void tw_optim_fini(struct tw_optim *optim); /* accepts a zeroed one */
 /* Takes over step, moments and average of another one of the same size. */
 void tw_optim_assign(struct tw_optim *optim, const struct tw_optim *from);

@@ -347,6 +347,16 @@ static void test_start_is_near_the_identity(void **state)
     flow_fini(&f);
 }
 
+/* Events first, first + step, ... */
+static void draw(const struct tw_coupling *coupling, uint64_t first, uint64_t step, tw_real *z)
+{
+    uint64_t events[COLS];
+
+    for (uint64_t i = 0; i < COLS; i++)
+        events[i] = first + i * step;
+    tw_coupling_base_draw(coupling, 11, events, COLS, z);
+}
+
 static void test_base(void **state)
 {
     struct flow f;
@@ -358,7 +368,7 @@ static void test_base(void **state)
     tw_real *z = aligned(5 * COLS), *again = aligned(5 * COLS);
 
     for (int b = 0; b < blocks; b++) {
-        tw_coupling_base_draw(&f.coupling, 11, (uint64_t)b * COLS, COLS, z);
+        draw(&f.coupling, (uint64_t)b * COLS, 1, z);
         for (int i = 0; i < 5; i++)
             for (int k = 0; k < COLS; k++) {
                 double v =
@@ -377,11 +387,15 @@ static void test_base(void **state)
         assert_float_equal(moments[i][1], variance, 0.03);
     }
     /* an event is a function of its index */
-    tw_coupling_base_draw(&f.coupling, 11, 5, COLS, again);
-    tw_coupling_base_draw(&f.coupling, 11, 0, COLS, z);
+    draw(&f.coupling, 5, 1, again);
+    draw(&f.coupling, 0, 1, z);
     for (int i = 0; i < 5; i++)
         for (int k = 5; k < COLS; k++)
             assert_true(z[i * COLS + k] == again[i * COLS + k - 5]);
+    draw(&f.coupling, 1, 3, again); /* whatever came along */
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; 1 + 3 * k < COLS; k++)
+            assert_true(z[i * COLS + 1 + 3 * k] == again[i * COLS + k]);
     free(z);
     free(again);
     flow_fini(&f);

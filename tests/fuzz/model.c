@@ -9,7 +9,7 @@
 #include "check_model.h"
 #include "fuzz.h"
 #include "model/artifact.h"
-#include "model/kind.h"
+#include "model/members.h"
 
 enum { VALUES_MAX = 20000, COLUMNS_MAX = 64 };
 
@@ -76,7 +76,7 @@ static void run(const json_t *json, struct bytes *from)
         !tw_schema_parse(json_object_get(json, "features"), json_object_get(json, "conditions"), &schema, &error) &&
         schema->features + schema->conditions <= COLUMNS_MAX &&
         !kind->parse(json_object_get(json, "model"), schema, &config, &error) &&
-        !kind->layout(config, schema, &statistics, &parameters) &&
+        !tw_members_layout(kind, config, schema, &statistics, &parameters) &&
         tw_params_values(&statistics) + tw_params_values(&parameters) <= VALUES_MAX)
         assemble(kind, json, &statistics, &parameters, from);
     if (config)

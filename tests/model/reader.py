@@ -124,6 +124,14 @@ def network(tensors, prefix, activation, x):
 
 def log_prob(meta, tensors, x, conditions=None):
     """x (n, D) in raw units, conditions (n, C) -> (n)."""
+    members = meta["model"].get("members", 1)
+    if members == 1:
+        return flow_log_prob(meta, tensors, "parameters", x, conditions)
+    each = [flow_log_prob(meta, tensors, f"parameters/member{n}", x, conditions) for n in range(members)]
+    return np.logaddexp.reduce(each, 0) - np.log(members)
+
+
+def flow_log_prob(meta, tensors, prefix, x, conditions):
     model, kinds = meta["model"], [kind_of(f) for f in meta["features"]]
     bins, bound = model["bins"], model["bound"]
     y, result = coordinates(np.asarray(x, np.float64), meta, tensors)
@@ -143,7 +151,7 @@ def log_prob(meta, tensors, x, conditions=None):
             else:
                 inputs.append(y[:, f:f + 1] * (np.sqrt(3) / bound if kind == "bounded" else 1))
         inputs = np.concatenate([np.zeros((len(y), 0))] + inputs + extra, 1)
-        p, at = network(tensors, f"parameters/block{b}", model["activation"], inputs), 0
+        p, at = network(tensors, f"{prefix}/block{b}", model["activation"], inputs), 0
         for f, kind in enumerate(kinds):
             if mask[f] == "1":
                 y[:, f], log_slope = spline(kind, bins, bound, y[:, f], p[:, at:at + count[kind]])

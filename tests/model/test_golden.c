@@ -105,7 +105,7 @@ static int increasing(const void *a, const void *b)
 /* z -> events, against the golden ones, and back to z. */
 static void check_events(const char *name, const struct tw_model *model, const struct tw_kernels *kernels)
 {
-    struct tw_kind_state state = tw_model_state(model);
+    struct tw_kind_state state = tw_model_state(model, 0);
     const struct tw_coupling *c = tw_flow_kind_coupling(&state);
     size_t n, d;
     double *z = read_array(name, "_z.npy", &n, &d), *wanted = read_array(name, "_y.npy", &n, &d), worst = 0;

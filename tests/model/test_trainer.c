@@ -200,7 +200,7 @@ static void test_round_trip(void **state)
     struct tw_data data = mixed_data(schema, 1, 8000, 0);
     struct tw_model *model = train_small("flow", SMALL_FLOW, schema, &data, 15);
     const struct tw_kernels *kernels = tw_kernels_choose(NULL, NULL);
-    struct tw_kind_state view = tw_model_state(model);
+    struct tw_kind_state view = tw_model_state(model, 0);
     const struct tw_coupling *c = tw_flow_kind_coupling(&view);
     size_t n = MIXED_FEATURES * TW_BLOCK, beyond = 0;
     tw_real *y = aligned_alloc(64, (2 * n + 2 * TW_BLOCK) * sizeof *y), *x = y + n, *det = x + n,

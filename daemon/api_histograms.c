@@ -1,5 +1,5 @@
-/* Data over samples, feature by feature: the rows of the last compared window beside samples of the version that it was
- * compared with, at the window's conditions, scaled to its sum of weights. */
+/* Data over samples, feature by feature and observable by observable: the rows of the last compared window beside
+ * samples of the version that it was compared with, at the window's conditions, scaled to its sum of weights. */
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@ enum {
 struct view {
     int64_t twin, iteration, version;
     int bins;
+    struct tw_observables *observables; /* people may declare others */
 };
 
 /* Pages ask for the same view every few seconds: the last ones are kept, the oldest goes. */
@@ -33,7 +34,8 @@ static struct {
 
 static bool same_view(const struct view *a, const struct view *b)
 {
-    return a->twin == b->twin && a->iteration == b->iteration && a->version == b->version && a->bins == b->bins;
+    return a->twin == b->twin && a->iteration == b->iteration && a->version == b->version && a->bins == b->bins &&
+           a->observables == b->observables;
 }
 
 static json_t *cache_get(const struct view *view)
@@ -51,8 +53,10 @@ static void cache_put(const struct view *view, json_t *items)
 {
     pthread_mutex_lock(&cache.lock);
     json_decref(cache.items[cache.next]);
+    tw_observables_unref(cache.view[cache.next].observables);
     cache.items[cache.next] = json_incref(items);
     cache.view[cache.next] = *view;
+    tw_observables_ref(view->observables);
     cache.next = (cache.next + 1) % CACHED;
     pthread_mutex_unlock(&cache.lock);
 }
@@ -66,16 +70,15 @@ static size_t samples_most(const struct tw_schema *schema)
     return most < SAMPLES ? most : SAMPLES;
 }
 
-/* Samples, spread over the data's runs of equal conditions. *count gets their number; NULL when memory is out or the
- * model fails. */
-static float *draw(const struct tw_model *model, const struct tw_kernels *kernels, const struct tw_data *data,
-                   uint64_t seed, size_t *count)
+/* Appends samples to `to`, spread over the data's runs of equal conditions. */
+static int draw(const struct tw_model *model, const struct tw_kernels *kernels, const struct tw_data *data,
+                uint64_t seed, struct tw_data *to)
 {
     size_t features = (size_t)data->schema->features, conditions = (size_t)data->schema->conditions;
-    size_t most = samples_most(data->schema);
+    size_t most = samples_most(data->schema), done = 0;
     float *values = malloc(most * features * sizeof *values);
-    size_t done = 0;
-    for (size_t start = 0, end; values != NULL && start < data->rows; start = end) {
+    int status = values != NULL ? TW_OK : TW_NO_MEMORY;
+    for (size_t start = 0, end; status == TW_OK && start < data->rows; start = end) {
         const float *row = conditions > 0 ? data->conditions + start * conditions : NULL;
         end = conditions > 0 ? start + 1 : data->rows;
         while (end < data->rows && memcmp(data->conditions + end * conditions, row, conditions * sizeof *row) == 0)
@@ -83,14 +86,13 @@ static float *draw(const struct tw_model *model, const struct tw_kernels *kernel
         size_t until = (size_t)((double)most * (double)end / (double)data->rows);
         if (until <= done)
             continue;
-        if (tw_model_sample(model, kernels, NULL, seed, done, until - done, row, values + done * features) != TW_OK) {
-            free(values);
-            return NULL;
-        }
+        status = tw_model_sample(model, kernels, NULL, seed, done, until - done, row, values);
+        if (status == TW_OK)
+            status = tw_data_append(to, 0, done, until - done, values, row, NULL);
         done = until;
     }
-    *count = done;
-    return values;
+    free(values);
+    return status;
 }
 
 static json_t *array(const double *values, int count, double scale, bool root)
@@ -110,47 +112,91 @@ static json_t *edges(const struct tw_histogram *histogram)
     return json;
 }
 
-static json_t *feature_json(const struct tw_data *data, int feature, const float *samples, size_t count, int bins)
+static json_t *side_json(const struct tw_histogram *h, double scale)
 {
-    const struct tw_column *column = &data->schema->columns[feature];
-    size_t stride = (size_t)data->schema->features;
+    return json_pack("{s:o, s:o, s:f, s:f, s:f}", "values", array(h->data, h->bins, scale, false), "errors",
+                     array(h->data_variance, h->bins, scale, true), "under", h->under * scale, "over", h->over * scale,
+                     "absent", h->absent * scale);
+}
+
+/* What an observable's declaration says it wants to be shown of. */
+static void narrow(const struct tw_observable *observable, double *low, double *high)
+{
+    if (observable->has_min)
+        *low = observable->min;
+    if (observable->has_max)
+        *high = observable->max;
+    if (!(*low < *high)) /* one bound, and no value on its side */
+        *(observable->has_min ? high : low) = observable->has_min ? *low + 1 : *high - 1;
+}
+
+static json_t *column_json(const struct tw_data *data, const struct tw_data *samples, int index,
+                           const struct tw_observable *observable, int bins)
+{
+    const struct tw_column *column = &data->schema->columns[index];
+    size_t stride = (size_t)data->schema->features, count = samples->rows + samples->invalid;
     struct tw_histogram of_data = {0}, of_samples = {0};
     double low, high, sum = 0;
     json_t *json = NULL;
-    tw_histogram_range(column, data->features + feature, data->rows, stride, &low, &high);
+    tw_histogram_range(column, data->features + index, data->rows, stride, &low, &high);
+    if (observable != NULL)
+        narrow(observable, &low, &high);
     if (tw_histogram_init(&of_data, bins, low, high) == TW_OK &&
         tw_histogram_init(&of_samples, bins, low, high) == TW_OK) {
-        tw_histogram_fill(&of_data, data->features + feature, data->weights, data->rows, stride);
-        tw_histogram_fill(&of_samples, samples + feature, NULL, count, stride);
+        tw_histogram_fill(&of_data, data->features + index, data->weights, data->rows, stride);
+        tw_histogram_fill(&of_samples, samples->features + index, NULL, samples->rows, stride);
         for (size_t i = 0; i < data->rows; i++)
             sum += data->weights[i];
-        double scale = count > 0 ? sum / (double)count : 0;
-        json = json_pack("{s:s, s:s, s:o, s:{s:o, s:o, s:f, s:f}, s:{s:o, s:o, s:f, s:f}}", "feature", column->name,
-                         "unit", column->unit, "edges", edges(&of_data), "data", "values",
-                         array(of_data.data, bins, 1, false), "errors", array(of_data.data_variance, bins, 1, true),
-                         "under", of_data.under, "over", of_data.over, "samples", "values",
-                         array(of_samples.data, bins, scale, false), "errors",
-                         array(of_samples.data_variance, bins, scale, true), "under", of_samples.under * scale, "over",
-                         of_samples.over * scale);
+        json = json_pack("{s:s, s:s, s:o, s:o, s:o}", "feature", column->name, "unit", column->unit, "edges",
+                         edges(&of_data), "data", side_json(&of_data, 1), "samples",
+                         side_json(&of_samples, count > 0 ? sum / (double)count : 0));
     }
     tw_histogram_fini(&of_data);
     tw_histogram_fini(&of_samples);
     return json;
 }
 
-static json_t *all_features(const struct tw_data *data, const struct snapshot *snapshot,
-                            const struct tw_kernels *kernels, const struct view *view)
+/* `wide` and `wide_samples` have the observables behind the features. */
+static json_t *all_columns(const struct tw_data *wide, const struct tw_data *wide_samples,
+                           const struct tw_observables *observables, int bins)
 {
-    size_t count = 0;
-    float *samples = draw(snapshot->model, kernels, data, tw_rng_mix((uint64_t)view->iteration, 0x6869737473), &count);
-    json_t *items = samples != NULL ? json_array() : NULL;
-    for (int f = 0; items != NULL && f < data->schema->features; f++) {
-        if (json_array_append_new(items, feature_json(data, f, samples, count, view->bins)) != 0) {
+    int features = wide->schema->features - observables->count;
+    json_t *items = json_array();
+    for (int i = 0; items != NULL && i < wide->schema->features; i++) {
+        const struct tw_observable *observable = i < features ? NULL : &observables->items[i - features];
+        if (json_array_append_new(items, column_json(wide, wide_samples, i, observable, bins)) != 0) {
             json_decref(items);
             items = NULL;
         }
     }
-    free(samples);
+    return items;
+}
+
+/* Rows in the twin's schema give way to the same with observables. */
+static int widen(const struct tw_observables *observables, struct tw_data *rows, struct tw_data *wide)
+{
+    tw_data_init(wide, observables->extended);
+    int status = tw_observables_extend(observables, rows, wide);
+    tw_data_fini(rows);
+    return status;
+}
+
+static json_t *histograms(struct tw_data *data, const struct snapshot *snapshot, const struct tw_kernels *kernels,
+                          const struct view *view)
+{
+    struct tw_data samples, wide = {0}, wide_samples = {0};
+    json_t *items = NULL;
+    tw_data_init(&samples, data->schema);
+    int status = draw(snapshot->model, kernels, data, tw_rng_mix((uint64_t)view->iteration, 0x6869737473), &samples);
+    if (status == TW_OK)
+        status = widen(view->observables, data, &wide);
+    if (status == TW_OK)
+        status = widen(view->observables, &samples, &wide_samples);
+    if (status == TW_OK)
+        items = all_columns(&wide, &wide_samples, view->observables, view->bins);
+    tw_data_fini(&samples);
+    tw_data_fini(&wide);
+    tw_data_fini(&wide_samples);
     return items;
 }
 
@@ -163,7 +209,8 @@ struct source {
 };
 
 /* The last iteration and the version asked for (0: the champion at the moment). False: nothing was compared yet. */
-static bool find_source(struct twin *twin, int64_t version, int bins, struct source *source)
+static bool find_source(struct twin *twin, int64_t version, int bins, struct tw_observables *observables,
+                        struct source *source)
 {
     json_int_t iteration, first, last, events = 0;
     const char *decision = NULL;
@@ -173,7 +220,7 @@ static bool find_source(struct twin *twin, int64_t version, int bins, struct sou
                              "ordinals", "first", &first, "last", &last, "decision", &decision, "events", &events) == 0;
     if (found) {
         *source = (struct source){
-            .view = {twin->id, iteration, version, bins},
+            .view = {twin->id, iteration, version, bins, observables},
             .window = {(uint64_t)first, (uint64_t)last, false},
             .events = (size_t)events,
         };
@@ -190,10 +237,11 @@ static json_t *compute(struct http_request *request, struct http_response *respo
     struct tw_error error = {""};
     struct tw_data data;
     json_t *items = NULL;
-    /* the rows while they grow, and the samples */
-    size_t most = memory_rows(MEMORY_ANSWERS, 0.25, window_row_bytes(twin), 2), all = source->events;
-    size_t bytes = 2 * window_row_bytes(twin) * (all < most ? all : most) +
-                   samples_most(twin->definition->schema) * (size_t)twin->definition->schema->features * sizeof(float);
+    /* rows while they grow, and once more with observables; samples alike */
+    size_t row = window_row_bytes(twin), wider = row + (size_t)source->view.observables->count * sizeof(float);
+    size_t most = memory_rows(MEMORY_ANSWERS, 0.25, row + wider, 2), all = source->events;
+    size_t bytes =
+        2 * (row + wider) * (all < most ? all : most) + (row + 2 * wider) * samples_most(twin->definition->schema);
     if (!memory_take(MEMORY_ANSWERS, bytes)) {
         http_response_problem(response, 503, "overloaded", "too many large answers at once for memory-mb; try again");
         http_response_header(response, "Retry-After", "1");
@@ -205,7 +253,7 @@ static json_t *compute(struct http_request *request, struct http_response *respo
         api_failed(response, status, &error, "bad_request");
     else if (data.rows == 0)
         items = json_array();
-    else if ((items = all_features(&data, snapshot, request->api->kernels, &source->view)) == NULL)
+    else if ((items = histograms(&data, snapshot, request->api->kernels, &source->view)) == NULL)
         http_response_problem(response, 500, "internal", "the histograms could not be made");
     tw_data_fini(&data);
     memory_give(MEMORY_ANSWERS, bytes);
@@ -244,10 +292,10 @@ static void send(struct http_request *request, struct http_response *response, c
 }
 
 static enum route_outcome get(struct http_request *request, struct http_response *response, struct twin *twin,
-                              int64_t version, int bins)
+                              int64_t version, int bins, struct tw_observables *observables)
 {
     struct source source;
-    if (!find_source(twin, version, bins, &source)) {
+    if (!find_source(twin, version, bins, observables, &source)) {
         http_response_json(response, 200,
                            json_pack("{s:[], s:n, s:s, s:n}", "items", "next_cursor", "twin", twin->name, "iteration"));
         return ROUTE_DONE;
@@ -279,12 +327,14 @@ enum route_outcome api_histograms_get(struct http_request *request, struct http_
         return ROUTE_DONE;
     const char *feature = http_request_query(request, "feature");
     enum route_outcome outcome = ROUTE_DONE;
-    int column = feature != NULL ? tw_schema_find(twin->definition->schema, feature) : 0;
-    if (column < 0 || column >= twin->definition->schema->features)
-        http_response_problem(response, 404, "unknown_feature", "twin %s has no feature \"%.64s\"", twin->name,
-                              feature);
+    struct tw_observables *observables = registry_observables(twin);
+    int column = feature != NULL ? tw_schema_find(observables->extended, feature) : 0;
+    if (column < 0 || column >= observables->extended->features)
+        http_response_problem(response, 404, "unknown_feature", "twin %s has no feature or observable \"%.64s\"",
+                              twin->name, feature);
     else
-        outcome = get(request, response, twin, version, (int)bins);
+        outcome = get(request, response, twin, version, (int)bins, observables);
+    tw_observables_unref(observables);
     registry_twin_unref(twin);
     return outcome;
 }

@@ -101,10 +101,14 @@ static int find_change(struct comparison *out, const struct compare_input *input
     tw_data_init(&data, input->twin->definition->schema);
     int status = window_read(input->twin, &range, window_rows_compare(input->twin), &data, &offsets, &ordinals,
                              &batches, NULL, NULL, error);
+    struct tw_data seen;
+    tw_data_init(&seen, input->observables->extended);
+    if (status == TW_OK)
+        status = tw_observables_extend(input->observables, &data, &seen);
     if (status == TW_OK && !(scores = malloc((data.rows + 1) * sizeof(*scores))))
         status = TW_NO_MEMORY;
     if (status == TW_OK)
-        status = tw_model_score(classifier, kernels, pool, data.rows, data.features, data.conditions, scores);
+        status = tw_model_score(classifier, kernels, pool, seen.rows, seen.features, seen.conditions, scores);
     if (status == TW_OK && batches > 0) {
         size_t last = 0;
         while (last + 1 < batches && ordinals[last] < input->window.first)
@@ -117,6 +121,33 @@ static int find_change(struct comparison *out, const struct compare_input *input
     free(offsets);
     free(ordinals);
     tw_data_fini(&data);
+    tw_data_fini(&seen);
+    return status;
+}
+
+/* Columns of the window against those of the reference: the features, and the observables behind them. */
+static int compare_columns(const struct compare_input *input, const struct tw_data *window,
+                           const struct tw_kernels *kernels, struct tw_pool *pool, struct comparison *out,
+                           struct tw_drift *drift, struct tw_error *error)
+{
+    const struct tw_schema *schema = input->observables->extended;
+    struct tw_drift_options options = {
+        .detectors = input->policy.detectors,
+        .expected_run_time = input->policy.expected_run_time,
+        .seed = input->seed,
+    };
+    struct tw_data reference, seen;
+    tw_data_init(&reference, schema);
+    tw_data_init(&seen, schema);
+    int status = tw_observables_extend(input->observables, input->acceptance, &reference);
+    if (status == TW_OK)
+        status = tw_observables_extend(input->observables, window, &seen);
+    if (status == TW_OK)
+        status = tw_drift(&reference, &seen, &options, kernels, pool, drift, error);
+    if (status == TW_OK)
+        status = add_drift(out, schema, drift);
+    tw_data_fini(&reference);
+    tw_data_fini(&seen);
     return status;
 }
 
@@ -124,22 +155,12 @@ static int compare_rows(const struct compare_input *input, const struct tw_data 
                         const struct tw_kernels *kernels, struct tw_pool *pool, struct comparison *out,
                         struct tw_error *error)
 {
-    const struct tw_schema *schema = input->twin->definition->schema;
-    struct tw_drift_options options = {
-        .detectors = input->policy.detectors,
-        .expected_run_time = input->policy.expected_run_time,
-        .seed = input->seed,
-    };
-    struct tw_drift drift;
-    int status = tw_drift(input->acceptance, window, &options, kernels, pool, &drift, error);
-    if (status != TW_OK)
-        return status;
-    status = add_drift(out, schema, &drift);
-
+    struct tw_drift drift = {0};
+    int status = compare_columns(input, window, kernels, pool, out, &drift, error);
     struct tw_fidelity fidelity;
     if (status == TW_OK) {
-        int outcome =
-            tw_fidelity(input->champion->model, window, tw_rng_mix(input->seed, 1), kernels, pool, &fidelity, error);
+        int outcome = tw_fidelity(input->champion->model, window, input->observables, tw_rng_mix(input->seed, 1),
+                                  kernels, pool, &fidelity, error);
         if (outcome == TW_OK) {
             json_array_append_new(out->statistics, statistic_json("c2st", "fidelity", NULL, fidelity.auc,
                                                                   fidelity.error, fidelity.floor, NAN, NAN));

@@ -32,6 +32,7 @@ struct compare_input {
     struct snapshot *champion;
     struct snapshot *reference_version; /* what alias `reference` names; may be NULL */
     const struct tw_data *acceptance;   /* the champion's acceptance reference */
+    struct tw_observables *observables; /* as they are declared now */
     struct loop_policy policy;
     struct window window;
     uint64_t earliest_change; /* how far back the change point may lie; <= window.first */

@@ -1,5 +1,5 @@
-/* Definitions: one reader for each member of "loop"; features and conditions are read by the schema, "model" by its
- * kind. */
+/* Definitions: one reader for each member of "loop"; features and conditions are read by the schema, observables and
+ * "model" by what they are about. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,7 +204,8 @@ static int read_model(const json_t *model, struct definition *definition, struct
 
 static int check_members(const json_t *json, struct tw_error *error)
 {
-    static const char *const known[] = {"name", "description", "model", "features", "conditions", "loop"};
+    static const char *const known[] = {"name",       "description", "model", "features",
+                                        "conditions", "observables", "loop"};
     const char *member;
     json_t *value;
     if (!json_is_object(json))
@@ -216,8 +217,6 @@ static int check_members(const json_t *json, struct tw_error *error)
             i++;
         if (i < sizeof known / sizeof *known)
             continue;
-        if (!strcmp(member, "observables"))
-            return tw_error_set(error, TW_INVALID, "observables is not built yet");
         return tw_error_set(error, TW_INVALID, "unknown member %.60s", member);
     }
     return 0;
@@ -241,6 +240,9 @@ int definition_parse(const json_t *json, struct definition **out, struct tw_erro
         status = tw_schema_parse(json_object_get(json, "features"), json_object_get(json, "conditions"),
                                  &definition->schema, error);
     if (!status)
+        status = tw_observables_parse(json_object_get(json, "observables"), definition->schema,
+                                      &definition->observables, error);
+    if (!status)
         status = read_model(json_object_get(json, "model"), definition, error);
     if (!status)
         status = read_loop(json_object_get(json, "loop"), &definition->loop, error);
@@ -258,6 +260,7 @@ void definition_free(struct definition *definition)
         return;
     free(definition->description);
     json_decref(definition->model);
+    tw_observables_unref(definition->observables);
     tw_schema_free(definition->schema);
     free(definition);
 }
@@ -280,7 +283,8 @@ static json_t *loop_json(const struct loop_policy *loop)
 
 json_t *definition_json(const struct definition *definition)
 {
-    return json_pack("{s:s,s:s,s:O,s:o,s:o,s:o}", "name", definition->name, "description", definition->description,
+    return json_pack("{s:s,s:s,s:O,s:o,s:o,s:o,s:o}", "name", definition->name, "description", definition->description,
                      "model", definition->model, "features", tw_schema_features_json(definition->schema), "conditions",
-                     tw_schema_conditions_json(definition->schema), "loop", loop_json(&definition->loop));
+                     tw_schema_conditions_json(definition->schema), "observables",
+                     tw_observables_json(definition->observables), "loop", loop_json(&definition->loop));
 }

@@ -1,6 +1,6 @@
 /* A twin's definition: the JSON of POST /v1/twins, checked, with defaults.
  *
- * Every member that is not built yet (observables, optional, discrete, replay, max_distance, update other than
+ * Every member that is not built yet (optional, discrete, replay, max_distance, update other than
  * weights, detectors other than c2st and ks) is refused by name, never ignored.
  */
 #ifndef DAEMON_DEFINITION_H
@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "model/kind.h"
+#include "model/observables.h"
 #include "model/schema.h"
 
 /* What the loop may do by itself. */
@@ -44,6 +45,7 @@ struct definition {
     const struct tw_kind *kind;
     json_t *model; /* checked by the kind, defaults written out */
     struct tw_schema *schema;
+    struct tw_observables *observables; /* never NULL */
     struct loop_policy loop;
 };
 

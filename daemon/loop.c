@@ -333,6 +333,7 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
         .champion = champion,
         .reference_version = loop->reference,
         .acceptance = &loop->acceptance,
+        .observables = registry_observables(loop->twin),
         .policy = *policy,
         .window = *window,
         .earliest_change = earliest_change(loop, window),
@@ -340,6 +341,7 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
     };
     struct comparison comparison;
     status = compare_window(&input, context->kernels, context->pool, &comparison, error);
+    tw_observables_unref(input.observables);
     if (status != TW_OK)
         return status;
 

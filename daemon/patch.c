@@ -1,4 +1,6 @@
 /* Merge patches of definitions. */
+#include <string.h>
+
 #include "daemon/definition.h"
 #include "daemon/definition_policy.h"
 #include "daemon/patch.h"
@@ -47,14 +49,36 @@ static bool keeps(const json_t *current, const json_t *merged, const char *membe
     return same;
 }
 
-static int parse_merged(const json_t *current, const json_t *merged, const json_t *patch, struct definition **out,
-                        struct tw_error *error)
+/* What an iteration says of an observable, it says of its name: so a name keeps its expression. */
+static int check_observables(const struct tw_observables *before, const struct tw_observables *after,
+                             struct tw_error *error)
+{
+    for (int i = 0; i < after->count; i++)
+        for (int k = 0; k < before->count; k++)
+            if (!strcmp(after->items[i].name, before->items[k].name) &&
+                strcmp(after->items[i].text, before->items[k].text) != 0)
+                return tw_error_set(error, TW_CONFLICT,
+                                    "observable %s has another expression already: what was compared is stored under "
+                                    "its name, so give the new one another",
+                                    after->items[i].name);
+    return 0;
+}
+
+static int parse_merged(const struct definition *before, const json_t *current, const json_t *merged,
+                        const json_t *patch, struct definition **out, struct tw_error *error)
 {
     static const char *const immutable[] = {"name", "features", "conditions", "model"};
     for (size_t i = 0; i < sizeof immutable / sizeof *immutable; i++)
         if (json_object_get(patch, immutable[i]) && !keeps(current, merged, immutable[i]))
             return tw_error_set(error, TW_CONFLICT, "%s is immutable: make another twin", immutable[i]);
-    return definition_parse(merged, out, error);
+    int status = definition_parse(merged, out, error);
+    if (!status)
+        status = check_observables(before->observables, (*out)->observables, error);
+    if (status) {
+        definition_free(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 int patch_definition(const struct definition *before, const json_t *patch, struct definition **out,
@@ -68,7 +92,7 @@ int patch_definition(const struct definition *before, const json_t *patch, struc
     if (current)
         definition_policy_patch(json_object_get(current, "loop"), json_object_get(patch, "loop"));
     json_t *merged = current ? patch_merge(current, patch) : NULL;
-    int status = merged ? parse_merged(current, merged, patch, out, &why) : TW_NO_MEMORY;
+    int status = merged ? parse_merged(before, current, merged, patch, out, &why) : TW_NO_MEMORY;
     json_decref(merged);
     json_decref(current);
     return status ? tw_error_set(error, status, "%s", why.text) : 0;

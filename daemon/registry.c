@@ -273,7 +273,7 @@ int registry_delete(struct registry *registry, const char *name, struct tw_error
     return status;
 }
 
-/* Policy and description are swapped; schema and model are the same in both definitions, and stay. */
+/* Policy, observables and description are swapped; schema and model are the same in both definitions, and stay. */
 static int change_definition(struct registry *registry, struct twin *twin, struct definition *definition,
                              struct tw_error *error)
 {
@@ -288,6 +288,9 @@ static int change_definition(struct registry *registry, struct twin *twin, struc
     twin->definition->description = definition->description;
     twin->definition->loop = definition->loop;
     definition->description = description;
+    struct tw_observables *observables = twin->definition->observables;
+    twin->definition->observables = definition->observables;
+    definition->observables = observables;
     registry_recount(twin);
     pthread_mutex_unlock(&twin->lock);
     registry_sidecar_keep(twin);
@@ -335,6 +338,14 @@ int registry_patch(struct registry *registry, const char *name, const json_t *pa
     definition_free(definition);
     registry_twin_unref(twin);
     return status;
+}
+
+struct tw_observables *registry_observables(struct twin *twin)
+{
+    pthread_mutex_lock(&twin->lock);
+    struct tw_observables *observables = tw_observables_ref(twin->definition->observables);
+    pthread_mutex_unlock(&twin->lock);
+    return observables;
 }
 
 /* --- versions that can answer --- */

@@ -52,7 +52,7 @@ struct twin {
     int64_t id;     /* of the twins table */
     char name[65];
     char columns[0x10000];         /* "a,b,c": the Twin-Columns header */
-    struct definition *definition; /* schema and model part immutable; loop part replaced under the lock */
+    struct definition *definition; /* schema and model immutable; the rest is replaced under the lock */
 
     struct spool *spool; /* appended by ingest only */
     uint64_t lost;       /* atomic: ordinals that the spool can't give back, as far as that was met */
@@ -107,9 +107,12 @@ uint64_t registry_generation(struct registry *registry);
 /* Creates from a definition (JSON). TW_INVALID, TW_EXISTS. On 0 *out has a reference. */
 int registry_create(struct registry *registry, const json_t *definition, struct twin **out, struct tw_error *error);
 int registry_delete(struct registry *registry, const char *name, struct tw_error *error);
-/* RFC 7396 merge patch of the definition; name, features, conditions and model are immutable (TW_CONFLICT). TW_INVALID,
+/* RFC 7396 merge patch of the definition; what is immutable gives TW_CONFLICT (patch.h). TW_INVALID,
  * TW_NOT_FOUND. */
 int registry_patch(struct registry *registry, const char *name, const json_t *patch, struct tw_error *error);
+
+/* The observables as they are declared now; a reference. Takes the lock. */
+struct tw_observables *registry_observables(struct twin *twin);
 
 /* The snapshot of `version` (0 = champion), loaded from the store if need be (a small cache). TW_NOT_FOUND. */
 int registry_snapshot(struct registry *registry, struct twin *twin, int version, struct snapshot **out,

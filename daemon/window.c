@@ -63,9 +63,20 @@ static size_t at_most(size_t rows)
     return rows < WINDOW_ROWS_MAX ? rows : WINDOW_ROWS_MAX;
 }
 
-size_t window_rows_compare(const struct twin *twin)
+/* What a row of a window costs: with observables the copies are wider, and the rows as they arrived stay beside them.
+ */
+static size_t compare_bytes(struct twin *twin)
 {
-    return at_most(memory_rows(MEMORY_COMPARE, 1, window_row_bytes(twin), COPIES_COMPARE));
+    struct tw_observables *observables = registry_observables(twin);
+    size_t row = window_row_bytes(twin), wider = row + (size_t)observables->count * sizeof(float);
+    size_t bytes = COPIES_COMPARE * wider + (observables->count ? 2 * row : 0);
+    tw_observables_unref(observables);
+    return bytes;
+}
+
+size_t window_rows_compare(struct twin *twin)
+{
+    return at_most(memory_rows(MEMORY_COMPARE, 1, compare_bytes(twin), 1));
 }
 
 size_t window_rows_training(const struct twin *twin)
@@ -73,9 +84,9 @@ size_t window_rows_training(const struct twin *twin)
     return at_most(memory_rows(MEMORY_TRAINING, 1, window_row_bytes(twin), COPIES_TRAINING));
 }
 
-size_t window_bytes_compare(const struct twin *twin, size_t rows)
+size_t window_bytes_compare(struct twin *twin, size_t rows)
 {
-    return rows * window_row_bytes(twin) * COPIES_COMPARE;
+    return rows * compare_bytes(twin);
 }
 
 size_t window_bytes_training(const struct twin *twin, size_t rows)

@@ -20,11 +20,12 @@ struct window {
 
 enum { WINDOW_ROWS_MAX = 5000000 }; /* whatever memory there is */
 
-/* Rows of the twin that a comparison, or all trainings together, may have within their share of the memory. */
-size_t window_rows_compare(const struct twin *twin);
+/* Rows of the twin that a comparison, or all trainings together, may have within their share of the memory. Those of
+ * _compare take the twin's lock. */
+size_t window_rows_compare(struct twin *twin);
 size_t window_rows_training(const struct twin *twin);
 /* Bytes that a comparison, or a training, of so many rows holds. */
-size_t window_bytes_compare(const struct twin *twin, size_t rows);
+size_t window_bytes_compare(struct twin *twin, size_t rows);
 size_t window_bytes_training(const struct twin *twin, size_t rows);
 /* Bytes of one row with its weight and key. */
 size_t window_row_bytes(const struct twin *twin);

@@ -162,7 +162,11 @@ static void prepare_block(const struct tw_kind_state *state, const float *values
 
             if (input->minus >= 0)
                 y -= forward(&origin, (double)row[input->minus]);
-            if (input->angle) {
+            if (isnan(y)) { /* absent: the mean */
+                out[i] = 0;
+                if (input->angle)
+                    out[cols + i] = 0;
+            } else if (input->angle) {
                 out[i] = (tw_real)cos(y);
                 out[cols + i] = (tw_real)sin(y);
             } else {

@@ -46,20 +46,23 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Mean and width of n values with a stride, through a map or as they are. What lies further than ten times their
- * distance beyond the 0.1 % and 99.9 % quantiles is left out: one absurd value would else set the scale of all. */
+/* Mean and width of n values with a stride, NaN left out, through a map or as they are. What lies further than ten
+ * times their distance beyond the 0.1 % and 99.9 % quantiles is left out: one absurd value would else set the scale of
+ * all. */
 static int moments(const float *values, size_t stride, size_t n, const struct tw_transform_column *map, tw_real *mean,
                    tw_real *width)
 {
     double *u = malloc((n + 1) * sizeof *u), sum = 0, squares = 0;
-    size_t kept = 0;
+    size_t kept = 0, all = n;
 
     if (!u)
         return TW_NO_MEMORY;
-    for (size_t i = 0; i < n; i++) {
+    n = 0;
+    for (size_t i = 0; i < all; i++) {
         double unused = 0, x = (double)values[i * stride];
 
-        u[i] = map ? tw_transform_forward(map, x, &unused) : x;
+        if (!isnan(x)) /* absent */
+            u[n++] = map ? tw_transform_forward(map, x, &unused) : x;
     }
     qsort(u, n, sizeof *u, ascending);
 

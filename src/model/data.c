@@ -147,6 +147,34 @@ int tw_data_append_rows(struct tw_data *data, const struct tw_data *from, size_t
     return TW_OK;
 }
 
+int tw_data_append_wider(struct tw_data *data, const struct tw_data *from)
+{
+    size_t d = (size_t)from->schema->features, c = (size_t)from->schema->conditions;
+    size_t width = (size_t)data->schema->features;
+
+    if (width < d || (size_t)data->schema->conditions != c)
+        return TW_INVALID;
+    if (reserve(data, from->rows, from->labels != NULL))
+        return TW_NO_MEMORY;
+    for (size_t i = 0; i < from->rows; i++) {
+        size_t at = data->rows++;
+
+        memcpy(data->features + at * width, from->features + i * d, d * sizeof(float));
+        for (size_t k = d; k < width; k++)
+            data->features[at * width + k] = NAN;
+        if (c)
+            memcpy(data->conditions + at * c, from->conditions + i * c, c * sizeof(float));
+        data->weights[at] = from->weights[i];
+        if (data->labels)
+            data->labels[at] = from->labels ? from->labels[i] : 0;
+        data->keys[at] = from->keys[i];
+    }
+    data->invalid += from->invalid;
+    for (int part = 0; part < 3; part++)
+        data->invalid_part[part] += from->invalid_part[part];
+    return TW_OK;
+}
+
 /* --- blob: magic, counts, column names, then the arrays; little endian as the machine --- */
 
 #define MAGIC "TWDATA1"

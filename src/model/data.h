@@ -46,6 +46,9 @@ int tw_data_append(struct tw_data *data, uint64_t ordinal, uint64_t first_row, s
 int tw_data_append_parts(struct tw_data *data, const struct tw_data *from, unsigned parts);
 /* Appends rows [first, first+count) of `from`; label >= 0 sets labels (then all rows of `data` must be labelled). */
 int tw_data_append_rows(struct tw_data *data, const struct tw_data *from, size_t first, size_t count, int label);
+/* Appends all rows of `from`, whose features are the first of data's and whose conditions are the same. The further
+ * features are NaN, for the caller to fill; invalid rows are counted. */
+int tw_data_append_wider(struct tw_data *data, const struct tw_data *from);
 
 /* A self-contained blob of the rows (features, conditions, weights, keys, counts), for the acceptance reference, and
  * back. The blob names its schema's columns; one that does not fit `schema` is TW_CORRUPT. Release blobs with free().

@@ -18,7 +18,7 @@ struct reader {
 #define REFUSE(reader, format, ...)                                                                                    \
     tw_error_set((reader)->error, TW_INVALID, "%s[%zu]: " format, (reader)->list, (reader)->index, ##__VA_ARGS__)
 
-static bool is_name(const char *name)
+bool tw_schema_name_ok(const char *name)
 {
     if (!*name || strlen(name) >= TW_NAME_MAX)
         return false;
@@ -82,7 +82,7 @@ static int read_member(const struct reader *r, const char *member, const json_t 
     bool feature = column->role == TW_FEATURE;
 
     if (!strcmp(member, "name")) {
-        if (!json_is_string(value) || !is_name(json_string_value(value)))
+        if (!json_is_string(value) || !tw_schema_name_ok(json_string_value(value)))
             return REFUSE(r, "name must be letters, digits and _, at most %d, and not begin with a digit",
                           TW_NAME_MAX - 1);
         return read_text(r, value, "name", TW_NAME_MAX, column->name);

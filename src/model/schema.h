@@ -57,6 +57,8 @@ bool tw_schema_equal(const struct tw_schema *a, const struct tw_schema *b);
 struct json_t *tw_schema_features_json(const struct tw_schema *schema);
 struct json_t *tw_schema_conditions_json(const struct tw_schema *schema);
 
+/* True if it can name a column: letters, digits and _, not a digit first, shorter than TW_NAME_MAX. */
+bool tw_schema_name_ok(const char *name);
 /* Index of a feature or condition by name, -1 if there is none. */
 int tw_schema_find(const struct tw_schema *schema, const char *name);
 

@@ -19,11 +19,14 @@ struct ks_job {
     int *status;                     /* (D) */
 };
 
+/* Absent values lie below all others, so that a change of their number is a change of the column. */
 static void copy_column(const struct tw_data *data, int feature, float *out)
 {
     size_t features = (size_t)data->schema->features;
-    for (size_t i = 0; i < data->rows; i++)
-        out[i] = data->features[i * features + (size_t)feature];
+    for (size_t i = 0; i < data->rows; i++) {
+        float value = data->features[i * features + (size_t)feature];
+        out[i] = isnan(value) ? -INFINITY : value;
+    }
 }
 
 static void ks_task(void *context, size_t task, unsigned worker)

@@ -118,8 +118,26 @@ static int judge(const struct tw_data *data, const struct tw_data *other, uint64
     return status;
 }
 
-int tw_fidelity(const struct tw_model *model, const struct tw_data *window, uint64_t seed,
-                const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_fidelity *out, struct tw_error *error)
+/* Puts what the judge sees in the place of the rows. */
+static int widen(const struct tw_observables *observables, struct tw_data *data)
+{
+    if (!observables || observables->count == 0)
+        return TW_OK;
+    struct tw_data wider;
+    tw_data_init(&wider, observables->extended);
+    int status = tw_observables_extend(observables, data, &wider);
+    if (status) {
+        tw_data_fini(&wider);
+        return status;
+    }
+    tw_data_fini(data);
+    *data = wider;
+    return TW_OK;
+}
+
+int tw_fidelity(const struct tw_model *model, const struct tw_data *window, const struct tw_observables *observables,
+                uint64_t seed, const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_fidelity *out,
+                struct tw_error *error)
 {
     *out = (struct tw_fidelity){NAN, NAN, NAN, NAN, NAN, NAN};
     if (window->rows < ROWS_MIN)
@@ -138,6 +156,8 @@ int tw_fidelity(const struct tw_model *model, const struct tw_data *window, uint
         status = tw_split_append(&split, 1, -1, &other);
     if (status == TW_OK)
         status = sample_like(&sampler, &samples);
+    for (struct tw_data *rows[] = {&half, &other, &samples}, **at = rows; status == TW_OK && at < rows + 3; at++)
+        status = widen(observables, *at);
     if (status == TW_OK)
         status = judge(&half, &samples, tw_rng_mix(seed, 2), kernels, pool, &out->auc, &out->error, error);
     if (status == TW_OK)

@@ -2,6 +2,7 @@
 #ifndef TW_STAT_FIDELITY_H
 #define TW_STAT_FIDELITY_H
 
+#include "model/observables.h"
 #include "stat/c2st.h"
 
 struct tw_fidelity {
@@ -11,9 +12,10 @@ struct tw_fidelity {
 };
 
 /* The window is cut into two halves at random (by seed); as many samples as a half are drawn from the model under a
- * key made from seed, at the conditions of the rows where the schema has any. */
-int tw_fidelity(const struct tw_model *model, const struct tw_data *window, uint64_t seed,
-                const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_fidelity *out,
+ * key made from seed, at the conditions of the rows where the schema has any. The judge sees the observables beside the
+ * features; NULL: there are none. */
+int tw_fidelity(const struct tw_model *model, const struct tw_data *window, const struct tw_observables *observables,
+                uint64_t seed, const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_fidelity *out,
                 struct tw_error *error);
 
 #endif

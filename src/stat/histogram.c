@@ -80,9 +80,9 @@ void tw_histogram_fill(struct tw_histogram *histogram, const float *values, cons
     double scale = histogram->bins / (histogram->high - histogram->low);
     for (size_t i = 0; i < n; i++) {
         double value = values[i * stride], weight = weights ? weights[i] : 1;
-        if (isnan(value))
-            continue;
-        if (value < histogram->low) {
+        if (isnan(value)) {
+            histogram->absent += weight;
+        } else if (value < histogram->low) {
             histogram->under += weight;
         } else if (value > histogram->high) {
             histogram->over += weight;

@@ -12,6 +12,7 @@ struct tw_histogram {
     double *data;          /* (bins) sum of weights */
     double *data_variance; /* (bins) sum of squared weights */
     double under, over;
+    double absent; /* sum of weights of NaN */
 };
 
 /* A range that shows the bulk of the values (0.5 % and 99.5 % quantiles, widened), or the hard bounds of the column

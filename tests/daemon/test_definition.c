@@ -88,7 +88,9 @@ static void test_round_trip(void **state)
     (void)state;
     static const char *const texts[] = {
         MINIMAL, WITH("\"loop\": {\"window\": 100, \"detectors\": [\"c2st\"]}, \"model\": {\"blocks\": 3}"),
-        WITH("\"conditions\": [{\"name\": \"c\", \"value\": 1}], \"description\": \"\\u03b1\\\"\"")};
+        WITH("\"conditions\": [{\"name\": \"c\", \"value\": 1}], \"description\": \"\\u03b1\\\"\""),
+        WITH("\"observables\": [{\"name\": \"r\", \"unit\": \"m\", \"expression\": \"hypot(eta, phi)\", \"min\": 0.1},"
+             " {\"name\": \"q\", \"expression\": \"r / 3\", \"max\": 1e-3}]")};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct definition *d = parsed(texts[i]);
         json_t *once = definition_json(d);
@@ -161,8 +163,10 @@ static void test_refusals(void **state)
         {"{\"name\": \"z\", \"features\": [{\"name\": \"x\"}, {\"name\": \"x\"}]}", "x"},
         {WITH("\"foo\": 1"), "foo"},
         {WITH("\"Loop\": {}"), "Loop"},
-        {WITH("\"observables\": []"), "observables"},
-        {WITH("\"observables\": [{\"name\": \"m\", \"expression\": \"pt\"}]"), "observables"},
+        {WITH("\"observables\": 7"), "observables"},
+        {WITH("\"observables\": null"), "observables"},
+        {WITH("\"observables\": [{\"name\": \"m\", \"expression\": \"pt / nought\"}]"), "m: expression, character 6"},
+        {WITH("\"observables\": [{\"name\": \"pt\", \"expression\": \"eta\"}]"), "pt"},
         {WITH("\"description\": 7"), "description"},
         {WITH("\"description\": null"), "description"},
         {WITH("\"conditions\": {}"), "conditions"},
@@ -323,7 +327,13 @@ static void test_patches(void **state)
         {"{\"foo\": 1}", TW_INVALID, "foo"},
         {"{\"loop\": {\"window\": 1}}", TW_INVALID, "loop.window"},
         {"{\"loop\": {\"replay\": 1}}", TW_INVALID, "loop.replay"},
-        {"{\"observables\": []}", TW_INVALID, "observables"},
+        {"{\"observables\": []}", TW_OK, NULL},
+        {"{\"observables\": null}", TW_OK, NULL},
+        {"{\"observables\": [{\"name\": \"s\", \"expression\": \"pt + eta\", \"unit\": \"m\", \"max\": 7},"
+         " {\"name\": \"n\", \"expression\": \"s^2\"}]}",
+         TW_OK, NULL},
+        {"{\"observables\": [{\"name\": \"s\", \"expression\": \"pt\"}]}", TW_CONFLICT, "s has another expression"},
+        {"{\"observables\": [{\"name\": \"n\", \"expression\": \"s\"}]}", TW_INVALID, "no column \"s\""},
         {"{\"name\": \"y\"}", TW_CONFLICT, "name"},
         {"{\"name\": 7}", TW_CONFLICT, "name"},
         {"{\"features\": [{\"name\": \"pt\"}]}", TW_CONFLICT, "features"},
@@ -333,8 +343,8 @@ static void test_patches(void **state)
         {"{\"model\": {\"blocks\": 4}}", TW_CONFLICT, "model"},
         {"{\"model\": null}", TW_CONFLICT, "model"},
     };
-    struct definition *before =
-        parsed(WITH("\"model\": {\"blocks\": 3}, \"loop\": {\"window\": 700, \"auto\": false}"));
+    struct definition *before = parsed(WITH("\"model\": {\"blocks\": 3}, \"loop\": {\"window\": 700, \"auto\": false},"
+                                            "\"observables\": [{\"name\": \"s\", \"expression\": \"pt + eta\"}]"));
     for (size_t i = 0; i < sizeof patches / sizeof *patches; i++) {
         struct definition *after = NULL;
         struct tw_error error = {""};

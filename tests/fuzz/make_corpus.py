@@ -144,6 +144,19 @@ CONDITIONS = [{"name": "alpha_s", "min": 0.1, "max": 0.15, "value": 0.1365}]
 MODEL = {"kind": "flow", "blocks": 2, "hidden": [4], "bins": 3, "bound": 5}
 
 
+def expressions():
+    for name, expression in (
+            ("mass", "mass(mu_pt, eta, phi, 0.106, mu_pt, -eta, phi + 1, 0.106)"), ("number", " 1.5e-3 "),
+            ("power", "-x^2^-3"), ("chain", "x - 1 - mu_pt / eta * 2"), ("choice", "if(x > 0 && !eta || phi <= 1, x, pi)"),
+            ("present", "where(present(gone), gone, -1)"), ("ht", "ht(x, mu_pt, gone)"), ("mt", "mt(x, eta, phi, gone)"),
+            ("functions", "max(abs(x), sqrt(x), log10(x), hypot(x, eta), atan2(x, eta), delta_phi(phi, x))"),
+            ("system", "pt(x,eta,phi,1) + eta(x,eta,phi,1) + rapidity(x,eta,phi,1) + phi(x,eta,phi,1)"),
+            ("guess", "mu_tp + 1"), ("no_function", "sine(x)"), ("compare_twice", "x < 1 < 2"), ("open", "((x"),
+            ("deep", "(" * 70 + "x"), ("signs", "-" * 70 + "x"), ("waiting", "ht(" + "x," * 130 + "x)"),
+            ("steps", "+".join(["x"] * 300)), ("long", " " * 2001), ("range", "1e999"), ("bytes", "x \u00d7 2")):
+        put("expression", name, expression)
+
+
 def definitions():
     full = {"name": "zmumu", "description": "Z \u2192 \u03bc\u03bc", "model": MODEL, "features": FEATURES,
             "conditions": CONDITIONS,
@@ -165,7 +178,10 @@ def definitions():
     definition("integer_2e63", text(least)[:-1] + ', "loop": {"window": 9223372036854775808}}')
     definition("real_1e999", text(least)[:-1] + ', "loop": {"silence_s": 1e999}}')
     definition("largest", dict(least, model={"blocks": 64, "bins": 64, "hidden": [4096] * 8}))
-    definition("observables", dict(least, observables=[]))
+    mass = {"name": "m", "unit": "GeV", "expression": "mass(x, 0, 0, 0.1, x, 1, 1, 0.1)", "min": 60, "max": 120}
+    definition("observables", dict(least, observables=[mass]), {"observables": [dict(mass, expression="x")]})
+    definition("observables_patched", dict(least, observables=[mass]), {"observables": None})
+    definition("observables_refused", dict(least, observables=[{"name": "x", "expression": "x"}]))
     definition("optional", dict(least, features=[{"name": "x", "optional": True}]))
     definition("masks", dict(least, model={"blocks": 1, "masks": ["1"]}))
     definition("twice", '{"name": "a", "name": "b", "features": [{"name": "x"}]}')
@@ -374,6 +390,7 @@ def main():
     wire()
     batches()
     definitions()
+    expressions()
     requests()
     configs()
     spool()

@@ -1,4 +1,4 @@
-/* What twin-bench does: one function a mode; each prints one JSON object on stdout. */
+/* What twin-bench does: one function a mode; each prints one JSON object on stdout, --drift one a line. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -26,6 +26,11 @@ struct bench {
     const char *from, *parts;
     int epochs, batch, patience;
     double rate, decay, weight_decay;
+    /* --drift */
+    const char *detectors; /* NULL: all */
+    long window;
+    double run_time;
+    bool until_alarm;
 };
 
 double bench_now(void); /* seconds, monotonic */
@@ -58,5 +63,8 @@ struct tw_data training_data(const struct definition *definition, const struct e
 void training_run(const struct bench *bench, const char *definition, const char *events, const char *out);
 void recovery_run(const struct bench *bench, const char *definition, const char *before, const char *after,
                   const char *train, const char *held);
+
+/* Compares a stream, window by window, as the loop does: a JSON line each. */
+void drift_run(const struct bench *bench, const char *definition, const char *reference, const char *stream);
 
 #endif

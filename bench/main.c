@@ -14,6 +14,7 @@ static const char help[] =
     "       twin-bench --sample ARTIFACT N OUT.npy [OPTIONS]\n"
     "       twin-bench --train DEFINITION.json EVENTS.npy OUT.safetensors [OPTIONS]\n"
     "       twin-bench --recovery DEFINITION.json BEFORE AFTER TRAIN.npy HELD.npy [OPTIONS]\n"
+    "       twin-bench --drift DEFINITION.json REFERENCE.npy STREAM.npy [OPTIONS]\n"
     "\n"
     "Times the library, or does one thing on given input. Prints one JSON object.\n"
     "\n"
@@ -25,6 +26,10 @@ static const char help[] =
     "  --recovery    how much of a drift the retune from BEFORE to AFTER recovered, on HELD events: R =\n"
     "                (after - before) / (best - before), where best is the better of a fresh and a\n"
     "                warm-started training on TRAIN, each within ten times the retune's epochs\n"
+    "  --drift       compares a stream with a reference window by window, as the loop does, and retunes\n"
+    "                nothing: one line of JSON a window. Bins are made from samples of the --from\n"
+    "                artifact, whose log-likelihood is then watched too; without one, from the first\n"
+    "                tenth of the reference, which is set aside\n"
     "\n"
     "  --features N --blocks N --hidden N,N --bins N    the flow of --json (16, 8, 128,128, 8)\n"
     "  --seconds S          of each measurement of --json (2)\n"
@@ -33,10 +38,14 @@ static const char help[] =
     "  --rows A:B           rows of EVENTS.npy (all)\n"
     "  --columns A:B        columns of the .npy files (all)\n"
     "  --seed S             of a training or a sample (1)\n"
-    "  --from ARTIFACT      warm start\n"
+    "  --from ARTIFACT      warm start; of --drift: the champion\n"
     "  --epochs N --batch N --rate X --decay X --weight-decay X --patience N\n"
     "                       instead of the defaults; patience -1: never stop early\n"
     "  --parts FILE.npy     which rows --train put where: 0 train, 1 stop, 2 gate\n"
+    "  --window N           rows of a window of --drift (2000)\n"
+    "  --run-time N         windows between false alarms that are promised (1000)\n"
+    "  --detectors A,B      of c2st, ks, cusum (all); invalid_rows always runs\n"
+    "  --until-alarm        stop at the first alarm\n"
     "  --quiet              no progress bar\n"
     "\n"
     "TWIN_KERNELS=ref|blas|avx2|avx512 forces a kernel table.\n"
@@ -45,6 +54,7 @@ static const char help[] =
     "  twin-bench --json --threads 2\n"
     "  twin-bench --train zjets.json zjets_nominal.npy zjets.safetensors --rows 0:100000 --columns 1:11\n"
     "  twin-bench --train zjets.json zjets_mpi_on.npy retuned.safetensors --columns 1:11 --from zjets.safetensors\n"
+    "  twin-bench --drift zjets.json zjets_nominal.npy zjets_mpi_on.npy --columns 1:11 --from zjets.safetensors\n"
     "  twin-bench --sample zjets.safetensors 50000 samples.npy --seed 2\n"
     "  twin-bench --log-prob zjets.safetensors samples.npy log_prob.npy --repeat 5\n";
 
@@ -89,6 +99,7 @@ enum {
     SAMPLE,
     TRAIN,
     RECOVERY,
+    DRIFT,
     FEATURES,
     BLOCKS,
     HIDDEN,
@@ -107,6 +118,10 @@ enum {
     WEIGHT_DECAY,
     PATIENCE,
     PARTS,
+    WINDOW,
+    RUN_TIME,
+    DETECTORS,
+    UNTIL_ALARM,
     QUIET,
     HELP
 };
@@ -116,6 +131,7 @@ static const struct option options[] = {{"json", 0, 0, JSON},
                                         {"sample", 0, 0, SAMPLE},
                                         {"train", 0, 0, TRAIN},
                                         {"recovery", 0, 0, RECOVERY},
+                                        {"drift", 0, 0, DRIFT},
                                         {"features", 1, 0, FEATURES},
                                         {"blocks", 1, 0, BLOCKS},
                                         {"hidden", 1, 0, HIDDEN},
@@ -134,6 +150,10 @@ static const struct option options[] = {{"json", 0, 0, JSON},
                                         {"weight-decay", 1, 0, WEIGHT_DECAY},
                                         {"patience", 1, 0, PATIENCE},
                                         {"parts", 1, 0, PARTS},
+                                        {"window", 1, 0, WINDOW},
+                                        {"run-time", 1, 0, RUN_TIME},
+                                        {"detectors", 1, 0, DETECTORS},
+                                        {"until-alarm", 0, 0, UNTIL_ALARM},
                                         {"quiet", 0, 0, QUIET},
                                         {"help", 0, 0, HELP},
                                         {0}};
@@ -146,6 +166,7 @@ static void set(struct bench *b, int option, const char *text, int *mode)
     case SAMPLE:
     case TRAIN:
     case RECOVERY:
+    case DRIFT:
         if (*mode)
             usage("one mode at a time", NULL);
         *mode = option;
@@ -204,6 +225,18 @@ static void set(struct bench *b, int option, const char *text, int *mode)
     case PARTS:
         b->parts = text;
         break;
+    case WINDOW:
+        b->window = (long)number("--window", text, 1, 1e7);
+        break;
+    case RUN_TIME:
+        b->run_time = number("--run-time", text, 1, 1e12);
+        break;
+    case DETECTORS:
+        b->detectors = text;
+        break;
+    case UNTIL_ALARM:
+        b->until_alarm = true;
+        break;
     case QUIET:
         b->progress = false;
         break;
@@ -217,10 +250,10 @@ static void set(struct bench *b, int option, const char *text, int *mode)
 
 static void run(const struct bench *b, int mode, char **args, int count)
 {
-    static const int wanted[] = {[JSON] = 0, [LOG_PROB] = 3, [SAMPLE] = 3, [TRAIN] = 3, [RECOVERY] = 5};
+    static const int wanted[] = {[JSON] = 0, [LOG_PROB] = 3, [SAMPLE] = 3, [TRAIN] = 3, [RECOVERY] = 5, [DRIFT] = 3};
 
     if (!mode)
-        usage("one of --json, --log-prob, --sample, --train, --recovery is needed", NULL);
+        usage("one of --json, --log-prob, --sample, --train, --recovery, --drift is needed", NULL);
     if (count != wanted[mode])
         usage("wrong number of files", NULL);
     switch (mode) {
@@ -239,6 +272,9 @@ static void run(const struct bench *b, int mode, char **args, int count)
     case RECOVERY:
         recovery_run(b, args[0], args[1], args[2], args[3], args[4]);
         break;
+    case DRIFT:
+        drift_run(b, args[0], args[1], args[2]);
+        break;
     }
 }
 
@@ -252,6 +288,8 @@ int main(int argc, char **argv)
                           .bins = 8,
                           .hidden = "128,128",
                           .seconds = 2,
+                          .window = 2000,
+                          .run_time = 1000,
                           .weight_decay = -1};
     char note[160] = "";
     int mode = 0, option;

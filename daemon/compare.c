@@ -10,12 +10,6 @@
 #include "stat/drift.h"
 #include "stat/fidelity.h"
 
-static const char *const detector_names[] = {
-    [TW_DETECT_C2ST] = "c2st",
-    [TW_DETECT_KS] = "ks",
-    [TW_DETECT_INVALID] = "invalid_rows",
-};
-
 static json_t *number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
@@ -34,7 +28,7 @@ static int add_drift(struct comparison *out, const struct tw_schema *schema, con
     out->drift = drift->drift;
     for (int i = 0; i < drift->count; i++) {
         const struct tw_statistic *s = &drift->statistics[i];
-        const char *name = detector_names[s->detector];
+        const char *name = tw_drift_detector_name(s->detector);
         const char *feature = s->feature >= 0 ? schema->columns[s->feature].name : NULL;
         json_t *entry = statistic_json(name, "drift", feature, s->value, s->error, s->floor, s->p_value, s->threshold);
         if (!entry || json_array_append_new(out->statistics, entry) != 0)

@@ -10,6 +10,18 @@
 #define SHARE_C2ST    0.5
 #define SHARE_KS      0.4 /* of all features together */
 #define SHARE_INVALID 0.1
+#define SHARE_CUSUM   0.4 /* of all columns together */
+
+const char *tw_drift_detector_name(enum tw_detector detector)
+{
+    static const char *const names[TW_DETECTORS] = {
+        [TW_DETECT_C2ST] = "c2st",
+        [TW_DETECT_KS] = "ks",
+        [TW_DETECT_INVALID] = "invalid_rows",
+        [TW_DETECT_CUSUM] = "cusum",
+    };
+    return names[detector];
+}
 
 /* --- Kolmogorov-Smirnov, a task for each feature --- */
 
@@ -84,31 +96,77 @@ static void run_invalid(const struct tw_data *reference, const struct tw_data *w
     s->p_value = tw_rate_fisher(window->invalid, n, reference->invalid, m);
 }
 
+/* The columns of the detector that accumulates: the features, then the log-likelihood. */
+static int run_cusum(const struct tw_data *window, const struct tw_drift_options *options, struct tw_pool *pool,
+                     struct tw_drift *out, struct tw_statistic *statistics)
+{
+    struct tw_cusum *cusum = options->cusum;
+    out->cusum = tw_size_alloc((size_t)cusum->columns, sizeof *out->cusum);
+    if (!out->cusum)
+        return TW_NO_MEMORY;
+    if (window->rows == 0) {
+        for (int c = 0; c < cusum->columns; c++)
+            out->cusum[c] = (struct tw_cusum_column){.p_value = 1, .value = NAN, .error = NAN};
+        return TW_OK;
+    }
+    struct tw_cusum_sample sample = {window, options->log_prob};
+    int status = tw_cusum_step(cusum, &sample, options->tag, pool, out->cusum);
+    for (int c = 0; c < cusum->columns && status == TW_OK; c++) {
+        statistics[c].value = out->cusum[c].value;
+        statistics[c].error = out->cusum[c].error;
+        statistics[c].floor = 0;
+        statistics[c].p_value = out->cusum[c].p_value;
+    }
+    return status;
+}
+
 /* --- together --- */
 
-static int allocate(struct tw_drift *out, bool c2st, int ks, double alpha)
+/* How many statistics each detector gives. */
+struct counts {
+    int c2st, ks, cusum;
+};
+
+static struct tw_statistic *fill(struct tw_statistic *at, enum tw_detector detector, int count, int features,
+                                 double threshold)
 {
-    double all = (c2st ? SHARE_C2ST : 0) + (ks ? SHARE_KS : 0) + SHARE_INVALID;
-    out->count = c2st + ks + 1;
+    for (int i = 0; i < count; i++)
+        *at++ = (struct tw_statistic){.detector = detector,
+                                      .feature = i < features ? i : -1,
+                                      .value = NAN,
+                                      .error = NAN,
+                                      .floor = NAN,
+                                      .p_value = 1,
+                                      .threshold = threshold / count};
+    return at;
+}
+
+static int allocate(struct tw_drift *out, const struct counts *counts, int features, double alpha)
+{
+    double all = (counts->c2st ? SHARE_C2ST : 0) + (counts->ks ? SHARE_KS : 0) + (counts->cusum ? SHARE_CUSUM : 0) +
+                 SHARE_INVALID;
+    out->count = counts->c2st + counts->ks + counts->cusum + 1;
     out->statistics = tw_size_alloc((size_t)out->count, sizeof *out->statistics);
     if (!out->statistics)
         return TW_NO_MEMORY;
+    struct tw_statistic *at = out->statistics;
+    at = fill(at, TW_DETECT_C2ST, counts->c2st, 0, alpha * SHARE_C2ST / all);
+    at = fill(at, TW_DETECT_KS, counts->ks, features, alpha * SHARE_KS / all);
+    at = fill(at, TW_DETECT_CUSUM, counts->cusum, features, alpha * SHARE_CUSUM / all);
+    fill(at, TW_DETECT_INVALID, 1, 0, alpha * SHARE_INVALID / all);
+    return TW_OK;
+}
+
+/* The decision, and what follows from it for the detector that accumulates. */
+static void decide(struct tw_drift *out, const struct tw_drift_options *options, const struct counts *counts)
+{
     for (int i = 0; i < out->count; i++) {
         struct tw_statistic *s = &out->statistics[i];
-        *s = (struct tw_statistic){.feature = -1, .value = NAN, .error = NAN, .floor = NAN, .p_value = 1};
-        if (c2st && i == 0) {
-            s->detector = TW_DETECT_C2ST;
-            s->threshold = alpha * SHARE_C2ST / all;
-        } else if (i < c2st + ks) {
-            s->detector = TW_DETECT_KS;
-            s->feature = i - c2st;
-            s->threshold = alpha * SHARE_KS / all / ks;
-        } else {
-            s->detector = TW_DETECT_INVALID;
-            s->threshold = alpha * SHARE_INVALID / all;
-        }
+        s->alarm = s->p_value <= s->threshold;
+        out->drift |= s->alarm;
     }
-    return TW_OK;
+    if (counts->cusum)
+        tw_cusum_settle(options->cusum, out->drift, out->statistics[counts->c2st + counts->ks].threshold);
 }
 
 int tw_drift(const struct tw_data *reference, const struct tw_data *window, const struct tw_drift_options *options,
@@ -117,23 +175,25 @@ int tw_drift(const struct tw_data *reference, const struct tw_data *window, cons
     *out = (struct tw_drift){.c2st = {.auc = NAN, .error = NAN, .p_value = 1}};
     if (!(options->expected_run_time >= 1))
         return tw_error_set(error, TW_INVALID, "expected_run_time must be at least 1");
-    bool c2st = options->detectors & 1u << TW_DETECT_C2ST;
-    int ks = options->detectors & 1u << TW_DETECT_KS ? reference->schema->features : 0;
-    int status = allocate(out, c2st, ks, 1 / (2 * options->expected_run_time));
-    if (status == TW_OK && c2st)
+    int features = reference->schema->features;
+    struct counts counts = {
+        .c2st = options->detectors >> TW_DETECT_C2ST & 1,
+        .ks = options->detectors >> TW_DETECT_KS & 1 ? features : 0,
+        .cusum = options->detectors >> TW_DETECT_CUSUM & 1 && options->cusum ? options->cusum->columns : 0,
+    };
+    int status = allocate(out, &counts, features, 1 / (2 * options->expected_run_time));
+    if (status == TW_OK && counts.c2st)
         status = run_c2st(reference, window, options->seed, kernels, pool, &out->c2st, &out->statistics[0], error);
-    if (status == TW_OK && ks)
-        status = run_ks(reference, window, pool, out->statistics + c2st);
+    if (status == TW_OK && counts.ks)
+        status = run_ks(reference, window, pool, out->statistics + counts.c2st);
+    if (status == TW_OK && counts.cusum)
+        status = run_cusum(window, options, pool, out, out->statistics + counts.c2st + counts.ks);
     if (status) {
         tw_drift_fini(out);
         return status;
     }
     run_invalid(reference, window, &out->statistics[out->count - 1]);
-    for (int i = 0; i < out->count; i++) {
-        struct tw_statistic *s = &out->statistics[i];
-        s->alarm = s->p_value <= s->threshold;
-        out->drift |= s->alarm;
-    }
+    decide(out, options, &counts);
     return TW_OK;
 }
 
@@ -143,6 +203,8 @@ void tw_drift_fini(struct tw_drift *drift)
         return;
     tw_c2st_fini(&drift->c2st);
     free(drift->statistics);
+    free(drift->cusum);
+    drift->cusum = NULL;
     drift->statistics = NULL;
     drift->count = 0;
 }

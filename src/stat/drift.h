@@ -1,6 +1,7 @@
 /* Drift of a window: data against the champion's acceptance reference, with one joint decision.
  *
- * Each detector gives a p-value that is valid over reference and window together. The alarm level for one window is
+ * Each detector gives a p-value that is valid over the reference and all windows so far. c2st, ks and the rate of
+ * invalid rows look at the window alone, cusum at the past too. The alarm level for one window is
  * alpha = 1 / (2 expected_run_time), shared out among the detectors; an alarm is raised if any p is at or below its
  * share. By the union bound P(T <= m) <= m alpha for a fixed reference, however the windows depend on each other
  * through it, hence E[T] >= expected_run_time.
@@ -16,15 +17,19 @@
 #include "model/data.h"
 #include "model/model.h"
 #include "stat/c2st.h"
+#include "stat/cusum.h"
 
-enum tw_detector { TW_DETECT_C2ST, TW_DETECT_KS, TW_DETECT_INVALID };
+enum tw_detector { TW_DETECT_C2ST, TW_DETECT_KS, TW_DETECT_INVALID, TW_DETECT_CUSUM, TW_DETECTORS };
+
+/* As definitions and iterations have it: "c2st", "ks", "invalid_rows", "cusum". */
+const char *tw_drift_detector_name(enum tw_detector detector);
 
 struct tw_statistic {
     enum tw_detector detector;
-    int feature;  /* index of the feature it names, or -1 */
-    double value; /* AUC; D; rate of invalid rows in the window */
+    int feature;  /* index of the feature it names, or -1 (cusum: the log-likelihood) */
+    double value; /* AUC; D; rate of invalid rows in the window; window less pool in the leading component */
     double error; /* standard error, NaN where there is none */
-    double floor; /* value without drift: 0.5; NaN; rate in the reference */
+    double floor; /* value without drift: 0.5; NaN; rate in the reference; 0 */
     double p_value;
     double threshold; /* its share of alpha */
     bool alarm;
@@ -34,17 +39,21 @@ struct tw_drift_options {
     unsigned detectors; /* bit mask of 1 << TW_DETECT_...; INVALID is always added */
     double expected_run_time;
     uint64_t seed;
+    struct tw_cusum *cusum; /* taken one window on, unless tw_drift fails; NULL: nothing accumulates */
+    const double *log_prob; /* of the window's rows, if the cusum watches it */
+    uint64_t tag;           /* of the window, for the cusum */
 };
 
 struct tw_drift {
     bool drift;
     int count;
-    struct tw_statistic *statistics; /* c2st first, then ks by feature, then invalid */
+    struct tw_statistic *statistics; /* c2st first, then ks by feature, cusum by column, and invalid last */
+    struct tw_cusum_column *cusum;   /* (columns of the cusum) what stands out in each; NULL unless it ran */
     struct tw_c2st c2st;             /* valid if the detector ran; its classifier names where the window differs */
 };
 
-/* Shares: c2st 1/2, ks 2/5 (split evenly among the D features), invalid 1/10, renormalised to what runs. A detector
- * that cannot run on so few rows gives p = 1. */
+/* Shares: c2st 1/2, ks 2/5 (split evenly among the D features), cusum 2/5 (among its columns), invalid 1/10,
+ * renormalised to what runs. A detector that cannot run on so few rows gives p = 1. */
 int tw_drift(const struct tw_data *reference, const struct tw_data *window, const struct tw_drift_options *options,
              const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_drift *out, struct tw_error *error);
 void tw_drift_fini(struct tw_drift *drift);

@@ -83,7 +83,8 @@ static double mean(const double *values, size_t n)
 
 static struct tw_drift drift_of(const struct tw_data *window, uint64_t seed)
 {
-    struct tw_drift_options options = {1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS, 1000, seed};
+    struct tw_drift_options options = {
+        .detectors = 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS, .expected_run_time = 1000, .seed = seed};
     struct tw_drift drift;
     struct tw_error error = {""};
     if (tw_drift(&reference, window, &options, kernels, pool, &drift, &error))

@@ -1,0 +1,98 @@
+/* Drift that accumulates: a sequential detector for changes too small to be seen in any one window.
+ *
+ * The setting. Accepted with a version are reference rows B_0; then windows B_1, B_2, ... arrive. Without drift all
+ * rows are exchangeable. A window is cut into blocks by a hash of its rows' identities, and each block B_t (m rows) is
+ * compared with the pool of everything before it, sketched in bins. U_t, pool and block together, is a multiset; given
+ * U_t and all that comes later, B_t is a subset of U_t drawn uniformly. For a bounded score a() that depends on U_t
+ * alone, S_t = sum of a over the block, and any lambda,
+ *
+ *     e_t = exp(lambda S_t) / (mean over U_t of exp(lambda a))^m,      E[e_t | U_t, B_t+1, B_t+2, ...] <= 1,
+ *
+ * as drawing without replacement spreads no wider than drawing with it (Hoeffding 1963, JASA 58:13, theorem 4). The
+ * reference may be as small as it likes: its error is inside. The e-values of later blocks are functions of what the
+ * expectation is conditional on, so going back from block n, R_k = e_k e_k+1 ... e_n is a supermartingale in reverse
+ * time, and by Ville's inequality
+ *
+ *     P(max over k <= n of e_k ... e_n >= 1/p) <= p        for every n.
+ *
+ * That maximum is the CUSUM W_n = max(W_n-1, 1) e_n (Page 1954, Biometrika 41:100; with e-values: Shin, Ramdas,
+ * Rinaldo, arXiv:2203.03532). So 1/W_n is a p-value at every window, whatever the dependence between windows, and
+ * enters the joint decision of stat/drift.h by the union bound like any other. (Forward in time the e-values need not
+ * be conditionally valid: a window says something about the pool that the next is compared with. Nothing here needs
+ * it.) The blocks keep the price of "with replacement", a factor 1 - m/N of the information, small; contrasts of each
+ * block with all before it lose none against the two-sample test with the reference (Helmert 1876).
+ *
+ * A column has TW_COMPONENTS scores (stat/smooth.h), each with both signs of lambda and a few sizes: TW_CUSUM_PATHS
+ * paths in all. p of the column is TW_CUSUM_PATHS / max W, at most 1. When a path was last at or below 1 is when the
+ * change began.
+ *
+ * Windows that alarm stay out of the pool, and so do those after it until TW_CUSUM_UNREST in a row were quiet; then all
+ * paths begin anew. A path is capped, which keeps it valid, so that a few windows without drift end an alarm. (The
+ * bound is about the run until the first alarm, which none of this touches.)
+ */
+#ifndef TW_STAT_CUSUM_H
+#define TW_STAT_CUSUM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/pool.h"
+#include "model/data.h"
+#include "stat/sketch.h"
+#include "stat/smooth.h"
+
+enum {
+    TW_CUSUM_SIZES = 4,   /* lambda = 1/2, 1, 2, 4 / sqrt(rows of the window), the shift in its standard errors */
+    TW_CUSUM_BLOCKS = 16, /* of a window */
+    TW_CUSUM_UNREST = 3,
+    TW_CUSUM_PATHS = TW_COMPONENTS * 2 * TW_CUSUM_SIZES
+};
+
+struct tw_cusum {
+    int columns;   /* the features, then the log-likelihood if it is watched */
+    bool log_prob; /* it is */
+    struct tw_sketch_grid grid;
+    struct tw_sketch pool;
+    double *log_w;   /* (columns, TW_CUSUM_PATHS): ln W */
+    uint64_t *start; /* (columns, TW_CUSUM_PATHS): tag of the window with which the path last rose from 1 */
+    int unrest;      /* windows without alarm that are wanting before an alarm is over; 0: there is none */
+    uint64_t windows;
+    struct tw_sketch window; /* the last one, until it is settled; not part of the state */
+};
+
+/* What stands out most in a column. */
+struct tw_cusum_column {
+    double p_value;
+    enum tw_component component; /* of the largest path */
+    int sign;                    /* +1: the component is larger than in the pool */
+    uint64_t start;              /* tag of the window with which it began */
+    double value, error; /* window less pool in this component, in standard deviations, and its standard error */
+};
+
+/* A sample with what the champion thinks of it: rows doubles, or NULL. The same for all of a detector's samples. */
+struct tw_cusum_sample {
+    const struct tw_data *data;
+    const double *log_prob;
+};
+
+/* Empty; TW_NO_MEMORY or 0. */
+int tw_cusum_alloc(struct tw_cusum *cusum, int columns, bool log_prob);
+/* Starts on the reference, with a grid from `events`, which must not depend on reference or windows: the champion's
+ * samples. TW_NO_MEMORY or 0. Release with _fini, also a zeroed one. */
+int tw_cusum_init(struct tw_cusum *cusum, const struct tw_cusum_sample *events,
+                  const struct tw_cusum_sample *reference);
+void tw_cusum_fini(struct tw_cusum *cusum);
+int tw_cusum_copy(const struct tw_cusum *cusum, struct tw_cusum *out);
+
+/* Takes a window in. out: (columns). `tag` names the window in `start`. */
+int tw_cusum_step(struct tw_cusum *cusum, const struct tw_cusum_sample *window, uint64_t tag, struct tw_pool *pool,
+                  struct tw_cusum_column *out);
+/* After each step: did this window alarm, by whatever detector? `threshold` is that of a column's p-value. */
+void tw_cusum_settle(struct tw_cusum *cusum, bool alarm, double threshold);
+
+/* The state in bytes (malloc'd) and back, exactly. Any bytes are taken: TW_CORRUPT. */
+int tw_cusum_to_bytes(const struct tw_cusum *cusum, unsigned char **bytes, size_t *size);
+int tw_cusum_from_bytes(struct tw_cusum *cusum, const unsigned char *bytes, size_t size);
+
+#endif

@@ -1,0 +1,100 @@
+#include "stat/sketch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "base/status.h"
+#include "stat/sort.h"
+
+int tw_sketch_grid_init(struct tw_sketch_grid *grid, int columns)
+{
+    *grid = (struct tw_sketch_grid){.columns = columns};
+    grid->count = tw_size_alloc((size_t)columns, sizeof *grid->count);
+    grid->edges = tw_size_alloc((size_t)columns * TW_SKETCH_BINS, sizeof *grid->edges);
+    if (grid->count && grid->edges)
+        return TW_OK;
+    tw_sketch_grid_fini(grid);
+    return TW_NO_MEMORY;
+}
+
+void tw_sketch_grid_fini(struct tw_sketch_grid *grid)
+{
+    free(grid->count);
+    free(grid->edges);
+    *grid = (struct tw_sketch_grid){0};
+}
+
+int tw_sketch_grid_column(struct tw_sketch_grid *grid, int column, const float *values, size_t n, size_t stride)
+{
+    float *sorted = tw_size_alloc(2 * n + 1, sizeof *sorted), *edges = grid->edges + column * TW_SKETCH_BINS;
+    size_t kept = 0;
+    int count = 0;
+    if (!sorted)
+        return TW_NO_MEMORY;
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(values[i * stride]))
+            sorted[kept++] = values[i * stride];
+    tw_sort_floats(sorted, kept, sorted + n);
+    for (size_t i = 1; i < TW_SKETCH_BINS && kept; i++) {
+        float edge = sorted[i * kept / TW_SKETCH_BINS];
+        /* none at the largest value: nothing would lie beyond it */
+        if (edge < sorted[kept - 1] && (count == 0 || edge > edges[count - 1]))
+            edges[count++] = edge;
+    }
+    grid->count[column] = count;
+    free(sorted);
+    return TW_OK;
+}
+
+int tw_sketch_grid_cell(const struct tw_sketch_grid *grid, int column, float value)
+{
+    const float *edges = grid->edges + column * TW_SKETCH_BINS;
+    int low = 0, high = grid->count[column];
+    if (isnan(value))
+        return TW_SKETCH_NAN;
+    while (low < high) { /* the number of edges below the value */
+        int middle = (low + high) / 2;
+        if (edges[middle] < value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int tw_sketch_init(struct tw_sketch *sketch, int columns)
+{
+    *sketch = (struct tw_sketch){.columns = columns};
+    sketch->counts = tw_size_alloc((size_t)columns * TW_SKETCH_CELLS, sizeof *sketch->counts);
+    return sketch->counts ? TW_OK : TW_NO_MEMORY;
+}
+
+void tw_sketch_fini(struct tw_sketch *sketch)
+{
+    free(sketch->counts);
+    *sketch = (struct tw_sketch){0};
+}
+
+void tw_sketch_fill(struct tw_sketch *sketch, const struct tw_sketch_grid *grid, int column, const float *values,
+                    size_t n, size_t stride)
+{
+    uint64_t *counts = sketch->counts + column * TW_SKETCH_CELLS;
+    for (size_t i = 0; i < n; i++)
+        counts[tw_sketch_grid_cell(grid, column, values[i * stride])]++;
+}
+
+void tw_sketch_add(struct tw_sketch *sketch, const struct tw_sketch *other)
+{
+    for (int i = 0; i < sketch->columns * TW_SKETCH_CELLS; i++)
+        sketch->counts[i] += other->counts[i];
+}
+
+uint64_t tw_sketch_rows(const struct tw_sketch *sketch, int column)
+{
+    uint64_t rows = 0;
+    for (int i = 0; i < TW_SKETCH_CELLS; i++)
+        rows += sketch->counts[column * TW_SKETCH_CELLS + i];
+    return rows;
+}

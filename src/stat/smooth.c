@@ -1,0 +1,64 @@
+#include "stat/smooth.h"
+
+#include <math.h>
+
+enum tw_component tw_smooth_component(bool periodic, int k)
+{
+    if (k == TW_COMPONENT_ABSENT || !periodic)
+        return (enum tw_component)k;
+    return (enum tw_component)(TW_COMPONENT_COS + k);
+}
+
+/* Legendre polynomials of 2u - 1, and the harmonics. Their norm does not matter. */
+static void components(double u, bool periodic, double out[4])
+{
+    double x = 2 * u - 1, angle = 2 * M_PI * u;
+    if (periodic) {
+        out[0] = cos(angle);
+        out[1] = sin(angle);
+        out[2] = cos(2 * angle);
+        out[3] = sin(2 * angle);
+        return;
+    }
+    out[0] = x;
+    out[1] = (3 * x * x - 1) / 2;
+    out[2] = (5 * x * x - 3) * x / 2;
+    out[3] = ((35 * x * x - 30) * x * x + 3) / 8;
+}
+
+/* Mean 0 and variance 1 over the sample; first .. end-1 are the cells that have a score, the rest keep 0. */
+static void standardise(const uint64_t *counts, int first, int end, double *scores)
+{
+    double n = 0, sum = 0, squares = 0;
+    for (int i = first; i < end; i++) {
+        n += (double)counts[i];
+        sum += (double)counts[i] * scores[i];
+    }
+    double mean = n > 0 ? sum / n : 0;
+    for (int i = first; i < end; i++)
+        squares += (double)counts[i] * (scores[i] - mean) * (scores[i] - mean);
+    double width = n > 0 ? sqrt(squares / n) : 0;
+    for (int i = first; i < end; i++)
+        scores[i] = width > 1e-9 ? fmin(fmax((scores[i] - mean) / width, -TW_SMOOTH_MAX), TW_SMOOTH_MAX) : 0;
+}
+
+void tw_smooth_scores(const uint64_t counts[TW_SKETCH_CELLS], bool periodic,
+                      double scores[TW_COMPONENTS][TW_SKETCH_CELLS])
+{
+    double present = 0, below = 0, u[4];
+    for (int i = 0; i < TW_SKETCH_BINS; i++)
+        present += (double)counts[i];
+    for (int i = 0; i < TW_SKETCH_BINS; i++) {
+        components(present > 0 ? (below + (double)counts[i] / 2) / present : 0.5, periodic, u);
+        below += (double)counts[i];
+        for (int k = 0; k < 4; k++)
+            scores[k][i] = u[k];
+        scores[TW_COMPONENT_ABSENT][i] = 0;
+    }
+    for (int k = 0; k < 4; k++) {
+        scores[k][TW_SKETCH_NAN] = 0;
+        standardise(counts, 0, TW_SKETCH_BINS, scores[k]);
+    }
+    scores[TW_COMPONENT_ABSENT][TW_SKETCH_NAN] = 1;
+    standardise(counts, 0, TW_SKETCH_CELLS, scores[TW_COMPONENT_ABSENT]);
+}

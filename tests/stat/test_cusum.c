@@ -1,0 +1,338 @@
+/* The detector that accumulates: valid with a small reference, sure of small lasting shifts, the same after a restart.
+ */
+#include "toy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "golden_smooth.h"
+#include "stat/cusum.h"
+
+static const struct toy NOMINAL = {0, 0.6, 0.3};
+static struct tw_schema *schema, *one;
+
+static int setup(void **state)
+{
+    json_t *json = json_loads("[{\"name\": \"x\"}]", 0, NULL);
+    schema = toy_schema();
+    tw_schema_parse(json, NULL, &one, NULL);
+    json_decref(json);
+    return schema && one ? 0 : 1;
+}
+
+static int teardown(void **state)
+{
+    tw_schema_free(schema);
+    tw_schema_free(one);
+    return 0;
+}
+
+/* --- a stream of the toy --- */
+
+static struct tw_data events(const struct toy *toy, uint64_t key, uint64_t ordinal, size_t n)
+{
+    struct tw_data data;
+    tw_data_init(&data, schema);
+    toy_append(&data, toy, key, ordinal, n);
+    return data;
+}
+
+static double *log_prob(const struct tw_data *data)
+{
+    double *out = test_malloc((data->rows + 1) * sizeof *out);
+    for (size_t i = 0; i < data->rows; i++)
+        out[i] = toy_log_prob(&NOMINAL, data->features + TOY_FEATURES * i);
+    return out;
+}
+
+static struct tw_cusum begin(uint64_t key, size_t n)
+{
+    struct tw_cusum cusum;
+    struct tw_data made = events(&NOMINAL, tw_rng_mix(key, 1), 0, 4000);
+    struct tw_data held = events(&NOMINAL, tw_rng_mix(key, 2), 0, n);
+    double *a = log_prob(&made), *b = log_prob(&held);
+    assert_int_equal(tw_cusum_init(&cusum, &(struct tw_cusum_sample){&made, a}, &(struct tw_cusum_sample){&held, b}),
+                     TW_OK);
+    test_free(a);
+    test_free(b);
+    tw_data_fini(&made);
+    tw_data_fini(&held);
+    return cusum;
+}
+
+#define THRESHOLD 1e-5
+
+/* The least p of a window, and which column has it. */
+static double step(struct tw_cusum *cusum, const struct toy *toy, uint64_t key, uint64_t ordinal, size_t n,
+                   struct tw_cusum_column *found, int *column)
+{
+    struct tw_cusum_column out[TOY_FEATURES + 1];
+    struct tw_data window = events(toy, key, ordinal, n);
+    double *scores = log_prob(&window), least = 2;
+    assert_int_equal(tw_cusum_step(cusum, &(struct tw_cusum_sample){&window, scores}, ordinal, NULL, out), TW_OK);
+    for (int c = 0; c < cusum->columns; c++) {
+        if (out[c].p_value < least) {
+            least = out[c].p_value;
+            *found = out[c];
+            *column = c;
+        }
+    }
+    tw_cusum_settle(cusum, least <= THRESHOLD, THRESHOLD);
+    test_free(scores);
+    tw_data_fini(&window);
+    return least;
+}
+
+static void test_components(void **state)
+{
+    for (size_t k = 0; k < sizeof smooth_cases / sizeof *smooth_cases; k++) {
+        const struct smooth_case *c = &smooth_cases[k];
+        uint64_t counts[TW_SKETCH_CELLS] = {0};
+        double scores[TW_COMPONENTS][TW_SKETCH_CELLS];
+        for (int i = 0; i < c->values; i++)
+            counts[i] = (uint64_t)c->counts[i];
+        counts[TW_SKETCH_NAN] = (uint64_t)c->absent;
+        tw_smooth_scores(counts, c->periodic, scores);
+        for (int j = 0; j < TW_COMPONENTS; j++) {
+            for (int i = 0; i < c->values; i++)
+                assert_true(fabs(scores[j][i] - c->scores[j][i]) < 1e-12);
+            assert_true(fabs(scores[j][TW_SKETCH_NAN] - c->scores[j][c->values]) < 1e-12);
+        }
+    }
+    assert_int_equal(tw_smooth_component(false, 2), TW_COMPONENT_SKEW);
+    assert_int_equal(tw_smooth_component(true, 2), TW_COMPONENT_COS2);
+    assert_int_equal(tw_smooth_component(true, TW_COMPONENT_ABSENT), TW_COMPONENT_ABSENT);
+}
+
+/* A value for each bin where there are few; sketches of two halves add up to that of the whole; NaN is counted. */
+static void test_sketch(void **state)
+{
+    float values[600];
+    for (int i = 0; i < 600; i++)
+        values[i] = i % 7 == 3 ? NAN : (float)(i % 5);
+    struct tw_sketch_grid grid;
+    struct tw_sketch whole, half, other;
+    assert_int_equal(tw_sketch_grid_init(&grid, 2), TW_OK);
+    assert_int_equal(tw_sketch_grid_column(&grid, 0, values, 300, 2), TW_OK);
+    assert_int_equal(grid.count[0], 4);
+    for (int v = 0; v < 5; v++)
+        assert_int_equal(tw_sketch_grid_cell(&grid, 0, (float)v), v);
+    assert_int_equal(tw_sketch_grid_cell(&grid, 0, -INFINITY), 0);
+    assert_int_equal(tw_sketch_grid_cell(&grid, 0, INFINITY), 4);
+    assert_int_equal(tw_sketch_grid_cell(&grid, 0, NAN), TW_SKETCH_NAN);
+    assert_int_equal(tw_sketch_grid_cell(&grid, 1, 7), 0); /* without edges */
+    tw_sketch_init(&whole, 2);
+    tw_sketch_init(&half, 2);
+    tw_sketch_init(&other, 2);
+    tw_sketch_fill(&whole, &grid, 0, values, 600, 1);
+    tw_sketch_fill(&half, &grid, 0, values, 250, 1);
+    tw_sketch_fill(&other, &grid, 0, values + 250, 350, 1);
+    tw_sketch_add(&half, &other);
+    assert_memory_equal(half.counts, whole.counts, 2 * TW_SKETCH_CELLS * sizeof *whole.counts);
+    assert_int_equal(tw_sketch_rows(&whole, 0), 600);
+    assert_int_equal(whole.counts[TW_SKETCH_NAN], 86);
+    tw_sketch_fini(&whole);
+    tw_sketch_fini(&half);
+    tw_sketch_fini(&other);
+    tw_sketch_grid_fini(&grid);
+    tw_sketch_grid_fini(&grid);
+}
+
+/* n values of a skewed law, or of few values, as a data set of one column. */
+static struct tw_data skewed(uint64_t key, size_t n, bool few)
+{
+    struct tw_data data;
+    tw_data_init(&data, one);
+    for (size_t i = 0; i < n; i++) {
+        double u = tw_rng_uniform(key, 0, i);
+        float x = few ? (float)(u < 0.9 ? 0 : u < 0.97 ? 1 : 2) : (float)pow(u, -0.7);
+        assert_int_equal(tw_data_append(&data, key, i, 1, &x, NULL, NULL), TW_OK);
+    }
+    return data;
+}
+
+/* The product of the e-values of all windows expects at most 1, and P(1/W <= a) <= a, for every path, with a reference
+ * of five rows and bins made from a poor guess. */
+static void test_valid(void **state)
+{
+    enum { REPEAT = 1500, WINDOWS = 3, LEVELS = 2 };
+    const double levels[LEVELS] = {0.5, 0.1}, far = 200; /* where no path is taken up to 1 */
+    for (int few = 0; few < 2; few++) {
+        double sum[TW_CUSUM_PATHS] = {0}, squares[TW_CUSUM_PATHS] = {0};
+        int small[LEVELS][TW_CUSUM_PATHS] = {0}, most = 0;
+        struct tw_data guess = skewed(1, 50, few);
+        struct tw_cusum_column out;
+        for (uint64_t r = 0; r < REPEAT; r++) {
+            struct tw_cusum cusum, product;
+            struct tw_data held = skewed(tw_rng_mix(77, r), 5, few);
+            assert_int_equal(
+                tw_cusum_init(&cusum, &(struct tw_cusum_sample){&guess, NULL}, &(struct tw_cusum_sample){&held, NULL}),
+                TW_OK);
+            assert_int_equal(tw_cusum_copy(&cusum, &product), TW_OK);
+            for (int path = 0; path < TW_CUSUM_PATHS; path++)
+                product.log_w[path] = far;
+            for (uint64_t w = 0; w < WINDOWS; w++) {
+                struct tw_data rows = skewed(tw_rng_mix(78 + w, r), 40, few);
+                struct tw_cusum_sample window = {&rows, NULL};
+                assert_int_equal(tw_cusum_step(&cusum, &window, w, NULL, &out), TW_OK);
+                tw_cusum_settle(&cusum, false, 1e-200);
+                assert_int_equal(tw_cusum_step(&product, &window, w, NULL, &out), TW_OK);
+                tw_cusum_settle(&product, false, 1e-200);
+                tw_data_fini(&rows);
+            }
+            for (int path = 0; path < TW_CUSUM_PATHS; path++) {
+                double e = exp(product.log_w[path] - far);
+                sum[path] += e;
+                squares[path] += e * e;
+                for (int l = 0; l < LEVELS; l++)
+                    small[l][path] += cusum.log_w[path] >= -log(levels[l]);
+            }
+            tw_cusum_fini(&cusum);
+            tw_cusum_fini(&product);
+            tw_data_fini(&held);
+        }
+        tw_data_fini(&guess);
+        for (int path = 0; path < TW_CUSUM_PATHS; path++) {
+            double mean = sum[path] / REPEAT, error = sqrt((squares[path] / REPEAT - mean * mean) / REPEAT);
+            assert_true(mean <= 1 + 4 * error);
+            for (int l = 0; l < LEVELS; l++) {
+                double expected = levels[l] * REPEAT;
+                assert_true(small[l][path] <= expected + 4 * sqrt(expected));
+                most = small[l][path] > most ? small[l][path] : most;
+            }
+        }
+        assert_true(most > REPEAT / 4); /* valid, but not for being deaf */
+    }
+}
+
+/* A shift of a twentieth of a width, where one window of 1000 rows knows it to a thirtieth: no window alone can see it,
+ * ten do. It is named, with its sign and the time of the change. */
+static void test_small_shift(void **state)
+{
+    struct toy shifted = {0.1, 0.6, 0.3};
+    struct tw_cusum cusum = begin(5, 20000);
+    struct tw_cusum_column found;
+    int column = -1;
+    uint64_t w = 0;
+    for (; w < 20; w++)
+        assert_true(step(&cusum, &NOMINAL, 6, w, 1000, &found, &column) > THRESHOLD);
+    double first = step(&cusum, &shifted, 6, w++, 1000, &found, &column);
+    assert_true(first > THRESHOLD);
+    while (w < 60 && step(&cusum, &shifted, 6, w, 1000, &found, &column) > THRESHOLD)
+        w++;
+    assert_in_range(w, 21, 32);
+    assert_in_range(column, 0, 1); /* both are shifted alike */
+    assert_int_equal(found.component, TW_COMPONENT_LOCATION);
+    assert_int_equal(found.sign, 1);
+    assert_in_range(found.start, 18, 22);
+    tw_cusum_fini(&cusum);
+}
+
+/* The physics returns: the alarm ends within some windows, does not come again, and windows count again. */
+static void test_returns(void **state)
+{
+    struct toy shifted = {0.3, 0.6, 0.3};
+    struct tw_cusum cusum = begin(15, 20000);
+    struct tw_cusum_column found;
+    int column;
+    uint64_t w = 0, rows;
+    step(&cusum, &NOMINAL, 16, w++, 1000, &found, &column);
+    rows = tw_sketch_rows(&cusum.pool, 0);
+    assert_int_equal(rows, 21000);
+    for (; w < 30; w++)
+        assert_true(step(&cusum, &shifted, 16, w, 1000, &found, &column) <= THRESHOLD || w < 4);
+    assert_true(cusum.unrest && tw_sketch_rows(&cusum.pool, 0) < rows + 3000); /* alarmed windows stay out */
+    while (w < 60 && step(&cusum, &NOMINAL, 16, w, 1000, &found, &column) <= THRESHOLD)
+        w++;
+    assert_in_range(w, 30, 40);
+    for (w = 100; w < 120; w++)
+        assert_true(step(&cusum, &NOMINAL, 16, w, 1000, &found, &column) > THRESHOLD);
+    assert_true(cusum.unrest == 0 && tw_sketch_rows(&cusum.pool, 0) >= rows + 17000);
+    tw_cusum_fini(&cusum);
+}
+
+/* An angle: its harmonics answer, wherever it is cut. A correlation that no column shows: the log-likelihood does. */
+static void test_periodic_and_log_prob(void **state)
+{
+    struct tw_cusum cusum = begin(25, 20000);
+    struct toy decorrelated = {0, 0.4, 0.3};
+    struct tw_cusum_column found;
+    int column = -1;
+    uint64_t w = 0;
+    while (w < 60 && step(&cusum, &decorrelated, 26, w, 1000, &found, &column) > THRESHOLD)
+        w++;
+    assert_true(w < 60);
+    assert_int_equal(column, TOY_FEATURES);
+    tw_cusum_fini(&cusum);
+
+    cusum = begin(27, 20000);
+    struct tw_cusum_column out[TOY_FEATURES + 1];
+    for (w = 0; w < 40; w++) {
+        struct tw_data window = events(&NOMINAL, 28, w, 1000);
+        double *scores = log_prob(&window);
+        for (size_t i = 0; i < window.rows; i++)
+            window.features[TOY_FEATURES * i + 2] = (float)toy_wrap(window.features[TOY_FEATURES * i + 2] + 0.1);
+        assert_int_equal(tw_cusum_step(&cusum, &(struct tw_cusum_sample){&window, scores}, w, NULL, out), TW_OK);
+        tw_cusum_settle(&cusum, false, THRESHOLD);
+        test_free(scores);
+        tw_data_fini(&window);
+    }
+    assert_true(out[2].p_value < THRESHOLD);
+    assert_in_range(out[2].component, TW_COMPONENT_COS, TW_COMPONENT_SIN2);
+    assert_true(out[0].p_value > THRESHOLD && out[3].p_value > THRESHOLD);
+    tw_cusum_fini(&cusum);
+}
+
+/* The same bits after the state went through bytes, with any number of workers. */
+static void test_restart(void **state)
+{
+    struct toy shifted = {0.05, 0.6, 0.3};
+    struct tw_cusum cusum = begin(35, 3000), restored;
+    struct tw_cusum_column found, again;
+    int column, other;
+    unsigned char *bytes, *more;
+    size_t size, length;
+    for (uint64_t w = 0; w < 12; w++) {
+        double p = step(&cusum, &shifted, 36, w, 500, &found, &column);
+        assert_int_equal(tw_cusum_to_bytes(&cusum, &bytes, &size), TW_OK);
+        assert_int_equal(tw_cusum_from_bytes(&restored, bytes, size), TW_OK);
+        assert_int_equal(tw_cusum_to_bytes(&restored, &more, &length), TW_OK);
+        assert_true(size == length && !memcmp(bytes, more, size));
+        free(more);
+        struct tw_cusum copy;
+        assert_int_equal(tw_cusum_copy(&cusum, &copy), TW_OK);
+        double next = step(&copy, &shifted, 37, w, 500, &found, &column);
+        assert_true(step(&restored, &shifted, 37, w, 500, &again, &other) == next && column == other);
+        assert_memory_equal(&found, &again, sizeof found);
+        assert_true(p <= 1);
+        tw_cusum_fini(&copy);
+        tw_cusum_fini(&restored);
+        free(bytes);
+    }
+    assert_int_equal(tw_cusum_to_bytes(&cusum, &bytes, &size), TW_OK);
+    assert_in_range(size, 2000, 8000);
+    for (size_t cut = 0; cut < size; cut++)
+        assert_int_equal(tw_cusum_from_bytes(&restored, bytes, cut), TW_CORRUPT);
+    for (size_t at = 0; at < size; at++) { /* whatever is taken can be written again */
+        bytes[at] ^= 0x91;
+        if (tw_cusum_from_bytes(&restored, bytes, size) == TW_OK) {
+            assert_int_equal(tw_cusum_to_bytes(&restored, &more, &length), TW_OK);
+            free(more);
+            tw_cusum_fini(&restored);
+        }
+        bytes[at] ^= 0x91;
+    }
+    free(bytes);
+    tw_cusum_fini(&cusum);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_components), cmocka_unit_test(test_sketch),
+        cmocka_unit_test(test_valid),      cmocka_unit_test(test_small_shift),
+        cmocka_unit_test(test_returns),    cmocka_unit_test(test_periodic_and_log_prob),
+        cmocka_unit_test(test_restart),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -46,24 +46,13 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Mean and width of n values with a stride, NaN left out, through a map or as they are. What lies further than ten
- * times their distance beyond the 0.1 % and 99.9 % quantiles is left out: one absurd value would else set the scale of
- * all. */
-static int moments(const float *values, size_t stride, size_t n, const struct tw_transform_column *map, tw_real *mean,
-                   tw_real *width)
+/* Mean and width of n values, which are sorted. What lies further than ten times their distance beyond the 0.1 % and
+ * 99.9 % quantiles is left out: one absurd value would else set the scale of all. */
+static void moments_of(double *u, size_t n, tw_real *mean, tw_real *width)
 {
-    double *u = malloc((n + 1) * sizeof *u), sum = 0, squares = 0;
-    size_t kept = 0, all = n;
+    double sum = 0, squares = 0;
+    size_t kept = 0;
 
-    if (!u)
-        return TW_NO_MEMORY;
-    n = 0;
-    for (size_t i = 0; i < all; i++) {
-        double unused = 0, x = (double)values[i * stride];
-
-        if (!isnan(x)) /* absent */
-            u[n++] = map ? tw_transform_forward(map, x, &unused) : x;
-    }
     qsort(u, n, sizeof *u, ascending);
 
     double low = n ? u[n / 1000] : 0, high = n ? u[n - 1 - n / 1000] : 0, middle = n ? u[n / 2] : 0;
@@ -76,13 +65,46 @@ static int moments(const float *values, size_t stride, size_t n, const struct tw
         squares += (u[i] - middle) * (u[i] - middle);
         kept++;
     }
-    free(u);
 
     double m = kept ? sum / (double)kept : 0, variance = kept ? squares / (double)kept - m * m : 0;
 
     *mean = (tw_real)(float)(middle + m);
     *width = (tw_real)(float)(variance > 0 ? sqrt(variance) : 0);
+}
+
+/* Of n values with a stride, NaN left out, through a map or as they are. */
+static int moments(const float *values, size_t stride, size_t n, const struct tw_transform_column *map, tw_real *mean,
+                   tw_real *width)
+{
+    double *u = malloc((n + 1) * sizeof *u);
+    size_t present = 0;
+
+    if (!u)
+        return TW_NO_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        double unused = 0, x = (double)values[i * stride];
+
+        if (!isnan(x)) /* absent */
+            u[present++] = map ? tw_transform_forward(map, x, &unused) : x;
+    }
+    moments_of(u, present, mean, width);
+    free(u);
     return TW_OK;
+}
+
+void tw_columns_moments(const struct tw_params *statistics, int f, double *mean, double *width)
+{
+    *mean = (double)tw_params_at(statistics, MEAN)[f];
+    *width = (double)tw_params_at(statistics, WIDTH)[f];
+}
+
+void tw_columns_set_moments(struct tw_params *statistics, int f, double *values, size_t n)
+{
+    tw_real *width = tw_params_at(statistics, WIDTH) + f;
+
+    moments_of(values, n, tw_params_at(statistics, MEAN) + f, width);
+    if (!(*width > 0))
+        *width = 1; /* a constant */
 }
 
 int tw_columns_prepare(const struct tw_data *data, struct tw_params *statistics)

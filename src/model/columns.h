@@ -25,6 +25,10 @@ bool tw_columns_ok(const struct tw_schema *schema, const struct tw_params *stati
 struct tw_transform_column tw_columns_transform(const struct tw_schema *schema, const struct tw_params *statistics,
                                                 int f, double bound);
 
+/* Mean and width that belong to feature f, and those of n values (which are sorted) in their place. */
+void tw_columns_moments(const struct tw_params *statistics, int f, double *mean, double *width);
+void tw_columns_set_moments(struct tw_params *statistics, int f, double *values, size_t n);
+
 /* conditions (events, C) -> out (C, cols), standardised, padded with copies of the first event. */
 void tw_columns_conditions(const struct tw_schema *schema, const struct tw_params *statistics, const float *conditions,
                            int events, int cols, tw_real *out);

@@ -14,6 +14,7 @@
 #include "flow/coupling.h"
 #include "flow/masks.h"
 #include "model/columns.h"
+#include "model/coordinates.h"
 #include "model/members.h"
 
 #define BLOCKS_MAX     64
@@ -23,6 +24,7 @@ struct config {
     struct tw_coupling coupling;
     bool torus;
     int members;
+    struct tw_coordinates *coordinates; /* NULL: none */
 };
 
 static void config_free(void *config)
@@ -32,6 +34,7 @@ static void config_free(void *config)
     if (!c)
         return;
     tw_coupling_fini(&c->coupling);
+    tw_coordinates_free(c->coordinates);
     free(c);
 }
 
@@ -130,8 +133,8 @@ static enum tw_spline_kind spline_kind(const struct tw_column *column)
 
 static int parse(const struct json_t *json, const struct tw_schema *schema, void **out, struct tw_error *error)
 {
-    static const char *const known[] = {"kind",       "members",   "blocks", "hidden", "bins", "bound",
-                                        "activation", "harmonics", "torus",  "masks",  NULL};
+    static const char *const known[] = {"kind",       "members",   "blocks", "hidden", "bins",        "bound",
+                                        "activation", "harmonics", "torus",  "masks",  "coordinates", NULL};
     int blocks = 8;
     int status = tw_columns_known(json, known, error);
 
@@ -161,6 +164,8 @@ static int parse(const struct json_t *json, const struct tw_schema *schema, void
     for (int f = 0; f < schema->features; f++)
         c->kinds[f] = spline_kind(&schema->columns[f]);
     status = read_members(json, config, error);
+    if (!status)
+        status = tw_coordinates_parse(json_object_get(json, "coordinates"), schema, &config->coordinates, error);
     if (!status)
         status = tw_coupling_plan(c);
     if (!status)
@@ -206,9 +211,16 @@ static struct json_t *describe(const void *config)
             json_decref(hidden);
             hidden = NULL;
         }
-    return json_pack("{s:s, s:i, s:i, s:o, s:s, s:i, s:f, s:i, s:b, s:o}", "kind", "flow", "members", cf->members,
-                     "blocks", c->blocks, "hidden", hidden, "activation", tw_mlp_activation_name(c->activation), "bins",
-                     c->bins, "bound", c->bound, "harmonics", c->harmonics, "torus", cf->torus, "masks", masks_json(c));
+    json_t *json =
+        json_pack("{s:s, s:i, s:i, s:o, s:s, s:i, s:f, s:i, s:b, s:o}", "kind", "flow", "members", cf->members,
+                  "blocks", c->blocks, "hidden", hidden, "activation", tw_mlp_activation_name(c->activation), "bins",
+                  c->bins, "bound", c->bound, "harmonics", c->harmonics, "torus", cf->torus, "masks", masks_json(c));
+
+    if (json && cf->coordinates && json_object_set_new(json, "coordinates", tw_coordinates_json(cf->coordinates))) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 static int members(const void *config)
@@ -229,7 +241,9 @@ static int layout(void *config, const struct tw_schema *schema, struct tw_params
 
 static int prepare(const void *config, const struct tw_data *data, struct tw_params *statistics)
 {
-    return tw_columns_prepare(data, statistics);
+    int status = tw_columns_prepare(data, statistics);
+
+    return status ? status : tw_coordinates_prepare(((const struct config *)config)->coordinates, data, statistics);
 }
 
 static int init(const void *config, const struct tw_schema *schema, struct tw_params *parameters, uint64_t key)
@@ -261,6 +275,32 @@ static tw_real into(double y, double bound)
     return r < -limit ? -limit : r > limit ? limit : r;
 }
 
+/* The rows of coordinates, which features that they replace have left alone. */
+static void prepare_coordinates(const struct tw_kind_state *state, const float *values, int events, int cols,
+                                tw_real *out, double *log_jacobian)
+{
+    const struct tw_coordinates *coordinates = ((const struct config *)state->config)->coordinates;
+    size_t n = (size_t)state->schema->features;
+
+    for (int k = 0; k < tw_coordinates_count(coordinates); k++) {
+        tw_real *to = out + tw_coordinates_feature(coordinates, k) * cols;
+
+        for (int i = 0; i < cols; i++) {
+            double jacobian = 0;
+
+            to[i] = (tw_real)tw_coordinates_forward(coordinates, k, state->statistics,
+                                                    values + (size_t)(i < events ? i : 0) * n, &jacobian);
+            if (log_jacobian)
+                log_jacobian[i] += jacobian;
+        }
+    }
+}
+
+static bool replaced(const struct tw_kind_state *state, int f)
+{
+    return tw_coordinates_find(((const struct config *)state->config)->coordinates, f) >= 0;
+}
+
 static void prepare_block(const struct tw_kind_state *state, const float *values, int events, int cols, tw_real *out,
                           double *log_jacobian)
 {
@@ -275,6 +315,9 @@ static void prepare_block(const struct tw_kind_state *state, const float *values
         struct tw_transform_column origin =
             tw_columns_transform(state->schema, state->statistics, first < 0 ? f : first, c->bound);
 
+        if (replaced(state, f))
+            continue;
+
         for (int i = 0; i < cols; i++) {
             const float *row = values + (size_t)(i < events ? i : 0) * (size_t)n;
             double jacobian = 0, unused = 0, y = tw_transform_forward(&map, (double)row[f], &jacobian);
@@ -284,6 +327,25 @@ static void prepare_block(const struct tw_kind_state *state, const float *values
             if (log_jacobian)
                 log_jacobian[i] += jacobian;
             out[f * cols + i] = c->kinds[f] == TW_SPLINE_TAILS ? (tw_real)y : into(y, tw_coupling_bound(c, f));
+        }
+    }
+    prepare_coordinates(state, values, events, cols, out, log_jacobian);
+}
+
+/* Fills in the replaced features: each is a function of its coordinate and of features that are there already, as they
+ * are in float32, so that the event has the very mass that was drawn. */
+static void recover(const struct tw_kind_state *state, int cols, const tw_real *x, float *out)
+{
+    const struct tw_coordinates *coordinates = ((const struct config *)state->config)->coordinates;
+    size_t n = (size_t)state->schema->features;
+
+    for (int k = 0; k < tw_coordinates_count(coordinates); k++) {
+        int f = tw_coordinates_feature(coordinates, k);
+
+        for (int i = 0; i < cols; i++) {
+            float *row = out + (size_t)i * n;
+
+            row[f] = tw_coordinates_inverse(coordinates, k, state->statistics, row, (double)x[f * cols + i]);
         }
     }
 }
@@ -298,12 +360,13 @@ static void to_raw(const struct tw_kind_state *state, int cols, const tw_real *x
         struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->bound);
         int first = reference(state, f);
 
-        for (int i = 0; i < cols; i++) {
+        for (int i = 0; i < cols && !replaced(state, f); i++) {
             double y = (double)x[f * cols + i] + (first >= 0 ? (double)x[first * cols + i] : 0);
 
             out[(size_t)i * (size_t)n + (size_t)f] = tw_transform_to_float(&map, tw_transform_inverse(&map, y));
         }
     }
+    recover(state, cols, x, out);
 }
 
 /* --- training and queries --- */

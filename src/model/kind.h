@@ -75,7 +75,8 @@ struct tw_kind {
 
     /* Rows of a block in prepared coordinates, and the map into them: values is (events, D) in the feed's units, all
      * in the hard domain; out is (prepared_rows, cols), padded with copies of the first event. log_jacobian (cols),
-     * may be NULL, gets log |d prepared / d raw|. */
+     * may be NULL, gets log |d prepared / d raw|. An event outside the model's own domain, which may be smaller, has
+     * NaN in some coordinate and a log_jacobian of -inf. */
     int (*prepared_rows)(const void *config, const struct tw_schema *schema);
     void (*prepare_block)(const struct tw_kind_state *state, const float *values, int events, int cols, tw_real *out,
                           double *log_jacobian);

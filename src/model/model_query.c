@@ -133,6 +133,14 @@ static void answer(const struct query *q, size_t event, bool ok, double *members
         q->out[event] = tw_model_mixture(members, count);
 }
 
+/* What lies outside the model's own domain is computed at 0 instead, so that kernels see numbers only. */
+static void replace_outside(const double *jacobian, int rows, int cols, tw_real *x)
+{
+    for (int i = 0; i < cols; i++)
+        for (int r = 0; r < rows && jacobian[i] == -INFINITY; r++)
+            x[r * cols + i] = 0;
+}
+
 static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, int events)
 {
     const struct tw_kind *kind = tw_model_kind(q->model);
@@ -159,6 +167,7 @@ static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, in
     tw_real *conditions = c ? x + prepared * (size_t)cols : NULL;
 
     kind->prepare_block(&state, rows, events, cols, x, jacobian);
+    replace_outside(jacobian, (int)prepared, cols, x);
     if (c)
         tw_columns_conditions(schema, state.statistics, q->conditions + at * c, events, cols, conditions);
     if (q->score)

@@ -192,6 +192,13 @@ def definitions():
         about = {"kind": kind, "features": FEATURES, "conditions": CONDITIONS, "model": model}
         for name, value in (("small", 0.01), ("large", 3e38), ("tiny", 1e-45), ("negative", -7.0)):
             put("model", f"{kind}_{name}", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, value))
+    mass = {"name": "m", "kind": "mass", "of": [["pt", "y", "phi", 0.1], ["pt2", "y", "phi2", 0]], "replaces": "pt"}
+    pair = FEATURES + [{"name": "pt2", "transform": "log"}]
+    for name, entry in (("line", dict(mass, peak={"at": 91.19, "width": 2.5})), ("edge", dict(mass, min=60)),
+                        ("plain", dict(mass, replaces="pt2")), ("missing", {"name": "m"})):
+        about = {"kind": "flow", "features": pair, "model": dict(MODEL, coordinates=[entry])}
+        put("model", f"mass_{name}", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, 0.3))
+        definition(f"mass_{name}", dict(least, features=pair, model=dict(MODEL, coordinates=[entry])))
     put("model", "flow_one", text({"kind": "flow", "features": FEATURES[4:], "model": MODEL}).encode() + b"\0\1\2\x3f")
 
     artifact()

@@ -39,8 +39,13 @@ def kind_of(feature):
 def coordinates(x, meta, tensors):
     """(n, D) -> coordinates and the summed log Jacobian."""
     bound, y, jacobian = meta["model"]["bound"], np.empty_like(x), np.zeros(len(x))
+    replacing = {c["replaces"]: c for c in meta["model"].get("coordinates", [])}
     for f, feature in enumerate(meta["features"]):
         kind, v = kind_of(feature), x[:, f]
+        if feature["name"] in replacing:
+            y[:, f], extra = mass_coordinate(replacing[feature["name"]], meta, tensors, x)
+            jacobian += extra
+            continue
         mean, width = tensors["statistics/mean"][f], tensors["statistics/width"][f]
         if kind in ("periodic", "bounded"):
             low, high = feature["min"], feature["max"]
@@ -66,6 +71,54 @@ def coordinates(x, meta, tensors):
                 else:
                     first[circle] = f
     return y, jacobian
+
+
+def line(coordinate, m):
+    """h of a mass and the log of its slope."""
+    if coordinate["peak"] is None:
+        return np.log(m), -np.log(m)
+    at, width = coordinate["peak"]["at"], coordinate["peak"]["width"]
+    z = (m - at * at / m) / width
+    return np.arcsinh(z), np.log((1 + (at / m) ** 2) / width) - 0.5 * np.log1p(z * z)
+
+
+def mass_of(coordinate, meta, x):
+    """Four-vectors: the sum of the others (e, px, py, pz), and of the particle whose momentum is replaced its cosh eta,
+    sinh eta, phi and mass; names are columns, angles in radians."""
+    names = [f["name"] for f in meta["features"]]
+    total, opened = np.zeros((4, len(x))), None
+    for pt, eta, phi, mass in coordinate["of"]:
+        circle = meta["features"][names.index(phi)]
+        angle = x[:, names.index(phi)] * 2 * np.pi / (circle["max"] - circle["min"])
+        eta, m = x[:, names.index(eta)], x[:, names.index(mass)] if isinstance(mass, str) else np.full(len(x), mass)
+        if pt == coordinate["replaces"]:
+            opened = np.cosh(eta), np.sinh(eta), angle, m
+            continue
+        pt = x[:, names.index(pt)]
+        px, py, pz = pt * np.cos(angle), pt * np.sin(angle), pt * np.sinh(eta)
+        total += [np.sqrt(m * m + px * px + py * py + pz * pz), px, py, pz]
+    return total, opened
+
+
+@np.errstate(invalid="ignore", divide="ignore")
+def mass_coordinate(coordinate, meta, tensors, x):
+    """y and its log Jacobian in place of those of the replaced feature; outside the domain 0 and -inf."""
+    f = [g["name"] for g in meta["features"]].index(coordinate["replaces"])
+    (e, px, py, pz), (c, s, phi, m) = mass_of(coordinate, meta, x)
+    a = px * np.cos(phi) + py * np.sin(phi) + pz * s
+    square = lambda v: e * e - px * px - py * py - pz * pz + m * m + 2 * (e * np.sqrt(m * m + (c * v) ** 2) - a * v)
+    turn = np.where((a > 0) & (m > 0), a * m / (c * np.sqrt(e * e * c * c - a * a)), 0)
+    least = np.maximum(meta["features"][f]["min"], turn)
+    edge = np.maximum(coordinate["min"], np.sqrt(np.maximum(square(least), 0)))
+    v, mean, width = x[:, f], tensors["statistics/mean"][f], tensors["statistics/width"][f]
+    mass = np.sqrt(np.maximum(square(v), 0))
+    slope = (e * c * c * v / np.sqrt(m * m + (c * v) ** 2) - a) / mass
+    h, log_slope = line(coordinate, mass)
+    gap = (h - line(coordinate, edge)[0]) / width  # H - L
+    inside = (v > least) & (mass > edge)
+    y = np.where(inside, (h - mean) / width + np.log(-np.expm1(-gap)), 0)
+    jacobian = np.log(slope) + log_slope - np.log(width) - np.log(-np.expm1(-gap))
+    return y, np.where(inside, jacobian, -np.inf)
 
 
 def softplus(s):
@@ -125,16 +178,18 @@ def network(tensors, prefix, activation, x):
 def log_prob(meta, tensors, x, conditions=None):
     """x (n, D) in raw units, conditions (n, C) -> (n)."""
     members = meta["model"].get("members", 1)
+    y, jacobian = coordinates(np.asarray(x, np.float64), meta, tensors)
     if members == 1:
-        return flow_log_prob(meta, tensors, "parameters", x, conditions)
-    each = [flow_log_prob(meta, tensors, f"parameters/member{n}", x, conditions) for n in range(members)]
-    return np.logaddexp.reduce(each, 0) - np.log(members)
+        return density(meta, tensors, "parameters", y, conditions) + jacobian
+    each = [density(meta, tensors, f"parameters/member{n}", y.copy(), conditions) for n in range(members)]
+    return np.logaddexp.reduce(each, 0) - np.log(members) + jacobian
 
 
-def flow_log_prob(meta, tensors, prefix, x, conditions):
+def density(meta, tensors, prefix, y, conditions=None):
+    """Log density of a flow at coordinates y (n, D), which are overwritten."""
     model, kinds = meta["model"], [kind_of(f) for f in meta["features"]]
     bins, bound = model["bins"], model["bound"]
-    y, result = coordinates(np.asarray(x, np.float64), meta, tensors)
+    result = np.zeros(len(y))
     count = {"real": 3 * bins - 1, "log": 3 * bins - 1, "bounded": 3 * bins + 1, "periodic": 3 * bins + 1}
     extra = []
     if meta["conditions"]:

@@ -8,6 +8,7 @@
 
 #include "model/artifact.h"
 #include "model/members.h"
+#include "model/reweighting.h"
 
 struct tw_model {
     atomic_int references;
@@ -17,6 +18,9 @@ struct tw_model {
     struct tw_params statistics, parameters;
     int members;
     struct tw_params views[TW_MEMBERS_MAX]; /* (members) of the parameters */
+    /* With weights: the model under them, whose everything above is shared, and they. */
+    struct tw_model *base;
+    struct tw_reweighting reweighting;
 };
 
 int tw_model_new(const struct tw_kind *kind, void *config, struct tw_schema *schema, struct tw_params *statistics,
@@ -57,11 +61,50 @@ void tw_model_unref(struct tw_model *model)
 {
     if (!model || atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) != 1)
         return;
-    model->kind->config_free(model->config);
-    tw_schema_free(model->schema);
-    tw_params_fini(&model->statistics);
-    tw_params_fini(&model->parameters);
+    if (model->base) {
+        tw_reweighting_fini(&model->reweighting);
+        tw_model_unref(model->base);
+    } else {
+        model->kind->config_free(model->config);
+        tw_schema_free(model->schema);
+        tw_params_fini(&model->statistics);
+        tw_params_fini(&model->parameters);
+    }
     free(model);
+}
+
+int tw_model_reweight(struct tw_model *base, const struct tw_reweighting *reweighting, struct tw_model **out,
+                      struct tw_error *error)
+{
+    const unsigned needed = 1u << TW_OUTPUT_LOG_PROB | 1u << TW_OUTPUT_SAMPLE;
+    struct tw_model *under = base->base ? base->base : base;
+
+    *out = NULL;
+    if ((under->kind->outputs & needed) != needed)
+        return tw_error_set(error, TW_INVALID, "a model of kind %s has no density to put weights on",
+                            under->kind->name);
+
+    int status = tw_reweighting_check(reweighting, under->schema, error);
+    struct tw_model *model = status ? NULL : malloc(sizeof *model);
+
+    if (!model)
+        return status ? status : TW_NO_MEMORY;
+    *model = *under;
+    atomic_init(&model->references, 1);
+    model->base = tw_model_ref(under);
+    model->reweighting = tw_reweighting_copy(reweighting);
+    *out = model;
+    return TW_OK;
+}
+
+const struct tw_reweighting *tw_model_reweighting(const struct tw_model *model)
+{
+    return model->base ? &model->reweighting : NULL;
+}
+
+const struct tw_model *tw_model_base(const struct tw_model *model)
+{
+    return model->base ? model->base : model;
 }
 
 const struct tw_kind *tw_model_kind(const struct tw_model *model)
@@ -109,11 +152,16 @@ static json_t *stored_json(const struct tw_model *model)
     return json;
 }
 
+/* Everything that is stored: the model's own sets, then those of the networks of its weights, if it has any. */
+enum { OWN_SETS = 2, SETS_MAX = OWN_SETS + TW_REWEIGHTING_SETS };
+
 int tw_model_save(const struct tw_model *model, const struct tw_model_record *record, unsigned char **bytes,
                   size_t *size)
 {
     struct tw_params statistics = model->statistics, parameters = model->parameters;
-    const struct tw_artifact_set sets[] = {{"statistics", &statistics}, {"parameters", &parameters}};
+    struct tw_artifact_set sets[SETS_MAX] = {{"statistics", &statistics}, {"parameters", &parameters}};
+    struct tw_reweighting_parts parts;
+    int count = OWN_SETS;
     char seed[24];
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)record->seed);
@@ -123,8 +171,17 @@ int tw_model_save(const struct tw_model *model, const struct tw_model_record *re
                              tw_schema_features_json(model->schema), "conditions",
                              tw_schema_conditions_json(model->schema), "twin", record->twin, "seed", seed, "parent",
                              record->parent, "cause", record->cause, "kernels", record->kernels);
+
+    if (json && model->base) {
+        count += tw_reweighting_view(&model->reweighting, &parts, sets + OWN_SETS);
+        if (json_object_set_new(json, "reweighting", tw_reweighting_json(&model->reweighting))) {
+            json_decref(json);
+            json = NULL;
+        }
+    }
+
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    int status = text ? tw_artifact_write(text, sets, 2, bytes, size) : TW_NO_MEMORY;
+    int status = text ? tw_artifact_write(text, sets, count, bytes, size) : TW_NO_MEMORY;
 
     free(text);
     json_decref(json);
@@ -177,12 +234,30 @@ static int read_json(const json_t *json, const struct tw_kind **kind, struct tw_
     return status > 0 ? TW_CORRUPT : status;
 }
 
+/* The model in *out with the weights that came with it, in its place; it is released if that fails. */
+static int put_weights(struct tw_model **out, struct tw_reweighting_parts *parts, struct tw_error *error)
+{
+    struct tw_reweighting weights;
+    struct tw_model *base = *out;
+    int status = tw_reweighting_build(parts, base->schema, &weights, error);
+
+    *out = NULL;
+    if (!status) {
+        status = tw_model_reweight(base, &weights, out, error);
+        tw_reweighting_fini(&weights);
+    }
+    tw_model_unref(base);
+    return status;
+}
+
 int tw_model_load(const unsigned char *bytes, size_t size, struct tw_model **out, struct tw_model_record *record,
                   struct tw_error *error)
 {
     struct tw_artifact artifact;
     struct tw_params statistics, parameters;
-    const struct tw_artifact_set sets[] = {{"statistics", &statistics}, {"parameters", &parameters}};
+    struct tw_artifact_set sets[SETS_MAX] = {{"statistics", &statistics}, {"parameters", &parameters}};
+    struct tw_reweighting_parts parts = {0};
+    int count = OWN_SETS;
     const struct tw_kind *kind = NULL;
     struct tw_schema *schema = NULL;
     struct tw_model_record unused;
@@ -202,8 +277,17 @@ int tw_model_load(const unsigned char *bytes, size_t size, struct tw_model **out
     }
     if ((status = read_json(json, &kind, &schema, &config, error)) ||
         (status = read_record(json, record ? record : &unused, error)) ||
-        (status = tw_members_layout(kind, config, schema, &statistics, &parameters)) ||
-        (status = tw_artifact_read(&artifact, sets, 2, error)))
+        (status = tw_members_layout(kind, config, schema, &statistics, &parameters)))
+        goto out;
+
+    const json_t *reweighting = json_object_get(json, "reweighting");
+
+    if (reweighting) {
+        if ((status = tw_reweighting_parse(reweighting, schema, &parts, error)))
+            goto out;
+        count += tw_reweighting_sets(&parts, sets + OWN_SETS);
+    }
+    if ((status = tw_artifact_read(&artifact, sets, count, error)))
         goto out;
     if (!kind->statistics_ok(schema, &statistics)) {
         status = tw_error_set(error, TW_CORRUPT, "artifact: a width is not positive");
@@ -212,8 +296,13 @@ int tw_model_load(const unsigned char *bytes, size_t size, struct tw_model **out
     status = tw_model_new(kind, config, schema, &statistics, &parameters, out);
     config = NULL;
     schema = NULL;
+    if (!status && reweighting)
+        status = put_weights(out, &parts, error);
 
 out:
+    if (status > 0)
+        status = TW_CORRUPT;
+    tw_reweighting_parts_fini(&parts);
     if (config)
         kind->config_free(config);
     tw_schema_free(schema);

@@ -15,6 +15,7 @@
 
 struct json_t;
 struct tw_model;
+struct tw_reweighting;
 
 struct tw_model *tw_model_ref(struct tw_model *model);
 void tw_model_unref(struct tw_model *model); /* accepts NULL */
@@ -28,6 +29,18 @@ int tw_model_members(const struct tw_model *model);
 
 /* The model's JSON with every default written out; a new reference, NULL when memory is out. */
 struct json_t *tw_model_json(const struct tw_model *model);
+
+/* --- weights on top (model/reweighting.h) --- */
+
+/* A model of the density p w: `base` with other weights than it may have. Takes references of its own, to networks and
+ * base. Kind, JSON, state and everything else but log_prob, sample and the artifact are those of the base. TW_INVALID
+ * with a sentence unless base has log_prob and sample and the weights fit its columns. */
+int tw_model_reweight(struct tw_model *base, const struct tw_reweighting *reweighting, struct tw_model **out,
+                      struct tw_error *error);
+/* NULL where there is none. */
+const struct tw_reweighting *tw_model_reweighting(const struct tw_model *model);
+/* The model under the weights; the model itself where there are none. Borrowed. */
+const struct tw_model *tw_model_base(const struct tw_model *model);
 
 /* --- for the trainer --- */
 

@@ -8,8 +8,10 @@
 
 #include "base/arena.h"
 #include "base/rng.h"
+#include "base/size.h"
 #include "model/columns.h"
 #include "model/members.h"
+#include "model/reweighting.h"
 
 struct query {
     const struct tw_model *model;
@@ -228,10 +230,32 @@ static int evaluate(const struct tw_model *model, bool score, bool apart, const 
     return status;
 }
 
+/* log w of each event, added to the `each` numbers that it has in out. */
+static int add_log_weights(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool,
+                           size_t n, const float *values, const float *conditions, size_t each, double *out)
+{
+    const struct tw_reweighting *reweighting = tw_model_reweighting(model);
+
+    if (!reweighting)
+        return TW_OK;
+
+    double *log_weights = tw_size_alloc(n + 1, sizeof *log_weights);
+    int status = log_weights
+                     ? tw_reweighting_log_weights(reweighting, kernels, pool, n, values, conditions, log_weights)
+                     : TW_NO_MEMORY;
+
+    for (size_t i = 0; i < n * each && !status; i++)
+        out[i] += log_weights[i / each];
+    free(log_weights);
+    return status;
+}
+
 int tw_model_log_prob(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, size_t n,
                       const float *values, const float *conditions, double *out)
 {
-    return evaluate(model, false, false, kernels, pool, n, values, conditions, out);
+    int status = evaluate(model, false, false, kernels, pool, n, values, conditions, out);
+
+    return status ? status : add_log_weights(model, kernels, pool, n, values, conditions, 1, out);
 }
 
 int tw_model_score(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool, size_t n,
@@ -243,7 +267,10 @@ int tw_model_score(const struct tw_model *model, const struct tw_kernels *kernel
 int tw_model_log_prob_members(const struct tw_model *model, const struct tw_kernels *kernels, struct tw_pool *pool,
                               size_t n, const float *values, const float *conditions, double *out)
 {
-    return evaluate(model, false, true, kernels, pool, n, values, conditions, out);
+    int status = evaluate(model, false, true, kernels, pool, n, values, conditions, out);
+
+    return status ? status
+                  : add_log_weights(model, kernels, pool, n, values, conditions, (size_t)tw_model_members(model), out);
 }
 
 /* Events `numbers` (n) of the sequence under one member: rows[i] of out, which holds rows of the schema's features. */
@@ -326,6 +353,9 @@ static int sample(const struct tw_model *model, int member, const struct tw_kern
         return TW_INVALID;
     if (n == 0)
         return TW_OK;
+    if (tw_model_reweighting(model))
+        return tw_reweighting_sample(tw_model_reweighting(model), tw_model_base(model), member, kernels, pool, seed,
+                                     first, n, conditions, out);
     if (tw_model_schema(model)->conditions && !conditions &&
         !(defaults = default_conditions(tw_model_schema(model), 1)))
         return TW_NO_MEMORY;

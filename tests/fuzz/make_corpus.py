@@ -199,6 +199,14 @@ def definitions():
         about = {"kind": "flow", "features": pair, "model": dict(MODEL, coordinates=[entry])}
         put("model", f"mass_{name}", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, 0.3))
         definition(f"mass_{name}", dict(least, features=pair, model=dict(MODEL, coordinates=[entry])))
+    weights = {"members": 2, "model": {"hidden": [3]}, "scale": 0.9, "log_cap": 0.75, "log_mean": 0.0625,
+               "log_mean_error": 0.01, "ess": 0.75, "overflow": 0.001}
+    for name, change, value in (("small", {}, 0.01), ("large", {}, 3e38), ("nothing", {"log_mean": -30, "log_cap": -26}, -7.0),
+                                ("members_9", {"members": 9}, 1.0), ("scale_nan", {"scale": "nan"}, 1.0),
+                                ("cap_below", {"log_cap": -1}, 1.0), ("cap_1e300", {"log_cap": 1e300}, 1.0)):
+        about = {"kind": "flow", "features": FEATURES, "conditions": CONDITIONS, "model": MODEL,
+                 "reweighting": {**weights, **change}}
+        put("model", f"reweighted_{name}", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, value))
     put("model", "flow_one", text({"kind": "flow", "features": FEATURES[4:], "model": MODEL}).encode() + b"\0\1\2\x3f")
 
     artifact()

@@ -1,6 +1,6 @@
-/* Input: {"kind", "features", "conditions", "model"} as an artifact has them, a zero byte, and the bytes of the
- * tensors, said again until all are full. The artifact around them is right, so that loading gets past offsets and
- * sizes and the numbers themselves are what is tried. */
+/* Input: {"kind", "features", "conditions", "model", "reweighting"?} as an artifact has them, a zero byte, and the
+ * bytes of the tensors, said again until all are full. The artifact around them is right, so that loading gets past
+ * offsets and sizes and the numbers themselves are what is tried. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "fuzz.h"
 #include "model/artifact.h"
 #include "model/members.h"
+#include "model/reweighting.h"
 
 enum { VALUES_MAX = 20000, COLUMNS_MAX = 64 };
 
@@ -48,15 +49,16 @@ static char *metadata(const struct tw_kind *kind, const json_t *json)
 }
 
 static void assemble(const struct tw_kind *kind, const json_t *json, struct tw_params *statistics,
-                     struct tw_params *parameters, struct bytes *from)
+                     struct tw_params *parameters, struct tw_reweighting_parts *weights, struct bytes *from)
 {
-    const struct tw_artifact_set sets[] = {{"statistics", statistics}, {"parameters", parameters}};
+    struct tw_artifact_set sets[2 + TW_REWEIGHTING_SETS] = {{"statistics", statistics}, {"parameters", parameters}};
+    int count = 2 + tw_reweighting_sets(weights, sets + 2);
     unsigned char *bytes;
     size_t size;
-    fill(statistics, from);
-    fill(parameters, from);
+    for (int s = 0; s < count; s++)
+        fill(sets[s].params, from);
     char *text = metadata(kind, json);
-    FUZZ_CHECK(tw_artifact_write(text, sets, 2, &bytes, &size) == 0);
+    FUZZ_CHECK(tw_artifact_write(text, sets, count, &bytes, &size) == 0);
     check_model(bytes, size);
     free(bytes);
     free(text);
@@ -68,6 +70,8 @@ static void run(const json_t *json, struct bytes *from)
     const struct tw_kind *kind = name ? tw_kind_find(name) : NULL;
     struct tw_schema *schema = NULL;
     struct tw_params statistics, parameters;
+    struct tw_reweighting_parts weights = {0};
+    const json_t *reweighting = json_object_get(json, "reweighting");
     struct tw_error error = {""};
     void *config = NULL;
     tw_params_init(&statistics);
@@ -77,8 +81,11 @@ static void run(const json_t *json, struct bytes *from)
         schema->features + schema->conditions <= COLUMNS_MAX &&
         !kind->parse(json_object_get(json, "model"), schema, &config, &error) &&
         !tw_members_layout(kind, config, schema, &statistics, &parameters) &&
-        tw_params_values(&statistics) + tw_params_values(&parameters) <= VALUES_MAX)
-        assemble(kind, json, &statistics, &parameters, from);
+        tw_params_values(&statistics) + tw_params_values(&parameters) <= VALUES_MAX &&
+        (!reweighting || !tw_reweighting_parse(reweighting, schema, &weights, &error)) &&
+        tw_params_values(&weights.parameters[0]) * TW_REWEIGHTING_MEMBERS_MAX <= VALUES_MAX)
+        assemble(kind, json, &statistics, &parameters, &weights, from);
+    tw_reweighting_parts_fini(&weights);
     if (config)
         kind->config_free(config);
     tw_schema_free(schema);

@@ -175,8 +175,41 @@ def network(tensors, prefix, activation, x):
     return x
 
 
+def logit(meta, model, tensors, prefix, x, conditions=None):
+    """Of a classifier whose tensors begin with prefix."""
+    part = {name[len(prefix):]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    y, _ = coordinates(np.asarray(x, np.float64), {**meta, "model": {"bound": np.sqrt(3), "torus": False}}, part)
+    inputs, circles = [], []
+    for f, feature in enumerate(meta["features"]):
+        if kind_of(feature) != "periodic":
+            inputs.append(np.clip(y[:, f], -8, 8))
+            continue
+        circle = (feature["min"], feature["max"])
+        earlier = [g for g, other in circles if other == circle]
+        for angle in [y[:, f]] + [y[:, f] - y[:, g] for g in (earlier if len(earlier) < 8 else earlier[:1])]:
+            inputs += [np.cos(angle), np.sin(angle)]
+        circles.append((f, circle))
+    if meta["conditions"]:
+        inputs += list(((np.asarray(conditions, np.float64) - part["statistics/condition_mean"])
+                        / part["statistics/condition_width"]).T)
+    return network(part, "parameters/net", model["activation"], np.stack(inputs, 1))[:, 0]
+
+
+def log_weight(meta, tensors, x, conditions=None):
+    """0 where the artifact has no weights."""
+    about = meta.get("reweighting")
+    if about is None:
+        return 0
+    logits = [logit(meta, about["model"], tensors, f"discriminator{k}/", x, conditions) for k in range(about["members"])]
+    return np.minimum(about["scale"] * np.mean(logits, 0), about["log_cap"]) - about["log_mean"]
+
+
 def log_prob(meta, tensors, x, conditions=None):
     """x (n, D) in raw units, conditions (n, C) -> (n)."""
+    return density(meta, tensors, x, conditions) + log_weight(meta, tensors, x, conditions)
+
+
+def density(meta, tensors, x, conditions):
     members = meta["model"].get("members", 1)
     y, jacobian = coordinates(np.asarray(x, np.float64), meta, tensors)
     if members == 1:

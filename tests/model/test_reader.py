@@ -14,7 +14,8 @@ import numpy as np
 import reader
 
 bench, folder = sys.argv[1:3]
-names = ["flow_tails", "flow_mixed", "flow_torus", "flow_single", "flow_mass"]
+names = ["flow_tails", "flow_mixed", "flow_torus", "flow_single", "flow_mass",
+         "reweighted_mixed"]
 print(f"1..{len(names) + 1}")
 
 
@@ -48,7 +49,8 @@ def check(number, name, artifact, events):
     return good
 
 
-results = [check(number, name, *(os.path.join(folder, name + suffix) for suffix in (".safetensors", "_x.npy")))
+results = [check(number, name, os.path.join(folder, name + ".safetensors"),
+                 os.path.join(folder, name.replace("reweighted", "flow") + "_x.npy"))
            for number, name in enumerate(names, 1)]
 with tempfile.TemporaryDirectory() as made:
     results.append(check(len(names) + 1, "ensemble", *ensemble(made)))

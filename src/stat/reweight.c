@@ -1,0 +1,473 @@
+#include "stat/reweight.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "base/size.h"
+#include "model/kind.h"
+#include "model/trainer.h"
+#include "stat/sampler.h"
+
+#define FOLDS     4
+#define SAMPLES   50000
+#define ROWS_MIN  100
+#define OVERFLOW  1e-3  /* of the sum of weights, that the cap may take away */
+#define SCALE_MAX 100.0 /* a line between classes that do not overlap has no finite scale */
+
+enum stream { STREAM_SAMPLES, STREAM_FOLD, STREAM_MEMBER, STREAM_NEW };
+
+struct tw_reweight {
+    struct tw_model *model;
+    const struct tw_kernels *kernels;
+    struct tw_reweight_options options;
+    struct tw_data side[2];     /* samples, data: the index is the label */
+    double *held_out[2];        /* for each row, the logit of the network that has not seen it */
+    struct tw_trainer *trainer; /* of the next network, if it has begun */
+    struct tw_model *trained[TW_REWEIGHTING_MEMBERS_MAX];
+    int members; /* trained so far */
+    int epochs;  /* of them all */
+};
+
+/* --- folds --- */
+
+static int fold_of(const struct tw_reweight *r, uint64_t key)
+{
+    return (int)(tw_rng_mix(tw_rng_mix(r->options.seed, STREAM_FOLD), key) % (uint64_t)r->options.folds);
+}
+
+static double sum_of_weights(const struct tw_data *data)
+{
+    double sum = 0;
+    for (size_t i = 0; i < data->rows; i++)
+        sum += (double)data->weights[i];
+    return sum;
+}
+
+/* Appends the rows of one side inside or outside a fold. */
+static int append_rows(const struct tw_reweight *r, int label, int fold, bool inside, struct tw_data *to)
+{
+    const struct tw_data *from = &r->side[label];
+    int status = TW_OK;
+    for (size_t i = 0; i < from->rows && status == TW_OK; i++)
+        if ((fold_of(r, from->keys[i]) == fold) == inside)
+            status = tw_data_append_rows(to, from, i, 1, inside ? -1 : label);
+    return status;
+}
+
+/* Both sides get the same total weight, so that the logit is the log-likelihood ratio. The trainer takes its stopping
+ * rows by the hash of their keys, and leaves some aside for a gate, which there is none of here: each row gets the next
+ * key that is not, in the random order that makes the part of stopping rows a fair one. */
+static int training_rows(const struct tw_reweight *r, int fold, struct tw_data *to)
+{
+    uint64_t next = 0;
+    for (int label = 0; label < 2; label++) {
+        size_t first = to->rows;
+        double sum = 0;
+        int status = append_rows(r, label, fold, false, to);
+        if (status != TW_OK)
+            return status;
+        for (size_t i = first; i < to->rows; i++)
+            sum += (double)to->weights[i];
+        for (size_t i = first; i < to->rows; i++) {
+            while (tw_data_part(tw_data_key(0, next)) == TW_PART_GATE)
+                next++;
+            to->keys[i] = tw_data_key(0, next++);
+            to->weights[i] = (float)((double)to->weights[i] * (double)(to->rows - first) / sum);
+        }
+    }
+    return TW_OK;
+}
+
+static int begin_member(struct tw_reweight *r, struct tw_error *error)
+{
+    const struct tw_kind *kind = tw_kind_find("classifier");
+    json_t *config = json_pack("{s:s}", "kind", "classifier");
+    struct tw_train_options options;
+    struct tw_data rows;
+    tw_data_init(&rows, r->side[1].schema);
+    int status = config ? training_rows(r, r->members, &rows) : TW_NO_MEMORY;
+    if (status == TW_OK) {
+        tw_trainer_defaults(&options, kind, rows.rows, false);
+        options.seed = tw_rng_mix(tw_rng_mix(r->options.seed, STREAM_MEMBER), (uint64_t)r->members) >> 11;
+        if (r->options.epochs > 0)
+            options.epochs = r->options.epochs;
+        status = tw_trainer_new(kind, config, rows.schema, &rows, NULL, &options, r->kernels, &r->trainer, error);
+    }
+    tw_data_fini(&rows);
+    json_decref(config);
+    return status;
+}
+
+/* Logits of the fold that the network has not seen. */
+static int score_fold(struct tw_reweight *r, int member, struct tw_pool *pool)
+{
+    int status = TW_OK;
+    for (int label = 0; label < 2 && status == TW_OK; label++) {
+        struct tw_data rows;
+        tw_data_init(&rows, r->side[label].schema);
+        status = append_rows(r, label, member, true, &rows);
+        double *logits = tw_size_alloc(rows.rows + 1, sizeof *logits);
+        if (!logits)
+            status = TW_NO_MEMORY;
+        if (status == TW_OK)
+            status =
+                tw_model_score(r->trained[member], r->kernels, pool, rows.rows, rows.features, rows.conditions, logits);
+        for (size_t i = 0, k = 0; status == TW_OK && i < r->side[label].rows; i++)
+            if (fold_of(r, r->side[label].keys[i]) == member)
+                r->held_out[label][i] = logits[k++];
+        free(logits);
+        tw_data_fini(&rows);
+    }
+    return status;
+}
+
+static int end_member(struct tw_reweight *r, struct tw_pool *pool)
+{
+    struct tw_train_report report;
+    tw_trainer_report(r->trainer, &report);
+    int status = tw_trainer_model(r->trainer, &r->trained[r->members]);
+    if (status != TW_OK)
+        return status;
+    tw_trainer_free(r->trainer);
+    r->trainer = NULL;
+    r->epochs += report.epochs;
+    return score_fold(r, r->members++, pool);
+}
+
+/* --- the training --- */
+
+int tw_reweight_new(struct tw_model *model, const struct tw_data *data, const struct tw_reweight_options *options,
+                    const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_reweight **out,
+                    struct tw_error *error)
+{
+    const unsigned needed = 1u << TW_OUTPUT_LOG_PROB | 1u << TW_OUTPUT_SAMPLE;
+    *out = NULL;
+    if ((tw_model_kind(model)->outputs & needed) != needed)
+        return tw_error_set(error, TW_INVALID, "a model of kind %s has no density to put weights on",
+                            tw_model_kind(model)->name);
+    if (data->rows < ROWS_MIN || !(sum_of_weights(data) > 0))
+        return tw_error_set(error, TW_INVALID, "weights need %d rows of data with positive weights, not %zu", ROWS_MIN,
+                            data->rows);
+    for (size_t i = 0; i < data->rows; i++)
+        if (data->weights[i] < 0)
+            return tw_error_set(error, TW_INVALID,
+                                "a network cannot learn from events of negative weight: refine them "
+                                "to positive ones first (neural resampling, arXiv:2007.11586)");
+    struct tw_reweight *r = calloc(1, sizeof *r);
+    if (!r)
+        return TW_NO_MEMORY;
+    r->model = tw_model_ref(model);
+    r->kernels = kernels;
+    r->options = *options;
+    if (r->options.folds == 0)
+        r->options.folds = FOLDS;
+    if (r->options.samples == 0)
+        r->options.samples = SAMPLES;
+    int status = r->options.folds < 2 || r->options.folds > TW_REWEIGHTING_MEMBERS_MAX
+                     ? tw_error_set(error, TW_INVALID, "folds must be from 2 to %d", TW_REWEIGHTING_MEMBERS_MAX)
+                     : TW_OK;
+    for (int label = 0; label < 2; label++) {
+        tw_data_init(&r->side[label], data->schema);
+        r->held_out[label] = tw_size_alloc(data->rows, sizeof *r->held_out[label]);
+        if (!r->held_out[label])
+            status = TW_NO_MEMORY;
+    }
+    if (status == TW_OK)
+        status = tw_data_append_rows(&r->side[1], data, 0, data->rows, -1);
+    if (status == TW_OK)
+        status = tw_sampler_like(tw_model_base(model), data, tw_rng_mix(options->seed, STREAM_SAMPLES), kernels, pool,
+                                 &r->side[0]);
+    if (status == TW_OK && r->side[0].rows != data->rows) /* a flow makes valid events */
+        status = tw_error_set(error, TW_INVALID, "the model makes events outside its own domain");
+    if (status == TW_OK)
+        *out = r;
+    else
+        tw_reweight_free(r);
+    return status;
+}
+
+void tw_reweight_free(struct tw_reweight *reweight)
+{
+    struct tw_reweight *r = reweight;
+    if (!r)
+        return;
+    tw_trainer_free(r->trainer);
+    for (int m = 0; m < r->members; m++)
+        tw_model_unref(r->trained[m]);
+    for (int label = 0; label < 2; label++) {
+        tw_data_fini(&r->side[label]);
+        free(r->held_out[label]);
+    }
+    tw_model_unref(r->model);
+    free(r);
+}
+
+int tw_reweight_run(struct tw_reweight *reweight, struct tw_pool *pool, double seconds, bool *done)
+{
+    struct tw_reweight *r = reweight;
+    int status = TW_OK;
+    while (status == TW_OK && r->members < r->options.folds) {
+        bool trained = false;
+        if (!r->trainer)
+            status = begin_member(r, NULL);
+        if (status == TW_OK)
+            status = tw_trainer_run(r->trainer, pool, seconds, &trained);
+        if (status == TW_OK && trained)
+            status = end_member(r, pool);
+        if (seconds > 0)
+            break;
+    }
+    *done = status == TW_OK && r->members == r->options.folds;
+    return status;
+}
+
+double tw_reweight_progress(const struct tw_reweight *reweight)
+{
+    double current = reweight->trainer ? tw_trainer_progress(reweight->trainer) : 0;
+    return (reweight->members + current) / reweight->options.folds;
+}
+
+/* --- calibration --- */
+
+/* Derivatives of the log-likelihood sum w [y log s(z) + (1-y) log(1-s(z))], z = scale x + offset. */
+struct newton {
+    double value, of_scale, of_offset; /* and gradient */
+    double ss, so, oo;                 /* minus the Hessian */
+};
+
+static struct newton derivatives(const double *x, const float *labels, const float *weights, size_t n, double scale,
+                                 double offset)
+{
+    struct newton d = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i]))
+            continue;
+        double w = weights[i], y = labels[i], z = scale * x[i] + offset;
+        double s = z >= 0 ? 1 / (1 + exp(-z)) : exp(z) / (1 + exp(z)), v = w * s * (1 - s);
+        d.value += w * (y * z - fmax(z, 0) - log1p(exp(-fabs(z))));
+        d.of_scale += w * (y - s) * x[i];
+        d.of_offset += w * (y - s);
+        d.ss += v * x[i] * x[i];
+        d.so += v * x[i];
+        d.oo += v;
+    }
+    return d;
+}
+
+void tw_reweight_calibrate(const double *logits, const float *labels, const float *weights, size_t n, double *scale,
+                           double *offset, double *scale_error)
+{
+    double a = 1, b = 0;
+    struct newton at = derivatives(logits, labels, weights, n, a, b);
+    for (int step = 0; step < 50; step++) {
+        double det = at.ss * at.oo - at.so * at.so;
+        if (!(det > 1e-12 * at.ss * at.oo)) /* all logits alike: nothing to scale */
+            break;
+        double da = (at.oo * at.of_scale - at.so * at.of_offset) / det;
+        double db = (at.ss * at.of_offset - at.so * at.of_scale) / det, share = 1;
+        struct newton next;
+        for (; share > 1e-6; share /= 2) { /* the likelihood is concave, but a full step may overshoot */
+            next = derivatives(logits, labels, weights, n, a + share * da, b + share * db);
+            if (next.value >= at.value)
+                break;
+        }
+        if (share <= 1e-6)
+            break;
+        a += share * da;
+        b += share * db;
+        at = next;
+        if (fabs(da) < 1e-9 * (1 + fabs(a)) && fabs(db) < 1e-9)
+            break;
+        if (a > SCALE_MAX)
+            break;
+    }
+    *scale = a < 0 ? 0 : a > SCALE_MAX ? SCALE_MAX : a;
+    *offset = a < 0 ? 0 : b;
+    double det = at.ss * at.oo - at.so * at.so;
+    *scale_error = det > 0 ? sqrt(at.oo / det) : NAN;
+}
+
+/* Held-out logits of both sides, end to end, calibrated together. */
+static int calibrate(const struct tw_reweight *r, struct tw_reweight_report *report)
+{
+    size_t n = r->side[0].rows, at = 0;
+    double *logits = tw_size_alloc(2 * n, sizeof *logits);
+    float *labels = tw_size_alloc(2 * n, 2 * sizeof *labels), *weights = labels + 2 * n;
+    int status = logits && labels ? TW_OK : TW_NO_MEMORY;
+    for (int label = 0; label < 2 && status == TW_OK; label++) {
+        double sum = sum_of_weights(&r->side[label]);
+        for (size_t i = 0; i < n; i++, at++) {
+            logits[at] = r->held_out[label][i];
+            labels[at] = (float)label;
+            weights[at] = (float)((double)r->side[label].weights[i] * (double)n / sum);
+        }
+    }
+    if (status == TW_OK)
+        tw_reweight_calibrate(logits, labels, weights, 2 * n, &report->scale, &report->offset, &report->scale_error);
+    free(logits);
+    free(labels);
+    return status;
+}
+
+/* --- normalisation --- */
+
+static int falling(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+static double capped_mean(const double *w, size_t n, double cap)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += fmin(w[i], cap);
+    return sum / (double)n;
+}
+
+/* w (n) falls. */
+static double choose_cap(const double *w, size_t n, double sum)
+{
+    double above = 0, cap = w[0]; /* above: sum of w larger than the cap, less the cap for each */
+    for (size_t i = 1; i < n; i++) {
+        double more = above + (double)i * (cap - w[i]);
+        if (more > OVERFLOW * sum)
+            break;
+        above = more;
+        cap = w[i];
+    }
+    while (cap > TW_REWEIGHTING_MAX * capped_mean(w, n, cap))
+        cap *= 0.8;
+    return cap;
+}
+
+void tw_reweight_normalise(double *log_weights, size_t n, double *sorted, struct tw_reweighting *reweighting,
+                           struct tw_reweight_report *report)
+{
+    double top = -INFINITY, sum = 0, squares = 0;
+    size_t finite = 0;
+    for (size_t i = 0; i < n; i++)
+        top = isfinite(log_weights[i]) ? fmax(top, log_weights[i]) : top;
+    top = isfinite(top) ? top : 0;
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(log_weights[i]))
+            sum += sorted[finite++] = exp(log_weights[i] - top);
+    report->samples = n;
+    report->not_finite = n - finite;
+    double mean = finite ? sum / (double)finite : 1;
+    for (size_t i = finite; i < n; i++)
+        sorted[i] = mean;
+    sum = mean * (double)n;
+    qsort(sorted, n, sizeof *sorted, falling);
+
+    double cap = n ? choose_cap(sorted, n, sum) : 1, kept = n ? capped_mean(sorted, n, cap) : 1;
+    report->largest = n ? sorted[0] / mean : 1;
+    for (size_t i = 0; i < n; i++)
+        squares += fmin(sorted[i], cap) * fmin(sorted[i], cap);
+    double spread = n ? fmax(squares / (double)n - kept * kept, 0) : 0;
+    report->mean_error = n ? sqrt(spread / (double)n) / kept : 0;
+    report->ess = kept * kept / (kept * kept + spread);
+    report->overflow = fmax(0, 1 - kept / mean);
+    reweighting->log_cap = log(cap) + top;
+    reweighting->log_mean = log(kept) + top;
+    reweighting->log_mean_error = report->mean_error;
+    reweighting->ess = report->ess;
+    reweighting->overflow = report->overflow;
+    for (size_t i = 0; i < n; i++)
+        log_weights[i] = isfinite(log_weights[i]) ? log_weights[i] - log(mean) - top : 0;
+    report->sum = mean * exp(top) * (double)n;
+}
+
+/* --- the end --- */
+
+/* New samples, at the conditions of the data where there are any. */
+static int new_samples(const struct tw_reweight *r, struct tw_pool *pool, struct tw_data *out)
+{
+    struct tw_data like;
+    tw_data_init(&like, r->side[1].schema);
+    int status = TW_OK;
+    for (size_t left = r->options.samples; left > 0 && status == TW_OK;) {
+        size_t rows = left < r->side[1].rows ? left : r->side[1].rows;
+        status = tw_data_append_rows(&like, &r->side[1], 0, rows, -1);
+        left -= rows;
+    }
+    if (status == TW_OK)
+        status = tw_sampler_like(tw_model_base(r->model), &like, tw_rng_mix(r->options.seed, STREAM_NEW), r->kernels,
+                                 pool, out);
+    tw_data_fini(&like);
+    return status;
+}
+
+/* The mean logit of all networks is less noisy than that of one, which the calibration saw: what it has in common with
+ * the truth is the same, so the slope of the truth on it is larger by the ratio of their variances. */
+static double scale_of_mean(const double *logits, const double *mean, size_t n, int members)
+{
+    double one = 0, all = 0, centre = 0;
+    for (size_t i = 0; i < n; i++)
+        centre += mean[i] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        all += (mean[i] - centre) * (mean[i] - centre);
+    for (int m = 0; m < members; m++) {
+        const double *x = logits + (size_t)m * n;
+        double middle = 0;
+        for (size_t i = 0; i < n; i++)
+            middle += x[i] / (double)n;
+        for (size_t i = 0; i < n; i++)
+            one += (x[i] - middle) * (x[i] - middle) / members;
+    }
+    return all > 0 && isfinite(one) ? one / all : 1;
+}
+
+static int weigh(const struct tw_reweight *r, const struct tw_data *samples, struct tw_pool *pool,
+                 struct tw_reweighting *weights, struct tw_reweight_report *report)
+{
+    size_t n = samples->rows;
+    int members = r->members, status = TW_OK;
+    double *logits = tw_size_alloc(n, (size_t)(members + 2) * sizeof *logits);
+    if (!logits)
+        return TW_NO_MEMORY;
+    double *mean = logits + (size_t)members * n, *sorted = mean + n;
+    for (int m = 0; m < members && status == TW_OK; m++) {
+        double *x = logits + (size_t)m * n;
+        status = tw_model_score(r->trained[m], r->kernels, pool, n, samples->features, samples->conditions, x);
+        for (size_t i = 0; i < n && status == TW_OK; i++)
+            mean[i] += x[i] / members;
+    }
+    if (status == TW_OK) {
+        double scale = report->scale * scale_of_mean(logits, mean, n, members);
+        weights->scale = fmin(scale, SCALE_MAX);
+        for (size_t i = 0; i < n; i++)
+            mean[i] *= weights->scale;
+        tw_reweight_normalise(mean, n, sorted, weights, report);
+        report->sum *= exp(report->offset);
+    }
+    free(logits);
+    return status;
+}
+
+int tw_reweight_finish(struct tw_reweight *reweight, struct tw_pool *pool, struct tw_model **out,
+                       struct tw_reweight_report *report, struct tw_error *error)
+{
+    struct tw_reweight *r = reweight;
+    struct tw_reweighting weights = {.members = r->members};
+    struct tw_data samples;
+    *out = NULL;
+    *report = (struct tw_reweight_report){.rows = r->side[1].rows, .epochs = r->epochs};
+    if (r->members < r->options.folds)
+        return TW_BUSY;
+    for (int m = 0; m < r->members; m++)
+        weights.member[m] = r->trained[m]; /* tw_model_reweight takes references of its own */
+    tw_data_init(&samples, r->side[1].schema);
+    int status = calibrate(r, report);
+    if (status == TW_OK)
+        status = new_samples(r, pool, &samples);
+    if (status == TW_OK)
+        status = weigh(r, &samples, pool, &weights, report);
+    if (status == TW_OK)
+        status = tw_model_reweight(r->model, &weights, out, error);
+    tw_data_fini(&samples);
+    return status;
+}

@@ -206,10 +206,10 @@ def log_weight(meta, tensors, x, conditions=None):
 
 def log_prob(meta, tensors, x, conditions=None):
     """x (n, D) in raw units, conditions (n, C) -> (n)."""
-    return density(meta, tensors, x, conditions) + log_weight(meta, tensors, x, conditions)
+    return log_prob_of_flows(meta, tensors, x, conditions) + log_weight(meta, tensors, x, conditions)
 
 
-def density(meta, tensors, x, conditions):
+def log_prob_of_flows(meta, tensors, x, conditions):
     members = meta["model"].get("members", 1)
     y, jacobian = coordinates(np.asarray(x, np.float64), meta, tensors)
     if members == 1:

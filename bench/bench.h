@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "bench/files.h"
 #include "kernel/kernel.h"
+#include "model/observables.h"
 #include "model/trainer.h"
 
 struct bench {
@@ -42,12 +43,13 @@ void throughput_run(const struct bench *bench);
 void query_log_prob(const struct bench *bench, const char *artifact, const char *events, const char *out);
 void query_sample(const struct bench *bench, const char *artifact, const char *count, const char *out);
 
-/* A definition: its schema and the JSON of its model. */
+/* A definition: its schema, what is made of it, and the JSON of its model. */
 struct definition {
     struct json_t *json;
     const struct json_t *model;
     const struct tw_kind *kind;
     struct tw_schema *schema;
+    struct tw_observables *observables;
 };
 struct definition training_definition(const char *path);
 void training_definition_free(struct definition *definition);

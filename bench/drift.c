@@ -12,11 +12,21 @@
 
 enum { SAMPLES = 16384, SET_ASIDE = 10 };
 
-/* Rows with the champion's log-likelihood of them, where there is a champion. */
+/* Rows, observables among their columns, with the champion's log-likelihood of them where there is a champion. */
 struct sample {
     struct tw_data data;
     double *log_prob;
 };
+
+static void widen(const struct definition *definition, struct tw_data *data)
+{
+    struct tw_data wide;
+    tw_data_init(&wide, definition->observables->extended);
+    if (tw_observables_extend(definition->observables, data, &wide))
+        files_die("out of memory");
+    tw_data_fini(data);
+    *data = wide;
+}
 
 static struct sample make_sample(const struct bench *bench, const struct definition *definition,
                                  const struct tw_model *champion, const float *values, size_t rows, uint64_t ordinal)
@@ -25,12 +35,13 @@ static struct sample make_sample(const struct bench *bench, const struct definit
     tw_data_init(&sample.data, definition->schema);
     if (tw_data_append(&sample.data, ordinal, 0, rows, values, NULL, NULL))
         files_die("out of memory");
-    if (!champion)
-        return sample;
-    sample.log_prob = calloc(sample.data.rows + 1, sizeof *sample.log_prob);
-    if (!sample.log_prob || tw_model_log_prob(champion, bench->kernels, bench->pool, sample.data.rows,
-                                              sample.data.features, sample.data.conditions, sample.log_prob))
-        files_die("the artifact gives no log_prob");
+    if (champion) {
+        sample.log_prob = calloc(sample.data.rows + 1, sizeof *sample.log_prob);
+        if (!sample.log_prob || tw_model_log_prob(champion, bench->kernels, bench->pool, sample.data.rows,
+                                                  sample.data.features, sample.data.conditions, sample.log_prob))
+            files_die("the artifact gives no log_prob");
+    }
+    widen(definition, &sample.data);
     return sample;
 }
 
@@ -144,7 +155,8 @@ void drift_run(const struct bench *bench, const char *definition_path, const cha
         struct tw_error error = {"out of memory"};
         if (tw_drift(&reference.data, &rows.data, &options, bench->kernels, bench->pool, &drift, &error))
             files_die("%s", error.text);
-        print_window(definition.schema, &drift, window, first, (size_t)bench->window, bench_now() - began);
+        print_window(definition.observables->extended, &drift, window, first, (size_t)bench->window,
+                     bench_now() - began);
         alarm = drift.drift;
         tw_drift_fini(&drift);
         free_sample(&rows);

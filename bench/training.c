@@ -18,6 +18,8 @@ struct definition training_definition(const char *path)
 
     if (tw_schema_parse(json_object_get(d.json, "features"), json_object_get(d.json, "conditions"), &d.schema, &error))
         files_die("%s: %s", path, error.text);
+    if (tw_observables_parse(json_object_get(d.json, "observables"), d.schema, &d.observables, &error))
+        files_die("%s: %s", path, error.text);
     d.model = json_object_get(d.json, "model");
 
     const char *kind = json_string_value(json_object_get(d.model, "kind"));
@@ -30,6 +32,7 @@ struct definition training_definition(const char *path)
 
 void training_definition_free(struct definition *definition)
 {
+    tw_observables_unref(definition->observables);
     tw_schema_free(definition->schema);
     json_decref(definition->json);
 }

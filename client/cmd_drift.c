@@ -55,13 +55,14 @@ static void say_which(const struct cli *cli, const json_t *iteration)
 {
     char number[32], when[40], version[32], events[32];
     const char *decision = json_string_value(json_object_get(iteration, "decision"));
-    cli_say(cli, "window %s of %s: %s events against version %s: %s%s%s",
+    const char *reason = json_string_value(output_at(iteration, "policy.reason"));
+    cli_say(cli, "window %s of %s: %s events against version %s: %s%s%s%s%s",
             output_cell(iteration, "iteration", OUTPUT_TEXT, number, sizeof number),
             output_cell(iteration, "time", OUTPUT_TIME, when, sizeof when),
             output_cell(iteration, "events", OUTPUT_TEXT, events, sizeof events),
             output_cell(iteration, "version", OUTPUT_TEXT, version, sizeof version),
             json_is_true(json_object_get(iteration, "drift")) ? "drift" : "no drift", decision ? "; decision: " : "",
-            decision ? decision : "");
+            decision ? decision : "", decision && reason ? ": " : "", decision && reason ? reason : "");
 }
 
 /* Windows that were skipped say nothing about drift; a new version makes what came before old. */

@@ -16,13 +16,23 @@ static enum output_colour colour_of_status(const json_t *row)
     return !strcmp(status, "rejected") ? OUTPUT_BAD : OUTPUT_PLAIN;
 }
 
+/* What the data that came after its promotion said about a version. */
+static enum output_colour colour_of_regret(const json_t *row)
+{
+    const json_t *state = output_at(row, "metrics.regret.state");
+    const char *word = json_is_string(state) ? json_string_value(state) : "";
+    if (!strcmp(word, "confirmed"))
+        return OUTPUT_GOOD;
+    return !strcmp(word, "worse") || !strcmp(word, "rolled_back") ? OUTPUT_BAD : OUTPUT_PLAIN;
+}
+
 int cmd_versions_list(struct cli *cli, int argc, char **argv)
 {
     static const struct output_column columns[] = {
         {"VERSION", "version", OUTPUT_TEXT, NULL}, {"STATUS", "status", OUTPUT_TEXT, colour_of_status},
         {"CAUSE", "cause", OUTPUT_TEXT, NULL},     {"PARENT", "parent", OUTPUT_TEXT, NULL},
-        {"CREATED", "created", OUTPUT_TIME, NULL}, {"SHA256", "sha256", OUTPUT_HASH, NULL},
-        {"REASON", "reason", OUTPUT_TEXT, NULL}};
+        {"CREATED", "created", OUTPUT_TIME, NULL}, {"SINCE", "metrics.regret.state", OUTPUT_TEXT, colour_of_regret},
+        {"SHA256", "sha256", OUTPUT_HASH, NULL},   {"REASON", "reason", OUTPUT_TEXT, NULL}};
     int64_t limit = 100;
     const struct options_entry entries[] = {
         {"limit", 0, OPTIONS_POSITIVE, &limit, "N", "how many to list at most (100)"},

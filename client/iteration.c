@@ -74,7 +74,7 @@ static const struct cell {
     {"VERSION", "version", OUTPUT_TEXT, 7},
     {"EVENTS", "events", OUTPUT_TEXT, 7},
     {"DRIFT", "drift", OUTPUT_TEXT, -5},
-    {"DECISION", "decision", OUTPUT_TEXT, -9},
+    {"DECISION", "decision", OUTPUT_TEXT, -11},
     {"AUC", "auc", OUTPUT_NUMBER, 6},
     {"P(AUC)", "auc_p", OUTPUT_NUMBER, 10},
     {"LIMIT", "auc_limit", OUTPUT_NUMBER, 9},
@@ -90,7 +90,7 @@ enum { CELLS = sizeof cells / sizeof *cells };
 static enum output_colour colour_of(const json_t *line)
 {
     const char *decision = text_of(line, "decision");
-    if (!strcmp(decision, "promoted") || !strcmp(decision, "trained"))
+    if (!strcmp(decision, "promoted") || !strcmp(decision, "recalled") || !strcmp(decision, "trained"))
         return OUTPUT_GOOD;
     return json_is_true(json_object_get(line, "drift")) ? OUTPUT_BAD : OUTPUT_PLAIN;
 }

@@ -25,6 +25,24 @@ static int move_aliases(sqlite3 *db, struct commit *commit, struct tw_error *err
     return store_alias_move(db, &reference, error);
 }
 
+/* A version that is there already takes over again. */
+static int move_champion(sqlite3 *db, struct commit *commit, struct tw_error *error)
+{
+    struct store_move champion = {
+        .twin = commit->twin,
+        .alias = "champion",
+        .version = commit->move_to,
+        .expected_move = commit->move,
+        .actor = commit->actor,
+        .reason = commit->move_reason,
+        .hold = -1,
+    };
+    int status = store_alias_move(db, &champion, error);
+    if (status == TW_OK)
+        commit->move = champion.move;
+    return status;
+}
+
 /* A version that passed its gate but may not take over (hold, or people were quicker) is on trial. */
 static int name_challenger(sqlite3 *db, const struct commit *commit, struct tw_error *error)
 {
@@ -68,10 +86,16 @@ static int write_all(sqlite3 *db, void *context, struct tw_error *error)
         status = end_operation(db, commit, error);
     if (status == TW_OK && commit->version)
         status = store_version_insert(db, commit->version, error);
+    if (status == TW_OK && commit->version && commit->numbered)
+        status = commit->numbered(commit->context, commit);
     if (status == TW_OK && commit->promote)
         status = move_aliases(db, commit, error);
     else if (status == TW_OK && commit->version && strcmp(commit->version->status, "challenger") == 0)
         status = name_challenger(db, commit, error);
+    if (status == TW_OK && commit->move_to)
+        status = move_champion(db, commit, error);
+    if (status == TW_OK && commit->tried)
+        status = store_version_regret(db, commit->twin, commit->tried, commit->regret, error);
     if (status == TW_OK && commit->iteration)
         status = store_iteration_put(db, commit->iteration, error);
     if (status == TW_OK)

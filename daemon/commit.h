@@ -16,13 +16,19 @@ struct commit {
     const char *actor;                 /* of the alias moves */
     bool promote;                      /* champion moves to the version, if its last move is still `move` */
     bool set_reference;                /* first training: `reference` moves too */
-    int64_t move;                      /* in: expected; out: the new one */
-    uint64_t processed;                /* ordinals below are in iterations */
-    const char *state;                 /* of the loop, JSON */
+    int move_to; /* champion moves to this version, which is there already, if its last move is still `move`; 0: no */
+    const char *move_reason;
+    int64_t move;       /* in: expected; out: the new one */
+    int tried;          /* a version whose metrics get `regret`; 0: none */
+    const char *regret; /* JSON */
+    uint64_t processed; /* ordinals below are in iterations */
+    const char *state;  /* of the loop, JSON */
     /* An operation that begins with this commit: inserted first, then `opened` renews the texts that name it (iteration
      * and state). On the store thread, while the caller waits. */
     struct store_operation *opens;
     int (*opened)(void *context, int64_t operation, struct commit *commit);
+    /* NULL, or called once the version has its number, to renew the state that names it. As `opened`. */
+    int (*numbered)(void *context, struct commit *commit);
     void *context;
     int64_t operation; /* one that ends with it; 0: none */
     const char *operation_state;

@@ -130,6 +130,7 @@ static int read_loop(const json_t *json, struct loop_policy *loop, struct tw_err
     const char *member;
     json_t *value;
     *loop = (struct loop_policy){
+        .recall = 4,
         .window = 20000,
         .detectors = 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS,
         .expected_run_time = 1000,

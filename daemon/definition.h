@@ -29,6 +29,7 @@ struct loop_policy {
     long cooldown;   /* windows after a change by the loop in which no retune begins; default 0 */
     int max_retunes; /* of the loop, that begin within max_retunes_hours; 0: no limit, the default */
     double max_retunes_hours;
+    long recall;              /* champions of the past that are tried when an episode begins; default 4, 0: none */
     long window;              /* rows; default 20000; 100 .. 10^6 */
     unsigned detectors;       /* mask of 1 << TW_DETECT_...; default c2st and ks */
     double expected_run_time; /* iterations; default 1000; >= 1 */

@@ -40,6 +40,8 @@ int definition_policy_read(const char *member, const json_t *value, struct loop_
         return 0; /* definition_policy_mode */
     if (!strcmp(member, "cooldown"))
         return read_count(value, "loop.cooldown", 0, 1000000, &loop->cooldown, error);
+    if (!strcmp(member, "recall"))
+        return read_count(value, "loop.recall", 0, 16, &loop->recall, error);
     if (!strcmp(member, "max_retunes"))
         return read_max_retunes(value, loop, error);
     return TW_NOT_FOUND;
@@ -76,6 +78,7 @@ void definition_policy_json(const struct loop_policy *loop, json_t *out)
     json_object_set_new(out, "mode", json_string(modes[loop->mode]));
     json_object_set_new(out, "auto", json_boolean(loop->mode == LOOP_AUTO));
     json_object_set_new(out, "cooldown", json_integer(loop->cooldown));
+    json_object_set_new(out, "recall", json_integer(loop->recall));
     json_object_set_new(out, "max_retunes",
                         loop->max_retunes
                             ? json_pack("{s:i, s:f}", "count", loop->max_retunes, "hours", loop->max_retunes_hours)

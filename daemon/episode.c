@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "stat/gate.h"
+
 bool episode_begins(const struct episode *episode, bool alarm)
 {
     return alarm && (!episode->active || episode->promoted);
@@ -33,10 +35,23 @@ bool episode_due(const struct episode *episode)
     return episode->active && 2 * episode->rows >= 3 * episode->trained_rows;
 }
 
+double episode_level(const struct episode *episode, double level)
+{
+    return tw_gate_spend(level, episode->looks + 1, EPISODE_LOOKS_MAX);
+}
+
+void episode_recalled(struct episode *episode, bool promoted)
+{
+    episode->looks++;
+    if (promoted)
+        episode->active = false;
+}
+
 void episode_decided(struct episode *episode, bool promoted, bool promising)
 {
     episode->trained_rows = episode->rows;
     episode->attempts++;
+    episode->looks++;
     episode->rejections = promoted ? 0 : promising ? episode->rejections : episode->rejections + 1;
     episode->promoted = episode->promoted || promoted;
     if (episode->attempts >= EPISODE_ATTEMPTS_MAX ||
@@ -46,20 +61,21 @@ void episode_decided(struct episode *episode, bool promoted, bool promising)
 
 json_t *episode_json(const struct episode *episode)
 {
-    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b}", "active", episode->active, "change",
+    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:i}", "active", episode->active, "change",
                      (json_int_t)episode->change, "rows", (json_int_t)episode->rows, "trained_rows",
                      (json_int_t)episode->trained_rows, "attempts", episode->attempts, "rejections",
-                     episode->rejections, "quiet", episode->quiet, "promoted", episode->promoted);
+                     episode->rejections, "quiet", episode->quiet, "promoted", episode->promoted, "looks",
+                     episode->looks);
 }
 
 void episode_from_json(struct episode *episode, const json_t *json)
 {
     memset(episode, 0, sizeof(*episode));
-    int active, promoted, attempts, rejections, quiet;
+    int active, promoted, attempts, rejections, quiet, looks = -1;
     json_int_t change, rows, trained;
-    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b}", "active", &active, "change", &change,
-                    "rows", &rows, "trained_rows", &trained, "attempts", &attempts, "rejections", &rejections, "quiet",
-                    &quiet, "promoted", &promoted) != 0)
+    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s?i}", "active", &active, "change",
+                    &change, "rows", &rows, "trained_rows", &trained, "attempts", &attempts, "rejections", &rejections,
+                    "quiet", &quiet, "promoted", &promoted, "looks", &looks) != 0)
         return;
     *episode = (struct episode){.active = active != 0,
                                 .change = (uint64_t)change,
@@ -68,5 +84,6 @@ void episode_from_json(struct episode *episode, const json_t *json)
                                 .attempts = attempts,
                                 .rejections = rejections,
                                 .quiet = quiet,
+                                .looks = looks >= 0 ? looks : attempts, /* states from before it was kept */
                                 .promoted = promoted != 0};
 }

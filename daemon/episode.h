@@ -18,6 +18,7 @@ struct episode {
     uint64_t rows;         /* rows since the change, up to the last window */
     uint64_t trained_rows; /* rows when the last retune of this episode began; 0: none yet */
     int attempts;          /* retunes of this episode */
+    int looks;             /* gates that were tried: retunes, and the recall at its begin. They share one level */
     int rejections;        /* in a row, promising ones left out */
     int quiet;             /* windows in a row without an alarm, before anything was promoted */
     bool promoted;         /* something of this episode was */
@@ -25,6 +26,7 @@ struct episode {
 
 enum {
     EPISODE_ATTEMPTS_MAX = 16,
+    EPISODE_LOOKS_MAX = EPISODE_ATTEMPTS_MAX + 1,
     EPISODE_REJECTIONS_MAX = 3, /* in a row, once something was promoted: nothing is gained any more */
     EPISODE_ROWS_MAX = 500000,  /* of one retune: what fits the memory budget */
     EPISODE_QUIET_MAX = 3,      /* windows without alarm while nothing was promoted: it was a false alarm */
@@ -41,6 +43,10 @@ void episode_window(struct episode *episode, uint64_t rows, bool alarm);
 void episode_trim(struct episode *episode, uint64_t first);
 /* True if a retune is due on the data since the change. */
 bool episode_due(const struct episode *episode);
+/* Level of its next gate, so that all of them together err with a chance of at most `level`. */
+double episode_level(const struct episode *episode, double level);
+/* Versions of the past were tried on the episode's data. `promoted`: one of them took over, which ends the episode. */
+void episode_recalled(struct episode *episode, bool promoted);
 /* A retune was decided; ends the episode when nothing is gained any more. `promising`: it was not promoted, but its
  * gain stands above its error, so that more data may show what these could not; such a rejection does not count. */
 void episode_decided(struct episode *episode, bool promoted, bool promising);

@@ -6,11 +6,10 @@
 #include <string.h>
 
 #include "daemon/clock.h"
-#include "daemon/commit.h"
 #include "daemon/compare.h"
 #include "daemon/log.h"
+#include "daemon/loop_decide.h"
 #include "daemon/loop_state.h"
-#include "daemon/policy.h"
 #include "daemon/spool.h"
 #include "daemon/trouble.h"
 
@@ -137,177 +136,18 @@ static uint64_t earliest_change(const struct loop *loop, const struct window *wi
     return earliest < window->first ? earliest : window->first;
 }
 
-/* The texts of an iteration's commit. They name the operation of the retune that begins with it, whose id is known
- * only inside the transaction. */
-struct draft {
-    struct loop *loop;
-    json_t *policy;
-    struct store_iteration iteration;
-    char *policy_text, *state;
-};
-
-static int draft_texts(struct draft *draft)
-{
-    free(draft->policy_text);
-    free(draft->state);
-    draft->policy_text = json_dumps(draft->policy, JSON_COMPACT);
-    draft->state = loop_state_text(draft->loop);
-    draft->iteration.policy = draft->policy_text;
-    return draft->policy_text && draft->state ? TW_OK : TW_NO_MEMORY;
-}
-
-static int name_operation(void *context, int64_t operation, struct commit *commit)
-{
-    struct draft *draft = context;
-    draft->loop->task.operation = operation;
-    int status = json_object_set_new(draft->policy, "operation", json_integer(operation)) ? TW_NO_MEMORY : TW_OK;
-    if (status == TW_OK)
-        status = draft_texts(draft);
-    commit->state = draft->state;
-    return status;
-}
-
-/* Writes the iteration; with a task its decision is open ("retuning"), the window stays unprocessed, and the operation
- * of the retune begins with the same transaction. */
-static int commit_iteration(struct loop *loop, const struct comparison *comparison, const struct window *window,
-                            const char *decision, json_t *policy, int version, struct tw_error *error)
-{
-    struct draft draft = {.loop = loop, .policy = policy};
-    draft.iteration = (struct store_iteration){
-        .twin = loop->twin->id,
-        .iteration = loop->iteration,
-        .first_ordinal = window->first,
-        .last_ordinal = window->last,
-        .events = comparison->rows,
-        .version = version,
-        .drift = comparison->drift,
-        .decision = decision,
-        .statistics = comparison->statistics,
-    };
-    char request[160];
-    snprintf(request, sizeof(request), "{\"kind\":\"weights\",\"ordinals\":{\"first\":%llu,\"last\":%llu}}",
-             (unsigned long long)loop->task.window.first, (unsigned long long)loop->task.window.last);
-    struct store_operation operation = {.twin = loop->twin->id, .kind = "retune", .request = request};
-    int status = draft_texts(&draft);
-    struct commit commit = {
-        .twin = loop->twin->id,
-        .iteration = &draft.iteration,
-        .processed = loop->has_task ? loop->processed : window->last + 1,
-        .state = draft.state,
-        .opens = loop->has_task ? &operation : NULL,
-        .opened = name_operation,
-        .context = &draft,
-    };
-    if (status == TW_OK && loop_state_short(loop)) /* a statistic may be missing */
-        status = TW_NO_MEMORY;
-    if (status == TW_OK)
-        status = commit_write(loop->context->store, &commit, error);
-    if (status == TW_OK)
-        loop->processed = commit.processed;
-    free(draft.policy_text);
-    free(draft.state);
-    return status;
-}
-
-/* The retune that is due, as a task of the loop itself. */
-static void schedule_retune(struct loop *loop, const struct window *window, int parent, int64_t move)
-{
-    loop->task = (struct loop_task){
-        .iteration = loop->iteration,
-        .window = {.first = loop->episode.change, .last = window->last},
-        .parent = parent,
-        .move = move,
-        .seed = loop_state_seed(loop->twin->name, loop->episode.change, window->last),
-    };
-    loop->has_task = true;
-}
-
-static void follow_episode(struct loop *loop, const struct comparison *comparison)
-{
-    episode_trim(&loop->episode, spool_first(loop->twin->spool));
-    if (episode_begins(&loop->episode, comparison->drift))
-        episode_begin(&loop->episode, comparison->change, comparison->rows_since_change);
-    else
-        episode_window(&loop->episode, comparison->rows, comparison->drift);
-}
-
-/* A window of which too little is left: it says nothing about the twin, and the loop goes on behind it. */
-static int skip(struct loop *loop, const struct comparison *comparison, const struct window *window, int version,
-                struct tw_error *error)
-{
-    json_t *json = json_pack("{s:s, s:O}", "reason", comparison->reason, "lost", comparison->lost);
-    int status = json ? commit_iteration(loop, comparison, window, "skipped", json, version, error) : TW_NO_MEMORY;
-    char quoted[300];
-    if (status == TW_OK)
-        log_warning("window_skipped", "twin=%s iteration=%lld first=%llu last=%llu reason=%s", loop->twin->name,
-                    (long long)loop->iteration, (unsigned long long)window->first, (unsigned long long)window->last,
-                    log_quote(comparison->reason, quoted, sizeof(quoted)));
-    json_decref(json);
-    return status;
-}
-
-/* What follows from the comparison: nothing, advice, or a retune. */
-static int decide(struct loop *loop, const struct comparison *comparison, const struct window *window,
-                  const struct loop_policy *policy, const struct snapshot *champion, int64_t move, bool hold,
-                  struct tw_error *error)
-{
-    if (comparison->skipped)
-        return skip(loop, comparison, window, champion->version, error);
-    follow_episode(loop, comparison);
-    pace_window(&loop->pace);
-    double now = clock_monotonic();
-    char limit[120];
-    bool limited = pace_limits(&loop->pace, policy, now, limit, sizeof(limit));
-    struct policy_case facts = {
-        .drift = comparison->drift,
-        .due = episode_due(&loop->episode),
-        .hold = hold,
-        .mode = policy->mode,
-        .limit = limited ? limit : NULL,
-    };
-    struct policy_choice choice;
-    policy_choose(&facts, &choice);
-    const char *decision = choice.decision;
-
-    json_t *json = json_pack("{s:s, s:O}", "reason", choice.reason, "alarms", comparison->alarms);
-    if (comparison->lost)
-        json_object_set(json, "lost", comparison->lost);
-    if (comparison->left_out)
-        json_object_set_new(json, "rows_left_out", json_integer((json_int_t)comparison->left_out));
-    if (loop->episode.active)
-        json_object_set_new(json, "change", json_integer((json_int_t)loop->episode.change));
-    int status = json ? TW_OK : TW_NO_MEMORY;
-    if (status == TW_OK && choice.retune) {
-        schedule_retune(loop, window, champion->version, move);
-        pace_begin(&loop->pace, now);
-    }
-    if (status == TW_OK)
-        status = commit_iteration(loop, comparison, window, decision, json, champion->version, error);
-    if (status == TW_OK) {
-        char alarms[200] = "", *text = json_dumps(comparison->alarms, JSON_COMPACT);
-        log_info("window_compared",
-                 "twin=%s iteration=%lld first=%llu last=%llu events=%llu drift=%s decision=%s "
-                 "alarms=%s",
-                 loop->twin->name, (long long)loop->iteration, (unsigned long long)window->first,
-                 (unsigned long long)window->last, (unsigned long long)comparison->rows,
-                 comparison->drift ? "true" : "false", decision, text ? log_quote(text, alarms, sizeof(alarms)) : "");
-        free(text);
-    }
-    json_decref(json);
-    return status;
-}
-
 /* Where a comparison begins. Nothing was written if its commit fails: it must find the loop as it was. */
 struct place {
     int64_t iteration;
     struct window last_window;
     struct episode episode;
     struct pace pace;
+    struct trial trial;
 };
 
 static struct place place_of(const struct loop *loop)
 {
-    return (struct place){loop->iteration, loop->last_window, loop->episode, loop->pace};
+    return (struct place){loop->iteration, loop->last_window, loop->episode, loop->pace, loop->trial};
 }
 
 static void return_to(struct loop *loop, const struct place *place)
@@ -316,6 +156,7 @@ static void return_to(struct loop *loop, const struct place *place)
     loop->last_window = place->last_window;
     loop->episode = place->episode;
     loop->pace = place->pace;
+    loop->trial = place->trial;
     loop->has_task = false;
 }
 
@@ -348,15 +189,20 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
     struct place before = place_of(loop);
     loop->iteration++;
     loop->last_window = *window;
-    status = decide(loop, &comparison, window, policy, champion, move, hold, error);
+    struct turn turn = {&comparison, window, policy, champion, move, hold};
+    int served;
+    status = loop_decide(loop, &turn, &served, error);
     if (status == TW_OK) {
         loop_state_end(loop);
         loop_show_activity(loop);
-        loop_state_show(loop, comparison.skipped ? LOOP_STATE_NOTHING : champion->version, comparison.drift);
+        loop_state_show(loop, comparison.skipped ? LOOP_STATE_NOTHING : served,
+                        comparison.drift && served == champion->version);
         if (!loop->has_task)
             registry_processed(loop->twin, window->last);
     } else {
         return_to(loop, &before);
+        if (status == TW_CONFLICT) /* people moved the champion meanwhile: the window is compared with theirs */
+            status = TW_OK;
     }
     compare_fini(&comparison);
     return status;
@@ -376,9 +222,8 @@ static int skip_window(struct loop *loop, const struct window *window, uint64_t 
     struct place before = place_of(loop);
     loop->iteration++;
     loop->last_window = *window;
-    int status = nothing.statistics && policy
-                     ? commit_iteration(loop, &nothing, window, "skipped", policy, version, error)
-                     : TW_NO_MEMORY;
+    int status =
+        nothing.statistics && policy ? loop_decide_skip(loop, &nothing, window, policy, version, error) : TW_NO_MEMORY;
     json_decref(nothing.statistics);
     json_decref(policy);
     if (status != TW_OK) {

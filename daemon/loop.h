@@ -17,6 +17,7 @@
 #include "daemon/retention.h"
 #include "daemon/store.h"
 #include "daemon/training.h"
+#include "daemon/trial.h"
 #include "daemon/window.h"
 
 /* What the loops of all twins share; borrowed. */
@@ -49,6 +50,7 @@ struct loop {
     struct window last_window; /* of the last iteration */
     struct episode episode;
     struct pace pace;
+    struct trial trial; /* of what the loop promoted last */
 
     int acceptance_version; /* whose acceptance reference is loaded; 0: none */
     struct tw_data acceptance;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/rng.h"
 #include "daemon/clock.h"
@@ -11,6 +12,7 @@
 #include "daemon/shortage.h"
 #include "daemon/trouble.h"
 
+enum { SERVE_ATTEMPTS = 30 };
 static const double RETRY_FIRST_S = 0.5, RETRY_MOST_S = 10;
 
 static json_t *task_json(const struct loop_task *task)
@@ -48,10 +50,10 @@ char *loop_state_text(const struct loop *loop)
 {
     unsigned before = shortage_count();
     json_t *json =
-        json_pack("{s:I, s:{s:I, s:I}, s:o, s:o, s:o?}", "iteration", (json_int_t)loop->iteration, "last", "first",
+        json_pack("{s:I, s:{s:I, s:I}, s:o, s:o, s:o, s:o?}", "iteration", (json_int_t)loop->iteration, "last", "first",
                   (json_int_t)loop->last_window.first, "last", (json_int_t)loop->last_window.last, "episode",
-                  episode_json(&loop->episode), "pace", pace_json(&loop->pace, clock_monotonic(), clock_ms()), "task",
-                  loop->has_task ? task_json(&loop->task) : NULL);
+                  episode_json(&loop->episode), "pace", pace_json(&loop->pace, clock_monotonic(), clock_ms()), "trial",
+                  trial_json(&loop->trial), "task", loop->has_task ? task_json(&loop->task) : NULL);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (shortage_count() == before)
@@ -71,6 +73,7 @@ void loop_state_restore(struct loop *loop, const json_t *state)
         loop->iteration = iteration;
         loop->last_window = (struct window){.first = (uint64_t)first, .last = (uint64_t)last};
     }
+    trial_from_json(&loop->trial, json_object_get(state, "trial"));
     episode_from_json(&loop->episode, json_object_get(state, "episode"));
     loop->has_task = task_from_json(&loop->task, json_object_get(state, "task"));
 }
@@ -140,6 +143,27 @@ uint64_t loop_state_seed(const char *twin, uint64_t a, uint64_t b)
     for (const char *c = twin; *c; c++)
         key = tw_rng_mix(key, (uint64_t)(unsigned char)*c);
     return tw_rng_mix(tw_rng_mix(key, a), b) >> 11;
+}
+
+int loop_state_serve(struct loop *loop, int version, int64_t move, struct tw_error *error)
+{
+    const struct timespec pause = {.tv_nsec = 100000000};
+    int status = TW_OK;
+    pthread_mutex_lock(&loop->twin->lock);
+    bool hold = loop->twin->hold;
+    pthread_mutex_unlock(&loop->twin->lock);
+    for (int attempt = 0; attempt < SERVE_ATTEMPTS; attempt++) {
+        loop_state_begin(loop);
+        status = registry_serve(loop->context->registry, loop->twin, version, move, hold, error);
+        if (!loop_state_passes(loop, status))
+            break;
+        nanosleep(&pause, NULL);
+    }
+    if (status != TW_OK)
+        loop_state_break(loop, "serve", error);
+    publish_post(loop->context->publisher, loop->twin->name, "alias",
+                 store_alias_json(loop->context->store, loop->twin->id, "champion"));
+    return status;
 }
 
 void loop_state_announce(struct loop *loop, int64_t operation)

@@ -24,6 +24,10 @@ void loop_state_fail(struct loop *loop, const char *where, int status, const str
 /* A reference on the champion (NULL: untrained) with the policy, last move and hold of the same moment. */
 struct snapshot *loop_state_champion(struct twin *twin, struct loop_policy *policy, int64_t *move, bool *hold);
 
+/* The champion has moved to `version` in the store: what is served follows, and listeners are told. A want of memory is
+ * waited for a while, here; anything else breaks the loop. */
+int loop_state_serve(struct loop *loop, int version, int64_t move, struct tw_error *error);
+
 /* A seed below 2^53, which JSON carries exactly everywhere. */
 uint64_t loop_state_seed(const char *twin, uint64_t a, uint64_t b);
 

@@ -12,7 +12,7 @@
 #include "daemon/operation.h"
 #include "daemon/policy.h"
 
-enum { QUANTUM_MS = 100, TURN_S = 1, SERVE_ATTEMPTS = 30 };
+enum { QUANTUM_MS = 100, TURN_S = 1 };
 
 bool loop_take_operation(struct loop *loop)
 {
@@ -57,6 +57,42 @@ static json_t *final_policy(const json_t *iteration, const char *reason, int ver
     return policy;
 }
 
+static double trial_level(const struct loop *loop)
+{
+    pthread_mutex_lock(&loop->twin->lock);
+    double level = loop->twin->definition->loop.gate_level;
+    pthread_mutex_unlock(&loop->twin->lock);
+    return level;
+}
+
+/* What the loop promotes is on trial from the next window on; the trial before it ends. */
+static int begin_trial(struct loop *loop, int before, struct commit *commit, char **record, double level)
+{
+    commit->tried = loop->trial.version;
+    if (commit->tried) {
+        json_t *json = trial_record(&loop->trial, TRIAL_SUPERSEDED, level);
+        *record = json ? json_dumps(json, JSON_COMPACT) : NULL;
+        json_decref(json);
+        commit->regret = *record;
+        if (!*record)
+            return TW_NO_MEMORY;
+    }
+    trial_begin(&loop->trial, 0, before);
+    return TW_OK;
+}
+
+static int name_trial(void *context, struct commit *commit)
+{
+    struct loop *loop = context;
+    loop->trial.version = commit->version->version;
+    char *state = loop_state_text(loop);
+    if (!state)
+        return TW_NO_MEMORY;
+    free((char *)commit->state);
+    commit->state = state;
+    return TW_OK;
+}
+
 /* Everything that a decided task changes, in one transaction. version may be NULL (it failed or was cancelled). */
 static int commit_task(struct loop *loop, struct store_version *version, bool promote, const char *decision,
                        const char *reason, const char *operation_state, const json_t *result, struct tw_error *error)
@@ -64,6 +100,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
     struct loop_task task = loop->task;
     struct episode before = loop->episode;
     struct pace pace = loop->pace;
+    struct trial trial = loop->trial;
     uint64_t processed = loop->processed;
     int64_t number = loop->iteration;
     struct window last = loop->last_window;
@@ -109,7 +146,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         loop->processed = iteration.last_ordinal + 1;
     }
     loop->has_task = false;
-    char *state = loop_state_text(loop);
+    char *record = NULL;
     char *result_text = result ? json_dumps(result, JSON_COMPACT) : NULL;
     json_t *failure = strcmp(operation_state, "succeeded") == 0 ? NULL : json_pack("{s:s}", "detail", reason);
     char *failure_text = failure ? json_dumps(failure, JSON_COMPACT) : NULL;
@@ -123,13 +160,20 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         .set_reference = task.initial,
         .move = task.move,
         .processed = loop->processed,
-        .state = state,
         .operation = task.operation,
         .operation_state = operation_state,
         .operation_result = result_text,
         .operation_error = failure_text,
     };
-    int status = loop_state_short(loop) ? TW_NO_MEMORY : commit_write(loop->context->store, &commit, error);
+    int status = TW_OK;
+    if (promote && task.iteration) {
+        status = begin_trial(loop, task.parent, &commit, &record, trial_level(loop));
+        commit.numbered = name_trial;
+        commit.context = loop;
+    }
+    commit.state = loop_state_text(loop);
+    if (status == TW_OK)
+        status = loop_state_short(loop) ? TW_NO_MEMORY : commit_write(loop->context->store, &commit, error);
     if (status == TW_OK) {
         loop->task.move = commit.move;
         loop_state_end(loop);
@@ -139,32 +183,19 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         loop->has_task = true;
         loop->episode = before;
         loop->pace = pace;
+        loop->trial = trial;
         loop->processed = processed;
         loop->iteration = number;
         loop->last_window = last;
     }
     free(policy_text);
-    free(state);
+    free((char *)commit.state);
+    free(record);
     free(result_text);
     free(failure_text);
     json_decref(failure);
     json_decref(policy);
     json_decref(row);
-    return status;
-}
-
-/* The champion is moved already: what is served must follow, so a want of memory is waited for a while, here. */
-static int serve(struct loop *loop, int version, int64_t move, bool hold, struct tw_error *error)
-{
-    const struct timespec pause = {.tv_nsec = 100000000};
-    int status = TW_OK;
-    for (int attempt = 0; attempt < SERVE_ATTEMPTS; attempt++) {
-        loop_state_begin(loop);
-        status = registry_serve(loop->context->registry, loop->twin, version, move, hold, error);
-        if (!loop_state_passes(loop, status))
-            break;
-        nanosleep(&pause, NULL);
-    }
     return status;
 }
 
@@ -178,14 +209,8 @@ static void show_task(struct loop *loop, const struct loop_task *task, const str
     if (version)
         publish_post(context->publisher, twin->name, "version",
                      store_version_json(context->store, twin->id, version->version));
-    if (promoted) {
-        pthread_mutex_lock(&twin->lock);
-        bool hold = twin->hold;
-        pthread_mutex_unlock(&twin->lock);
-        if (serve(loop, version->version, move, hold, &error) != TW_OK)
-            loop_state_break(loop, "serve", &error);
-        publish_post(context->publisher, twin->name, "alias", store_alias_json(context->store, twin->id, "champion"));
-    }
+    if (promoted)
+        loop_state_serve(loop, version->version, move, &error);
     if (task->iteration) {
         json_t *last = store_iteration_last(context->store, twin->id);
         bool drift = json_is_true(json_object_get(last, "drift"));
@@ -379,6 +404,7 @@ static bool begin_training(struct loop *loop)
     struct snapshot *champion = loop_state_champion(loop->twin, &input.policy, &move, &hold);
     if (champion)
         snapshot_unref(champion);
+    input.level = task->iteration ? episode_level(&loop->episode, input.policy.gate_level) : input.policy.gate_level;
     if (task->parent)
         status = registry_snapshot(loop->context->registry, loop->twin, task->parent, &input.parent, &error);
     if (status == TW_OK)

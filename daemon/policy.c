@@ -8,9 +8,20 @@ static void choose(struct policy_choice *out, const char *decision, const char *
     snprintf(out->reason, sizeof(out->reason), "%s%s%s", reason, clause ? "; " : "", clause ? clause : "");
 }
 
+/* A better version is there already: the champion goes to it, or people are told. */
+static void choose_move(const struct policy_case *facts, struct policy_choice *out)
+{
+    const char *advises = policy_advises(facts->mode, facts->hold);
+    int version = facts->back_to ? facts->back_to : facts->recalled;
+    choose(out, advises ? "advised" : facts->back_to ? "rolled_back" : "recalled", facts->why, advises);
+    out->move_to = advises ? 0 : version;
+}
+
 void policy_choose(const struct policy_case *facts, struct policy_choice *out)
 {
-    if (!facts->due && facts->drift)
+    if (facts->back_to || facts->recalled)
+        choose_move(facts, out);
+    else if (!facts->due && facts->drift)
         choose(out, "drift", "drift found; the next retune waits for more data", NULL);
     else if (!facts->due)
         choose(out, "none", "no drift", NULL);

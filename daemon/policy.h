@@ -12,13 +12,16 @@ struct policy_case {
     bool due;   /* a retune is due on the data since the change */
     bool hold;  /* people hold the champion */
     enum loop_mode mode;
-    const char *limit; /* why no retune may begin now (pace_limits); NULL: it may */
+    const char *limit;     /* why no retune may begin now (pace_limits); NULL: it may */
+    int back_to, recalled; /* versions that are better, as struct past says; 0: none */
+    const char *why;       /* with one of them: the figures */
 };
 
 struct policy_choice {
     bool retune;          /* a retune begins */
+    int move_to;          /* the champion moves to this version; 0: it does not */
     const char *decision; /* of the iteration, as in store.h */
-    char reason[200];
+    char reason[300];
 };
 
 void policy_choose(const struct policy_case *facts, struct policy_choice *out);

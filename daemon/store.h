@@ -126,6 +126,8 @@ struct store_move { /* a move of an alias; compare-and-swap on the last move's i
 /* For closures: both to be used inside a transaction on the store thread. */
 #define STORE_SEED_MAX ((INT64_C(1) << 53) - 1) /* what JSON carries exactly everywhere */
 int store_version_insert(sqlite3 *db, struct store_version *version, struct tw_error *error);
+/* What data that came later said about a version: member `regret` of its metrics. For closures. */
+int store_version_regret(sqlite3 *db, int64_t twin, int version, const char *regret, struct tw_error *error);
 /* TW_CONFLICT: stale; TW_NOT_FOUND: no such version; TW_INVALID: no such alias. Updates versions' status when the alias
  * is champion (old: retired, new: champion). With hold -1 the champion is not moved while the twin is held
  * (TW_CONFLICT) nor to a rejected version (TW_INVALID); people may do both, and the move keeps their reason. */
@@ -149,9 +151,9 @@ struct store_iteration {
     uint64_t events;
     int version;
     bool drift;
-    const char *decision; /* none, drift, retuning, promoted, rejected, advised, limited, cancelled, trained, skipped
-                           */
-    const char *policy;   /* JSON */
+    const char *decision;     /* none, drift, retuning, promoted, rejected, advised, limited, recalled, rolled_back,
+                                 cancelled, trained, skipped */
+    const char *policy;       /* JSON */
     const json_t *statistics; /* array; NULL: none */
 };
 /* For closures. Also sets batches.iteration of the data batches in the range, takes the statistics into the sums over
@@ -163,8 +165,9 @@ int store_progress_put(sqlite3 *db, int64_t twin, uint64_t processed, const char
 int store_progress_get(struct store *store, int64_t twin, uint64_t *processed, json_t **state);
 json_t *store_iteration_last(struct store *store, int64_t twin); /* NULL: none */
 /* The verdict that the stored iterations leave: an iteration says drifted if it has drift and did not end in a
- * promotion; `skipped` says nothing; `trained` starts afresh. *version: the one that it is about, 0 if nothing was
- * compared; a promotion is about the new one. *since: time of the first of the unbroken series. */
+ * promotion, a recall or a roll-back; `skipped` says nothing; `trained` starts afresh. *version: the one that it is
+ * about, 0 if nothing was compared; a promotion is about the new one. *since: time of the first of the unbroken series.
+ */
 int store_iteration_verdict(struct store *store, int64_t twin, int *version, bool *drifted, int64_t *since);
 /* For closures: the verdict once this iteration was put. */
 int store_verdict_follow(sqlite3 *db, int64_t twin, int64_t iteration, struct tw_error *error);

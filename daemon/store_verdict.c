@@ -1,19 +1,21 @@
 /* What the iterations say about the twin, in the twin's row, so that a start need not read them.
  *
  * Newest first, an unbroken series of iterations ends where another version was judged or the verdict was another, at a
- * training, and at a promotion, which is where the verdict on the new version begins. */
+ * training, and where the loop moved the champion, which is where the verdict on the new version begins. */
 #include <string.h>
 
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 
 /* An iteration as the verdict sees it: drift, decision, time, the version that it is about. A promotion is about the
- * version that it made. */
+ * version that it made, a recall or roll-back about the one that it moved to. */
 #define SELECT                                                                                                         \
     "SELECT drift, decision, time, coalesce("                                                                          \
     " CASE decision WHEN 'promoted' THEN"                                                                              \
     "  (SELECT max(v.version) FROM versions AS v WHERE v.twin = i.twin AND v.parent = i.version"                       \
     "   AND v.last_ordinal = i.last_ordinal AND v.cause = 'weights' AND v.status <> 'rejected')"                       \
+    " WHEN 'recalled' THEN json_extract(policy, '$.version')"                                                          \
+    " WHEN 'rolled_back' THEN json_extract(policy, '$.version')"                                                       \
     " END, version)"                                                                                                   \
     " FROM iterations AS i WHERE twin = ?1"
 
@@ -33,7 +35,8 @@ static struct said read_row(sqlite3_stmt *row)
 {
     const char *decision = (const char *)sqlite3_column_text(row, 1);
     struct said said = {.decision = decision ? decision : ""};
-    said.promoted = !strcmp(said.decision, "promoted");
+    said.promoted = !strcmp(said.decision, "promoted") || !strcmp(said.decision, "recalled") ||
+                    !strcmp(said.decision, "rolled_back");
     said.trained = !strcmp(said.decision, "trained");
     said.verdict = (struct verdict){sqlite3_column_int(row, 3), sqlite3_column_int(row, 0) && !said.promoted,
                                     sqlite3_column_int64(row, 2)};

@@ -1,4 +1,4 @@
-/* Versions: immutable but for their status. */
+/* Versions: immutable but for their status, and for what later data said about them. */
 #include "daemon/clock.h"
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
@@ -34,6 +34,14 @@ int store_version_insert(sqlite3 *db, struct store_version *version, struct tw_e
     if (!status && !sqlite3_changes(db)) /* later it may be pruned */
         return tw_error_set(error, TW_CONFLICT, "there is no version %d to be the parent", version->parent);
     return status;
+}
+
+int store_version_regret(sqlite3 *db, int64_t twin, int version, const char *regret, struct tw_error *error)
+{
+    return store_sql_run(db, error,
+                         "UPDATE versions SET metrics = json_set(coalesce(metrics, '{}'), '$.regret', json(?3))"
+                         " WHERE twin = ?1 AND version = ?2",
+                         "iit", twin, (int64_t)version, regret);
 }
 
 struct note {

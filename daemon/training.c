@@ -128,17 +128,10 @@ static int gate(const struct training *training, struct tw_pool *pool, struct tr
         mean_error(after, rows.rows, mean, error_of_mean);
     if (status == TW_OK && input->parent) {
         status = tw_model_proper_score(input->parent->model, training->kernels, pool, &rows, before);
-        double total = 0;
-        for (size_t i = 0; i < rows.rows; i++)
-            total += (double)rows.weights[i];
-        /* Where both are -inf neither model can say anything about the row, so neither gains. Weights count as they do
-         * in the training, their mean being one. */
-        for (size_t i = 0; status == TW_OK && i < rows.rows; i++) {
-            double weight = (double)rows.weights[i] * (double)rows.rows / total;
-            before[i] = after[i] == before[i] || weight == 0 ? 0 : weight * (after[i] - before[i]);
-        }
         if (status == TW_OK)
-            status = tw_gate(before, rows.rows, input->policy.gate_min_gain, input->policy.gate_level, &out->gate);
+            tw_gate_gains(after, before, rows.weights, rows.rows, before);
+        if (status == TW_OK)
+            status = tw_gate(before, rows.rows, input->policy.gate_min_gain, input->level, &out->gate);
         out->gated = true;
     }
     free(after);
@@ -171,7 +164,7 @@ static json_t *metrics(const struct training *training, const struct training_ou
                             json_pack("{s:I, s:o, s:o, s:o, s:f, s:f, s:b}", "events", (json_int_t)out->gate.events,
                                       "gain", number(out->gate.gain), "error", number(out->gate.error), "bound",
                                       number(out->gate.bound), "min_gain", training->input.policy.gate_min_gain,
-                                      "level", training->input.policy.gate_level, "pass", out->gate.pass));
+                                      "level", training->input.level, "pass", out->gate.pass));
     return json;
 }
 

@@ -24,6 +24,7 @@ struct training_input {
     uint64_t seed;
     int epochs; /* 0: the default */
     struct loop_policy policy;
+    double level; /* of its gate */
 };
 
 struct training;

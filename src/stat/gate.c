@@ -1,9 +1,10 @@
 /* The lower bound by betting. For a candidate mean m of x in [0, 1], a gambler who bets the fraction f of the capital
  * on x at the fair price m holds prod(1 - f + f x_i / m): under a mean of m or less this is a supermartingale, so that
- * by Ville's inequality it ever reaches 1/level with a chance of at most `level`. We keep the average over a grid of
+ * by Ville's inequality it ever reaches 1/level with a chance of at most `level`. We keep an average over a grid of
  * fractions (the diversified bet of Waudby-Smith and Ramdas 2023, section B): no tuning, close to the best fixed bet.
- * Every factor falls with m, hence so does the capital at any time and its running maximum: the means refuted are an
- * interval [0, bound), and bisection finds its end.
+ * The larger fractions have the larger weights, 2^-j: they are the best while events are few, and then it counts. Every
+ * factor falls with m, hence so does the capital at any time and its running maximum: the means refuted are an interval
+ * [0, bound), and bisection finds its end.
  */
 #include <math.h>
 
@@ -14,8 +15,7 @@
 #define LARGEST  0.9
 #define HALVINGS 40 /* of the interval of length 1 */
 
-/* A gain as a payoff in [0, 1]. */
-static double payoff(double gain)
+double tw_gate_payoff(double gain)
 {
     if (isnan(gain))
         return 0;
@@ -27,11 +27,11 @@ static bool refuted(const double *gains, size_t n, double m, double level)
 {
     double capital[BETS], fraction[BETS];
     for (int j = 0; j < BETS; j++) {
-        capital[j] = 1.0 / BETS;
+        capital[j] = ldexp(1, -j) / (2 - ldexp(2, -BETS));
         fraction[j] = ldexp(LARGEST, -j);
     }
     for (size_t i = 0; i < n; i++) {
-        double win = payoff(gains[i]) / m - 1, sum = 0;
+        double win = tw_gate_payoff(gains[i]) / m - 1, sum = 0;
         for (int j = 0; j < BETS; j++) {
             capital[j] *= 1 + fraction[j] * win;
             sum += capital[j];
@@ -59,10 +59,10 @@ static void mean_and_error(const double *gains, size_t n, struct tw_gate *out)
 {
     double sum = 0, squares = 0;
     for (size_t i = 0; i < n; i++)
-        sum += payoff(gains[i]);
+        sum += tw_gate_payoff(gains[i]);
     double mean = n ? sum / (double)n : 0.5;
     for (size_t i = 0; i < n; i++)
-        squares += (payoff(gains[i]) - mean) * (payoff(gains[i]) - mean);
+        squares += (tw_gate_payoff(gains[i]) - mean) * (tw_gate_payoff(gains[i]) - mean);
     out->gain = (2 * mean - 1) * TW_GATE_CLIP;
     out->error = n > 1 ? 2 * TW_GATE_CLIP * sqrt(squares / (double)(n - 1) / (double)n) : NAN;
 }
@@ -76,4 +76,23 @@ int tw_gate(const double *gains, size_t n, double min_gain, double level, struct
     out->bound = (2 * lower_bound(gains, n, level) - 1) * TW_GATE_CLIP;
     out->pass = out->bound > min_gain;
     return TW_OK;
+}
+
+void tw_gate_gains(const double *after, const double *before, const float *weights, size_t n, double *gains)
+{
+    double total = 0;
+    for (size_t i = 0; i < n; i++)
+        total += (double)weights[i];
+    for (size_t i = 0; i < n; i++) {
+        double weight = (double)weights[i] * (double)n / total;
+        gains[i] = after[i] == before[i] || weight == 0 ? 0 : weight * (after[i] - before[i]);
+    }
+}
+
+double tw_gate_spend(double level, int k, int most)
+{
+    double sum = 0;
+    for (int i = 1; i <= most; i++)
+        sum += 1.0 / i;
+    return level / (k * sum);
 }

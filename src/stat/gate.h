@@ -23,4 +23,15 @@ struct tw_gate {
 /* gains: paired gains in a fixed order (n). -inf and +inf are clipped; NaN counts as -clip. */
 int tw_gate(const double *gains, size_t n, double min_gain, double level, struct tw_gate *out);
 
+/* Paired gains of n events from their scores: weight * (after - before), weights scaled to a mean of one as in a
+ * training. Where both scores are -inf neither model can say anything about the event, so neither gains. `gains` may be
+ * `after` or `before`. */
+void tw_gate_gains(const double *after, const double *before, const float *weights, size_t n, double *gains);
+/* A gain as a payoff in [0, 1]; what has no gain has 1/2. */
+double tw_gate_payoff(double gain);
+
+/* The level of the k-th (from 1) of at most `most` tests that are to err with a chance of `level` in all: level / (k
+ * H), H = 1 + 1/2 + ... + 1/most, which sums to level. Early tests get more, as most series end early. */
+double tw_gate_spend(double level, int k, int most);
+
 #endif

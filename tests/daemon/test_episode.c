@@ -92,6 +92,21 @@ static void has_a_last_attempt(void **state)
     assert_false(e.active);
 }
 
+/* Every gate of an episode is a look at its data, and they share one level. */
+static void counts_looks(void **state)
+{
+    struct episode e = {0};
+    episode_begin(&e, 0, 1000);
+    episode_recalled(&e, false);
+    assert_true(e.active && e.looks == 1 && e.attempts == 0);
+    episode_decided(&e, false, false);
+    assert_true(e.looks == 2 && e.attempts == 1);
+    episode_begin(&e, 0, 1000);
+    assert_int_equal(e.looks, 0);
+    episode_recalled(&e, true); /* a version of the past took over: there is nothing to train */
+    assert_false(e.active);
+}
+
 static void survives_json(void **state)
 {
     struct episode e = {0}, back;
@@ -105,6 +120,11 @@ static void survives_json(void **state)
     json_decref(json);
     episode_from_json(&back, NULL);
     assert_false(back.active);
+    json = episode_json(&e); /* of a program that did not count looks */
+    json_object_del(json, "looks");
+    episode_from_json(&back, json);
+    assert_true(back.active && back.looks == back.attempts);
+    json_decref(json);
     json = json_pack("{s:s}", "active", "yes");
     episode_from_json(&back, json);
     assert_false(back.active);
@@ -120,6 +140,7 @@ int main(void)
         cmocka_unit_test(ends_when_nothing_is_gained),
         cmocka_unit_test(ends_when_it_was_a_false_alarm),
         cmocka_unit_test(has_a_last_attempt),
+        cmocka_unit_test(counts_looks),
         cmocka_unit_test(survives_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,13 @@ static void every_case_has_its_decision(void **state)
         {{.due = true, .mode = LOOP_MANUAL, .limit = limit}, "advised", "manual"},
         {{.due = true, .hold = true, .limit = limit}, "advised", "held"},
         {{.due = true, .hold = true, .mode = LOOP_MANUAL}, "advised", "held"},
+        {{.drift = true, .due = true, .recalled = 3, .why = "known"}, "recalled", "known"},
+        {{.drift = true, .due = true, .recalled = 3, .why = "known", .limit = limit}, "recalled", "known"},
+        {{.drift = true, .due = true, .recalled = 3, .why = "known", .hold = true}, "advised", "known; the champion"},
+        {{.drift = true, .recalled = 3, .why = "known", .mode = LOOP_ADVISE}, "advised", "known; loop.mode"},
+        {{.back_to = 2, .why = "lost"}, "rolled_back", "lost"},
+        {{.back_to = 2, .why = "lost", .drift = true, .due = true, .limit = limit}, "rolled_back", "lost"},
+        {{.back_to = 2, .why = "lost", .due = true, .mode = LOOP_MANUAL}, "advised", "lost; loop.mode"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct policy_choice choice;
@@ -37,6 +44,9 @@ static void every_case_has_its_decision(void **state)
         assert_string_equal(choice.decision, cases[i].decision);
         assert_non_null(strstr(choice.reason, cases[i].reason));
         assert_int_equal(choice.retune, strcmp(choice.decision, "retuning") == 0);
+        assert_int_equal(choice.move_to, strcmp(choice.decision, "recalled") == 0      ? cases[i].facts.recalled
+                                         : strcmp(choice.decision, "rolled_back") == 0 ? cases[i].facts.back_to
+                                                                                       : 0);
     }
 }
 

@@ -584,6 +584,7 @@ static void test_verdict(void **state)
         {false, "trained", false, false, 0}, {false, "none", true, false, 2},   {true, "drift", true, true, 3},
         {true, "rejected", true, true, 3},   {false, "skipped", true, true, 3}, {true, "promoted", true, false, 6},
         {false, "none", true, false, 6},     {true, "advised", true, true, 8},  {false, "trained", false, false, 0},
+        {true, "recalled", true, false, 10}, {false, "none", true, false, 10},  {true, "rolled_back", true, false, 12},
     };
     for (size_t i = 0; i < sizeof story / sizeof *story; i++) {
         bool drifted;

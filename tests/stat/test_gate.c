@@ -76,7 +76,7 @@ static void test_every_look(void **state)
     assert_true(bound > 0 && bound < 0.1);
 }
 
-/* The capital for two events by hand: the bound is where the average over bets of their product is 1/level. */
+/* The capital for two events by hand: the bound is where the weighted average over bets of their product is 1/level. */
 static void test_by_hand(void **state)
 {
     double gains[2] = {2, 1}, level = 0.5, x[2] = {1, 0.75};
@@ -84,9 +84,9 @@ static void test_by_hand(void **state)
     assert_int_equal(tw_gate(gains, 2, 0, level, &gate), TW_OK);
     double m = (gate.bound + 2) / 4, first = 0, both = 0;
     for (int j = 0; j < 8; j++) {
-        double f = 0.9 / (1 << j);
-        first += (1 - f + f * x[0] / m) / 8;
-        both += (1 - f + f * x[0] / m) * (1 - f + f * x[1] / m) / 8;
+        double f = 0.9 / (1 << j), weight = (128.0 / (1 << j)) / 255;
+        first += weight * (1 - f + f * x[0] / m);
+        both += weight * (1 - f + f * x[0] / m) * (1 - f + f * x[1] / m);
     }
     assert_true(fabs(fmax(first, both) * level - 1) < 1e-9);
     assert_true(fabs(gate.gain - 1.5) < 1e-12 && fabs(gate.error - 0.5) < 1e-12);

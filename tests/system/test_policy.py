@@ -33,6 +33,66 @@ class PolicyTest(unittest.TestCase):
     def champion(self):
         return self.daemon.get("/v1/twins/toy")["champion"]["version"]
 
+    def promote(self, shift, seed):
+        """Windows of shifted data until something of them is promoted."""
+        for k in range(10):
+            if self.push(toy.events(1000, seed=seed + k, shift=shift))[-1]["decision"] == "promoted":
+                return self.champion()
+        self.fail("nothing was promoted")
+
+    def regret(self, version):
+        return self.versions()[version - 1]["metrics"].get("regret")
+
+    def test_physics_that_returns(self):
+        self.begin()
+        learnt = self.promote(1.0, 10)
+        rows = self.push(toy.events(2000, seed=30, shift=1.0))
+        learnt = self.champion()
+        confirmed = [v["version"] for v in self.versions() if v["metrics"].get("regret", {}).get("state") == "confirmed"]
+        self.assertTrue(confirmed, [v["metrics"].get("regret") for v in self.versions()])
+        before = len(self.versions())
+        rows = self.push(toy.events(3000, seed=40))
+        self.assertEqual([r["decision"] for r in rows], ["recalled", "none", "none"])
+        self.assertEqual((self.champion(), len(self.versions())), (1, before))
+        tried = {c["version"]: c for c in rows[0]["policy"]["recall"]["candidates"]}
+        self.assertTrue(tried[1]["pass"] and tried[1]["bound"] > 0)
+        self.assertLess(rows[0]["policy"]["recall"]["level"], 0.01)
+        self.assertEqual(rows[0]["policy"]["version"], 1)
+        self.assertEqual(self.daemon.get("/v1/twins/toy")["verdict"], "true")
+        moves = self.daemon.get("/v1/twins/toy/history?alias=champion")["items"]
+        self.assertEqual((moves[0]["version"], moves[0]["actor"]), (1, "loop"))
+        self.assertIn(f"version 1 gains", moves[0]["reason"])
+        self.assertEqual(self.regret(1)["state"], "confirmed")  # a recall is on trial too
+        # a restart finds the verdict on the version that was recalled
+        self.assertEqual(self.daemon.restart(), 0)
+        self.assertEqual(self.daemon.get("/v1/twins/toy")["verdict"], "true")
+
+    def test_regret(self):
+        self.begin(recall=0)
+        learnt = self.promote(1.0, 10)
+        before = self.versions()[learnt - 1]["parent"]
+        rows = self.push(toy.events(3000, seed=40))  # what came after was not like that
+        self.assertEqual([r["decision"] for r in rows], ["rolled_back", "none", "none"] if before == 1 else
+                         ["rolled_back"] + [r["decision"] for r in rows[1:]])
+        self.assertEqual(self.champion(), before)
+        self.assertEqual(self.regret(learnt)["state"], "rolled_back")
+        self.assertLess(self.regret(learnt)["upper"], 0)
+        moves = self.daemon.get("/v1/twins/toy/history?alias=champion")["items"]
+        self.assertEqual((moves[0]["version"], moves[0]["actor"]), (before, "loop"))
+        self.assertIn(f"version {learnt} lost", moves[0]["reason"])
+
+    def test_regret_under_hold(self):
+        self.begin(recall=0)
+        learnt = self.promote(1.0, 10)
+        self.daemon.request("PATCH", "/v1/twins/toy", {"hold": True})
+        rows = self.push(toy.events(1000, seed=40))
+        self.assertEqual(rows[0]["decision"], "advised")
+        self.assertIn("held", rows[0]["policy"]["reason"])
+        self.assertEqual((self.champion(), self.regret(learnt)["state"]), (learnt, "worse"))
+        self.daemon.request("PATCH", "/v1/twins/toy", {"hold": False})
+        rows = self.push(toy.events(1000, seed=41))
+        self.assertEqual(rows[0]["decision"], "rolled_back")
+
     def test_cooldown(self):
         self.begin(cooldown=2)
         rows = self.push(toy.events(4000, seed=2, shift=0.5))

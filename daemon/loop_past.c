@@ -1,0 +1,118 @@
+#include "daemon/loop_past.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/recall.h"
+
+/* Gains of the champion over `before` on the rows of the window, malloc'd. TW_NOT_FOUND: `before` cannot be read. */
+static int window_gains(struct loop *loop, const struct window *window, struct snapshot *champion, int before,
+                        double **gains, size_t *n, struct tw_error *error)
+{
+    struct loop_context *context = loop->context;
+    struct snapshot *other = NULL;
+    struct tw_data rows;
+    double *scores = NULL;
+    *gains = NULL;
+    tw_data_init(&rows, loop->twin->definition->schema);
+    int status = registry_snapshot(context->registry, loop->twin, before, &other, error);
+    if (status == TW_OK)
+        status = window_read(loop->twin, window, window_rows_compare(loop->twin), &rows, NULL, NULL, NULL, NULL, NULL,
+                             error);
+    if (status == TW_OK) {
+        *gains = malloc((rows.rows + 1) * sizeof(**gains));
+        scores = malloc((rows.rows + 1) * sizeof(*scores));
+        status = *gains && scores ? TW_OK : TW_NO_MEMORY;
+    }
+    if (status == TW_OK)
+        status = tw_model_proper_score(champion->model, context->kernels, context->pool, &rows, *gains);
+    if (status == TW_OK)
+        status = tw_model_proper_score(other->model, context->kernels, context->pool, &rows, scores);
+    if (status == TW_OK)
+        tw_gate_gains(*gains, scores, rows.weights, rows.rows, *gains);
+    *n = rows.rows;
+    snapshot_unref(other);
+    free(scores);
+    tw_data_fini(&rows);
+    return status == TW_CORRUPT ? (int)TW_NOT_FOUND : status;
+}
+
+int loop_past_regret(struct loop *loop, const struct comparison *comparison, const struct window *window,
+                     struct snapshot *champion, const struct loop_policy *policy, struct past *past,
+                     struct tw_error *error)
+{
+    struct trial *trial = &past->trial;
+    *trial = loop->trial;
+    past->state = TRIAL_SUPERSEDED;
+    if (!trial->version || trial->version != champion->version)
+        return TW_OK;
+    double *gains = NULL;
+    size_t n = 0;
+    struct tw_regret_bounds bounds;
+    int status = window_gains(loop, window, champion, trial->before, &gains, &n, error);
+    if (status == TW_OK)
+        past->state =
+            trial_follow(trial, window->first, window->last, gains, n, comparison->drift, policy->gate_level, &bounds);
+    free(gains);
+    if (status == TW_NOT_FOUND)
+        return TW_OK;
+    if (status == TW_OK && past->state == TRIAL_WORSE) {
+        past->back_to = trial->before;
+        snprintf(past->why, sizeof(past->why),
+                 "version %d lost %.4f +- %.4f nats an event to version %d on the %llu events that came after it, "
+                 "at least %.4f at level %g",
+                 trial->version, -bounds.gain, bounds.error, past->back_to, (unsigned long long)trial->sums.events,
+                 -bounds.upper, policy->gate_level);
+    }
+    return status;
+}
+
+int loop_past_record(struct past *past, bool moved, double level)
+{
+    if (!past->trial.version)
+        return TW_OK;
+    if (past->state == TRIAL_WORSE && moved)
+        past->state = TRIAL_ROLLED_BACK;
+    past->regret = trial_record(&past->trial, past->state, level);
+    if (!past->regret || json_object_set_new(past->regret, "version", json_integer(past->trial.version)) != 0)
+        return TW_NO_MEMORY;
+    return TW_OK;
+}
+
+int loop_past_recall(struct loop *loop, const struct window *window, struct snapshot *champion,
+                     const struct loop_policy *policy, struct past *past, struct tw_error *error)
+{
+    struct loop_context *context = loop->context;
+    struct recall_input input = {
+        .registry = context->registry,
+        .store = context->store,
+        .kernels = context->kernels,
+        .pool = context->pool,
+        .twin = loop->twin,
+        .champion = champion,
+        .window = {.first = loop->episode.change, .last = window->last},
+        .min_gain = policy->gate_min_gain,
+        .level = episode_level(&loop->episode, policy->gate_level),
+        .most = policy->recall,
+    };
+    struct recall recall;
+    int status = recall_try(&input, &recall, error);
+    if (status != TW_OK)
+        return status;
+    if (recall.record)
+        past->recall = json_incref(recall.record);
+    past->recalled = recall.version;
+    if (recall.version)
+        snprintf(past->why, sizeof(past->why),
+                 "version %d gains %+.4f +- %.4f over version %d, lower bound %+.4f on %zu events (needs > %g)",
+                 recall.version, recall.gate.gain, recall.gate.error, champion->version, recall.gate.bound,
+                 recall.gate.events, policy->gate_min_gain);
+    recall_fini(&recall);
+    return TW_OK;
+}
+
+void loop_past_fini(struct past *past)
+{
+    json_decref(past->regret);
+    json_decref(past->recall);
+}

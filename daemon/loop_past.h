@@ -1,0 +1,30 @@
+/* What the versions of the past say about a window: was the champion's promotion right, and does one of them know these
+ * data? Internal to the loop. */
+#ifndef DAEMON_LOOP_PAST_H
+#define DAEMON_LOOP_PAST_H
+
+#include "daemon/compare.h"
+#include "daemon/loop.h"
+
+struct past {
+    int back_to;        /* the champion was worse than this version, which it replaced; 0: not shown */
+    int recalled;       /* this champion of the past describes the data since the change better; 0: none does */
+    char why[200];      /* the figures of either */
+    struct trial trial; /* after this window; version 0: none was on */
+    enum trial_state state;
+    json_t *regret; /* of the trial, once loop_past_record made it */
+    json_t *recall; /* as recall.record; NULL: nothing was tried */
+};
+
+/* Follows the trial of the champion with the window. */
+int loop_past_regret(struct loop *loop, const struct comparison *comparison, const struct window *window,
+                     struct snapshot *champion, const struct loop_policy *policy, struct past *past,
+                     struct tw_error *error);
+/* At the beginning of an episode: tries champions of the past on the data since the change. */
+int loop_past_recall(struct loop *loop, const struct window *window, struct snapshot *champion,
+                     const struct loop_policy *policy, struct past *past, struct tw_error *error);
+/* Makes the record of the trial. `moved`: a roll-back is carried out. */
+int loop_past_record(struct past *past, bool moved, double level);
+void loop_past_fini(struct past *past);
+
+#endif

@@ -1,0 +1,140 @@
+#include "daemon/recall.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOVES = 200, CANDIDATES_MAX = 16 };
+
+static int int_of(const json_t *json, const char *member)
+{
+    return (int)json_integer_value(json_object_get(json, member));
+}
+
+static bool holds(const int *versions, int count, int version)
+{
+    for (int i = 0; i < count; i++)
+        if (versions[i] == version)
+            return true;
+    return false;
+}
+
+/* May the version be tried on data from `first` on? */
+static bool is_new_to(struct store *store, int64_t twin, int version, uint64_t first)
+{
+    json_t *row = store_version_json(store, twin, version);
+    const char *status = json_string_value(json_object_get(row, "status"));
+    const json_t *regret = json_object_get(json_object_get(row, "metrics"), "regret");
+    const char *state = json_string_value(json_object_get(regret, "state"));
+    uint64_t trained = (uint64_t)json_integer_value(json_object_get(json_object_get(row, "ordinals"), "last"));
+    uint64_t tried = (uint64_t)json_integer_value(json_object_get(json_object_get(regret, "ordinals"), "last"));
+    bool rolled_back = state && strcmp(state, "rolled_back") == 0;
+    bool ok = status && strcmp(status, "rejected") != 0 && trained < first && !(rolled_back && tried >= first);
+    json_decref(row);
+    return ok;
+}
+
+/* Champions of the past, newest first, by the moves of the alias. A move by people to an older version says that the
+ * one before it was wrong. */
+static int candidates(const struct recall_input *input, int most, int *out)
+{
+    json_t *page = store_list_moves(input->store, input->twin->id, "champion", 0, MOVES, NULL), *move;
+    int refused[MOVES], refusals = 0, count = 0, after = 0;
+    bool by_people = false;
+    size_t i;
+    json_array_foreach(json_object_get(page, "items"), i, move)
+    {
+        int version = int_of(move, "version");
+        const char *actor = json_string_value(json_object_get(move, "actor"));
+        if (by_people && after < version)
+            refused[refusals++] = version;
+        if (count < most && version != input->champion->version && !holds(out, count, version) &&
+            !holds(refused, refusals, version) &&
+            is_new_to(input->store, input->twin->id, version, input->window.first))
+            out[count++] = version;
+        after = version;
+        by_people = actor && strcmp(actor, "operator") == 0;
+    }
+    json_decref(page);
+    return count;
+}
+
+/* The candidate's gate; TW_NOT_FOUND where it cannot be read. */
+static int try_one(const struct recall_input *input, int version, double level, const struct tw_data *rows,
+                   const double *champion, double *scores, struct tw_gate *gate, struct tw_error *error)
+{
+    struct snapshot *snapshot = NULL;
+    int status = registry_snapshot(input->registry, input->twin, version, &snapshot, error);
+    if (status == TW_OK)
+        status = tw_model_proper_score(snapshot->model, input->kernels, input->pool, rows, scores);
+    snapshot_unref(snapshot);
+    if (status == TW_OK) {
+        tw_gate_gains(scores, champion, rows->weights, rows->rows, scores);
+        status = tw_gate(scores, rows->rows, input->min_gain, level, gate);
+    }
+    return status == TW_CORRUPT ? (int)TW_NOT_FOUND : status;
+}
+
+static json_t *candidate_json(int version, const struct tw_gate *gate)
+{
+    return json_pack("{s:i, s:I, s:f, s:o, s:f, s:b}", "version", version, "events", (json_int_t)gate->events, "gain",
+                     gate->gain, "error", isfinite(gate->error) ? json_real(gate->error) : json_null(), "bound",
+                     gate->bound, "pass", gate->pass);
+}
+
+static int try_all(const struct recall_input *input, const int *versions, int count, const struct tw_data *rows,
+                   struct recall *out, struct tw_error *error)
+{
+    double *champion = malloc((rows->rows + 1) * sizeof(*champion));
+    double *scores = malloc((rows->rows + 1) * sizeof(*scores));
+    double level = input->level / count;
+    json_t *tried = json_array();
+    int status = champion && scores && tried ? TW_OK : TW_NO_MEMORY;
+    if (status == TW_OK)
+        status = tw_model_proper_score(input->champion->model, input->kernels, input->pool, rows, champion);
+    for (int i = 0; status == TW_OK && i < count; i++) {
+        struct tw_gate gate;
+        status = try_one(input, versions[i], level, rows, champion, scores, &gate, error);
+        if (status == TW_NOT_FOUND) {
+            status = TW_OK;
+            continue;
+        }
+        if (status == TW_OK)
+            json_array_append_new(tried, candidate_json(versions[i], &gate));
+        if (status == TW_OK && gate.pass && (!out->version || gate.bound > out->gate.bound)) {
+            out->version = versions[i];
+            out->gate = gate;
+        }
+    }
+    if (status == TW_OK && !(out->record = json_pack("{s:f, s:O}", "level", level, "candidates", tried)))
+        status = TW_NO_MEMORY;
+    json_decref(tried);
+    free(champion);
+    free(scores);
+    return status;
+}
+
+int recall_try(const struct recall_input *input, struct recall *out, struct tw_error *error)
+{
+    int versions[CANDIDATES_MAX], most = input->most < CANDIDATES_MAX ? input->most : CANDIDATES_MAX;
+    memset(out, 0, sizeof(*out));
+    int count = candidates(input, most, versions);
+    if (count == 0)
+        return TW_OK;
+    struct tw_data rows;
+    tw_data_init(&rows, input->twin->definition->schema);
+    int status = window_read(input->twin, &input->window, window_rows_compare(input->twin), &rows, NULL, NULL, NULL,
+                             NULL, NULL, error);
+    if (status == TW_OK)
+        status = try_all(input, versions, count, &rows, out, error);
+    tw_data_fini(&rows);
+    if (status != TW_OK)
+        recall_fini(out);
+    return status;
+}
+
+void recall_fini(struct recall *recall)
+{
+    json_decref(recall->record);
+    memset(recall, 0, sizeof(*recall));
+}

@@ -1,0 +1,43 @@
+/* Physics that returns: does a champion of the past describe the data since the change better than this one?
+ *
+ * The cheapest answer to drift is a version that was right about such data before. Champions of the past are scored on
+ * the data of a new episode, which nothing was trained on, beside the champion, and must pass the gate of a retune, at
+ * a level that is divided by their number.
+ */
+#ifndef DAEMON_RECALL_H
+#define DAEMON_RECALL_H
+
+#include <jansson.h>
+
+#include "base/pool.h"
+#include "daemon/registry.h"
+#include "daemon/store.h"
+#include "daemon/window.h"
+#include "stat/gate.h"
+
+struct recall_input {
+    struct registry *registry;
+    struct store *store;
+    const struct tw_kernels *kernels;
+    struct tw_pool *pool;
+    struct twin *twin;
+    struct snapshot *champion;
+    struct window window;   /* from the change on */
+    double min_gain, level; /* of the gate */
+    int most;               /* candidates */
+};
+
+struct recall {
+    int version; /* the one that passed with the largest lower bound; 0: none did */
+    struct tw_gate gate;
+    json_t *record; /* {"level", "candidates": [{"version", "events", "gain", "error", "bound", "pass"}]}; NULL: there
+                       was no candidate */
+};
+
+/* Candidates are the newest champions before this one, but for those that people rolled back from, that were rejected,
+ * that saw data of the window in their training, or that were rolled back from on them. What cannot be read is left
+ * out. */
+int recall_try(const struct recall_input *input, struct recall *out, struct tw_error *error);
+void recall_fini(struct recall *recall);
+
+#endif

@@ -131,10 +131,11 @@ static void narrow(const struct tw_observable *observable, double *low, double *
 }
 
 static json_t *column_json(const struct tw_data *data, const struct tw_data *samples, int index,
-                           const struct tw_observable *observable, int bins)
+                           const struct tw_observable *observable, int wanted)
 {
     const struct tw_column *column = &data->schema->columns[index];
     size_t stride = (size_t)data->schema->features, count = samples->rows + samples->invalid;
+    int bins = tw_histogram_bins(column, wanted);
     struct tw_histogram of_data = {0}, of_samples = {0};
     double low, high, sum = 0;
     json_t *json = NULL;

@@ -169,7 +169,8 @@ void tw_coupling_start(const struct tw_coupling *coupling, struct tw_params *par
 
 /* --- base --- */
 
-void tw_coupling_base_log_prob(const struct tw_coupling *coupling, int cols, const tw_real *z, double *out)
+void tw_coupling_base_log_prob(const struct tw_coupling *coupling, int cols, const tw_real *z, const tw_real *present,
+                               double *out)
 {
     memset(out, 0, (size_t)cols * sizeof *out);
     for (int f = 0; f < coupling->features; f++) {
@@ -178,7 +179,8 @@ void tw_coupling_base_log_prob(const struct tw_coupling *coupling, int cols, con
         double curvature = coupling->kinds[f] == TW_SPLINE_TAILS ? 0.5 : 0;
 
         for (int c = 0; c < cols; c++)
-            out[c] += level - curvature * (double)row[c] * (double)row[c];
+            if (!present || present[(size_t)f * (size_t)cols + (size_t)c] != 0)
+                out[c] += level - curvature * (double)row[c] * (double)row[c];
     }
 }
 
@@ -214,7 +216,20 @@ void tw_coupling_base_draw(const struct tw_coupling *coupling, uint64_t key, con
 
 /* --- training: the chain on the tape --- */
 
-static struct tw_var *base_log_prob(const struct tw_coupling *c, struct tw_tape *tape, struct tw_var *z)
+/* Log density of the base where it does not depend on z: at z = 0 for features that are absent, which have to be taken
+ * out again, normal or not. */
+static void take_out_absent(const struct tw_coupling *c, int cols, const tw_real *present, tw_real *level)
+{
+    for (int f = 0; f < c->features; f++) {
+        double value = c->kinds[f] == TW_SPLINE_TAILS ? -HALF_LOG_2PI : -log(2 * tw_coupling_bound(c, f));
+
+        for (int i = 0; i < cols; i++)
+            level[i] -= (1 - present[f * cols + i]) * (tw_real)value;
+    }
+}
+
+static struct tw_var *base_log_prob(const struct tw_coupling *c, struct tw_tape *tape, struct tw_var *z,
+                                    const tw_real *present)
 {
     struct tw_ops_row *normal = tw_tape_alloc(tape, (size_t)c->features * sizeof *normal);
     tw_real *level = tw_tape_rows(tape, 1);
@@ -230,12 +245,25 @@ static struct tw_var *base_log_prob(const struct tw_coupling *c, struct tw_tape 
             uniform -= log(2 * tw_coupling_bound(c, f));
     for (int i = 0; i < tape->cols; i++)
         level[i] = (tw_real)uniform;
+    if (present)
+        take_out_absent(c, tape->cols, present, level);
     return tw_map_add(tape, tw_reduce_normal_log_prob(tape, tw_ops_colmap(tape, &z, 1, normal, count)),
                       tw_tape_constant(tape, 1, level));
 }
 
+/* Rows of `present` for the features that a block moves; NULL and the tape failed when memory is out. */
+static const tw_real *moved_present(const struct tw_coupling_block *block, struct tw_tape *tape, const tw_real *present)
+{
+    size_t cols = (size_t)tape->cols;
+    tw_real *rows = tw_tape_rows(tape, block->moved);
+
+    for (int i = 0; rows && i < block->moved; i++)
+        memcpy(rows + (size_t)i * cols, present + (size_t)block->rows[i] * cols, cols * sizeof *rows);
+    return rows;
+}
+
 struct tw_var *tw_coupling_loss(const struct tw_coupling *coupling, struct tw_tape *tape, struct tw_var *x,
-                                struct tw_var *conditions)
+                                struct tw_var *conditions, const tw_real *present)
 {
     struct tw_var *log_det = NULL;
 
@@ -249,13 +277,16 @@ struct tw_var *tw_coupling_loss(const struct tw_coupling *coupling, struct tw_ta
 
         struct tw_var *p = tw_mlp_tape(&block->mlp, tape, inputs);
         struct tw_var *moved = tw_ops_colmap(tape, &x, 1, block->gather, block->moved);
-        struct tw_var *y = tw_ops_spline(tape, block->splines, moved, p, &det);
+        const tw_real *there = present ? moved_present(block, tape, present) : NULL;
+        struct tw_var *y = tw_ops_spline_present(tape, block->splines, moved, p, there, &det);
 
+        if (present && !there)
+            return NULL;
         x = tw_ops_colmap(tape, (struct tw_var *[]){x, y}, 2, block->merge, coupling->features);
         log_det = log_det ? tw_map_add(tape, log_det, det) : det;
     }
 
-    struct tw_var *log_prob = tw_map_add(tape, base_log_prob(coupling, tape, x), log_det);
+    struct tw_var *log_prob = tw_map_add(tape, base_log_prob(coupling, tape, x, present), log_det);
     tw_real *zero = tw_tape_rows(tape, 1);
 
     if (!zero)
@@ -267,7 +298,7 @@ struct tw_var *tw_coupling_loss(const struct tw_coupling *coupling, struct tw_ta
 /* --- queries: the same chain without a tape; the spline parameters of one block are all that is kept --- */
 
 struct scratch {
-    tw_real *inputs, *hidden, *outputs, *row;
+    tw_real *inputs, *hidden, *outputs, *row, *det;
 };
 
 static int scratch_alloc(const struct tw_coupling *c, struct tw_arena *arena, int cols, struct scratch *s)
@@ -281,19 +312,21 @@ static int scratch_alloc(const struct tw_coupling *c, struct tw_arena *arena, in
         outputs = (size_t)block->outputs > outputs ? (size_t)block->outputs : outputs;
         width = (size_t)tw_mlp_width(&block->mlp);
     }
-    rows = inputs + 2 * width + outputs + 1;
+    rows = inputs + 2 * width + outputs + 2;
     s->inputs = tw_arena_alloc(arena, rows * (size_t)cols * sizeof(tw_real));
     if (!s->inputs)
         return TW_NO_MEMORY;
     s->hidden = s->inputs + inputs * (size_t)cols;
     s->outputs = s->hidden + 2 * width * (size_t)cols;
     s->row = s->outputs + outputs * (size_t)cols;
+    s->det = s->row + cols;
     return TW_OK;
 }
 
 static void map_block(const struct tw_coupling *c, const struct tw_coupling_block *block, bool inverse,
                       const struct tw_params *params, const struct tw_kernels *kernels, int cols,
-                      const struct scratch *s, tw_real *x, const tw_real *conditions, tw_real *log_det)
+                      const struct scratch *s, tw_real *x, const tw_real *conditions, const tw_real *present,
+                      tw_real *log_det)
 {
     size_t row_bytes = (size_t)cols * sizeof *x;
     const tw_real *p = s->outputs;
@@ -303,36 +336,45 @@ static void map_block(const struct tw_coupling *c, const struct tw_coupling_bloc
         memcpy(s->inputs + (size_t)block->inputs * (size_t)cols, conditions, (size_t)c->conditions * row_bytes);
     tw_mlp_plain(&block->mlp, params, kernels, cols, s->inputs, s->hidden, s->outputs);
     for (int i = 0; i < block->moved; i++) {
-        tw_real *at = x + (size_t)block->rows[i] * (size_t)cols;
+        size_t offset = (size_t)block->rows[i] * (size_t)cols;
+        tw_real *at = x + offset;
 
-        (inverse ? kernels->spline_inverse : kernels->spline)(&block->splines[i], cols, at, p, s->row, log_det);
-        memcpy(at, s->row, row_bytes);
+        if (present)
+            memset(s->det, 0, row_bytes);
+        (inverse ? kernels->spline_inverse : kernels->spline)(&block->splines[i], cols, at, p, s->row,
+                                                              present ? s->det : log_det);
+        if (!present)
+            memcpy(at, s->row, row_bytes);
+        for (int k = 0; present && k < cols; k++) {
+            at[k] = present[offset + (size_t)k] * s->row[k];
+            log_det[k] += present[offset + (size_t)k] * s->det[k];
+        }
         p += (size_t)tw_spline_rows(&block->splines[i]) * (size_t)cols;
     }
 }
 
 int tw_coupling_forward(const struct tw_coupling *coupling, const struct tw_params *params,
                         const struct tw_kernels *kernels, struct tw_arena *arena, int cols, tw_real *x,
-                        const tw_real *conditions, tw_real *log_det)
+                        const tw_real *conditions, const tw_real *present, tw_real *log_det)
 {
     struct scratch s;
 
     if (scratch_alloc(coupling, arena, cols, &s))
         return TW_NO_MEMORY;
     for (int b = 0; b < coupling->blocks; b++)
-        map_block(coupling, &coupling->plan[b], false, params, kernels, cols, &s, x, conditions, log_det);
+        map_block(coupling, &coupling->plan[b], false, params, kernels, cols, &s, x, conditions, present, log_det);
     return TW_OK;
 }
 
 int tw_coupling_inverse(const struct tw_coupling *coupling, const struct tw_params *params,
                         const struct tw_kernels *kernels, struct tw_arena *arena, int cols, tw_real *x,
-                        const tw_real *conditions, tw_real *log_det)
+                        const tw_real *conditions, const tw_real *present, tw_real *log_det)
 {
     struct scratch s;
 
     if (scratch_alloc(coupling, arena, cols, &s))
         return TW_NO_MEMORY;
     for (int b = coupling->blocks - 1; b >= 0; b--)
-        map_block(coupling, &coupling->plan[b], true, params, kernels, cols, &s, x, conditions, log_det);
+        map_block(coupling, &coupling->plan[b], true, params, kernels, cols, &s, x, conditions, present, log_det);
     return TW_OK;
 }

@@ -5,6 +5,11 @@
  * mapped forward to a base in which features are independent: standard normal where the spline has tails, uniform on
  * [-bound, bound] where it is bounded, uniform on the circle where it is periodic (Rezende et al. 2020).
  *
+ * Features may be absent: `present` (features, cols) is 1 where one is there, else 0; NULL: all are. The coordinate of
+ * an absent one is 0 in data and base, no block moves it, and it adds nothing to log-determinants and densities, so
+ * that what is computed is the density of the features that are there. Networks see its 0: what is absent has to be
+ * told by the conditions.
+ *
  * Matrices are feature-major (rows, cols), cols = TW_BLOCK events; see kernel/kernel.h.
  */
 #ifndef TW_FLOW_COUPLING_H
@@ -61,19 +66,20 @@ double tw_coupling_bound(const struct tw_coupling *coupling, int f);
 
 /* On the tape: minus log p of x (features, cols) given conditions (C, cols; NULL if C == 0): one row. */
 struct tw_var *tw_coupling_loss(const struct tw_coupling *coupling, struct tw_tape *tape, struct tw_var *x,
-                                struct tw_var *conditions);
+                                struct tw_var *conditions, const tw_real *present);
 
 /* Without a tape. x (features, cols) is mapped in place, forward: data -> base, inverse: base -> data;
  * log_det (cols) += log |d out / d in|. TW_NO_MEMORY or 0. */
 int tw_coupling_forward(const struct tw_coupling *coupling, const struct tw_params *params,
                         const struct tw_kernels *kernels, struct tw_arena *arena, int cols, tw_real *x,
-                        const tw_real *conditions, tw_real *log_det);
+                        const tw_real *conditions, const tw_real *present, tw_real *log_det);
 int tw_coupling_inverse(const struct tw_coupling *coupling, const struct tw_params *params,
                         const struct tw_kernels *kernels, struct tw_arena *arena, int cols, tw_real *x,
-                        const tw_real *conditions, tw_real *log_det);
+                        const tw_real *conditions, const tw_real *present, tw_real *log_det);
 
 /* Log density of the base at z (features, cols), summed over features: out (cols) is overwritten. */
-void tw_coupling_base_log_prob(const struct tw_coupling *coupling, int cols, const tw_real *z, double *out);
+void tw_coupling_base_log_prob(const struct tw_coupling *coupling, int cols, const tw_real *z, const tw_real *present,
+                               double *out);
 /* Draws the events with numbers events[0] .. events[cols-1] of the base under `key`. */
 void tw_coupling_base_draw(const struct tw_coupling *coupling, uint64_t key, const uint64_t *events, int cols,
                            tw_real *z);

@@ -1,6 +1,7 @@
 /* Inputs of the classifier: features through their transforms, standardised and clipped (a score need not be
  * invertible); angles as cosine and sine, and so the differences of angles of one period, which are what events share
- * when the detector is rotated. The score is the logit. */
+ * when the detector is rotated. What is absent is 0, and so are cosine and sine where an angle is; which features are
+ * there and the values of discrete ones come as the code of the class. The score is the logit. */
 #include "model/classifier_kind.h"
 
 #include <jansson.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/classes.h"
 #include "model/columns.h"
 #include "nn/mlp.h"
 #include "nn/reduce.h"
@@ -23,8 +25,9 @@ struct input {
 
 struct config {
     struct tw_mlp mlp;
-    int count, rows; /* of inputs; of prepared rows, angles counted twice */
+    int count, rows; /* of inputs; of prepared rows, angles counted twice, and the code */
     struct input *inputs;
+    struct tw_classes classes;
 };
 
 static void config_free(void *config)
@@ -34,6 +37,7 @@ static void config_free(void *config)
     if (!c)
         return;
     free(c->inputs);
+    tw_classes_fini(&c->classes);
     free(c);
 }
 
@@ -61,6 +65,8 @@ static int choose_inputs(struct config *c, const struct tw_schema *schema)
     for (int f = 0; f < schema->features; f++) {
         int circle = tw_columns_circle(schema, f);
 
+        if (schema->columns[f].kind == TW_DISCRETE)
+            continue;
         add_input(c, f, -1, circle >= 0);
         if (circle < 0)
             continue;
@@ -71,6 +77,7 @@ static int choose_inputs(struct config *c, const struct tw_schema *schema)
             if (g == circle || (all && tw_columns_circle(schema, g) == circle))
                 add_input(c, f, g, true);
     }
+    c->rows += c->classes.codes;
     return TW_OK;
 }
 
@@ -87,7 +94,7 @@ static int parse(const struct json_t *json, const struct tw_schema *schema, void
     if ((status = tw_columns_known(json, known, error)) ||
         (status = tw_columns_read_hidden(json, &config->mlp.hidden_count, config->mlp.hidden, error)) ||
         (status = tw_columns_read_activation(json, &config->mlp.activation, error)) ||
-        (status = choose_inputs(config, schema))) {
+        (status = tw_classes_init(&config->classes, schema)) || (status = choose_inputs(config, schema))) {
         config_free(config);
         return status;
     }
@@ -123,6 +130,11 @@ static int prepare(const void *config, const struct tw_data *data, struct tw_par
     return tw_columns_prepare(data, statistics);
 }
 
+static bool statistics_ok(const void *config, const struct tw_schema *schema, const struct tw_params *statistics)
+{
+    return tw_columns_ok(schema, statistics);
+}
+
 static int init(const void *config, const struct tw_schema *schema, struct tw_params *parameters, uint64_t key)
 {
     tw_mlp_init(&((const struct config *)config)->mlp, parameters, 1, key);
@@ -139,6 +151,25 @@ static double forward(const struct tw_transform_column *map, double x)
     double unused = 0;
 
     return tw_transform_forward(map, x, &unused);
+}
+
+/* The code of the class: (E, cols). */
+static void prepare_class(const struct tw_kind_state *state, const float *values, int events, int cols, tw_real *out)
+{
+    const struct config *c = state->config;
+    size_t n = (size_t)state->schema->features;
+
+    memset(out, 0, (size_t)c->classes.codes * (size_t)cols * sizeof *out);
+    for (int j = 0; j < c->classes.count; j++) {
+        for (int i = 0; i < cols; i++) {
+            float value = values[(size_t)(i < events ? i : 0) * n + (size_t)c->classes.factors[j].feature];
+            int level = tw_classes_level(&c->classes, state->schema, j, value);
+
+            if (level > 0)
+                out[(level - 1) * cols + i] = 1;
+        }
+        out += (c->classes.factors[j].levels - 1) * cols;
+    }
 }
 
 static void prepare_block(const struct tw_kind_state *state, const float *values, int events, int cols, tw_real *out,
@@ -175,6 +206,7 @@ static void prepare_block(const struct tw_kind_state *state, const float *values
         }
         out += input->angle ? 2 * cols : cols;
     }
+    prepare_class(state, values, events, cols, out);
 }
 
 static struct tw_var *loss(const struct tw_kind_state *state, struct tw_tape *tape, const struct tw_block *block)
@@ -228,7 +260,7 @@ const struct tw_kind tw_classifier_kind = {
     .layout = layout,
     .prepare = prepare,
     .init = init,
-    .statistics_ok = tw_columns_ok,
+    .statistics_ok = statistics_ok,
     .prepared_rows = prepared_rows,
     .prepare_block = prepare_block,
     .loss = loss,

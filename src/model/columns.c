@@ -119,7 +119,7 @@ int tw_columns_prepare(const struct tw_data *data, struct tw_params *statistics)
 
         struct tw_transform_column map = tw_columns_transform(schema, statistics, f, 1);
 
-        if (map.kind == TW_TRANSFORM_REAL || map.kind == TW_TRANSFORM_LOG)
+        if (schema->columns[f].kind != TW_DISCRETE && (map.kind == TW_TRANSFORM_REAL || map.kind == TW_TRANSFORM_LOG))
             status = moments(data->features + f, (size_t)schema->features, data->rows, &map, &mean[f], &width[f]);
         if (status)
             return status;
@@ -181,6 +181,16 @@ int tw_columns_circle(const struct tw_schema *schema, int f)
             return g;
     }
     return f;
+}
+
+int tw_columns_origin(const struct tw_schema *schema, int f)
+{
+    int first = tw_columns_circle(schema, f);
+
+    for (int g = first; g >= 0 && g < schema->features; g++)
+        if (!schema->columns[g].optional && tw_columns_circle(schema, g) == first)
+            return g;
+    return -1;
 }
 
 /* --- members of a model's JSON --- */

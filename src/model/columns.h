@@ -1,7 +1,7 @@
 /* What kinds share about columns: the transform of each feature with its statistics, and conditions.
  *
- * Statistics of every kind hold "mean" and "width" (D), of the transformed feature over the training rows where it is
- * standardised and 0 and 1 elsewhere, and with conditions "condition_mean" and "condition_width" (C).
+ * Statistics of every kind hold "mean" and "width" (D), of the transformed feature over the training rows that have it
+ * where it is standardised, and 0 and 1 elsewhere, and with conditions "condition_mean" and "condition_width" (C).
  */
 #ifndef TW_MODEL_COLUMNS_H
 #define TW_MODEL_COLUMNS_H
@@ -14,6 +14,7 @@
 #include "nn/mlp.h"
 #include "nn/params.h"
 
+/* Not of discrete features, which have no coordinate. */
 enum tw_transform_kind tw_columns_kind(const struct tw_column *column);
 
 int tw_columns_layout(const struct tw_schema *schema, struct tw_params *statistics);
@@ -35,6 +36,8 @@ void tw_columns_conditions(const struct tw_schema *schema, const struct tw_param
 
 /* First periodic feature with the same min and max as feature f; -1 if f is not periodic. */
 int tw_columns_circle(const struct tw_schema *schema, int f);
+/* The first of them that every event has: what angles may be taken relative to. -1 if there is none. */
+int tw_columns_origin(const struct tw_schema *schema, int f);
 
 /* --- members of a model's JSON; each refusal names the member --- */
 

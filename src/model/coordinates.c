@@ -80,6 +80,15 @@ static bool find_feature(const struct reader *r, const json_t *value, int *f)
     return *f >= 0 && *f < r->schema->features;
 }
 
+static int check_there(const struct reader *r, int f)
+{
+    const struct tw_column *column = &r->schema->columns[f];
+
+    return column->optional || column->kind == TW_DISCRETE
+               ? REFUSE(r, "of: feature %s is %s", column->name, column->optional ? "optional" : "discrete")
+               : TW_OK;
+}
+
 static bool is_positive(const struct reader *r, int f)
 {
     const struct tw_column *column = &r->schema->columns[f];
@@ -91,11 +100,14 @@ static int read_particle(const struct reader *r, const json_t *value, struct par
 {
     const json_t *mass = json_array_get(value, 3);
     const struct tw_column *columns = r->schema->columns;
+    int status;
 
     *p = (struct particle){.mass = -1};
     if (json_array_size(value) != 4 || !find_feature(r, json_array_get(value, 0), &p->pt) ||
         !find_feature(r, json_array_get(value, 1), &p->eta) || !find_feature(r, json_array_get(value, 2), &p->phi))
         return REFUSE(r, "of: a particle is [pt, eta, phi, mass], names of features; mass may be a number");
+    if ((status = check_there(r, p->pt)) || (status = check_there(r, p->eta)) || (status = check_there(r, p->phi)))
+        return status;
     if (!is_positive(r, p->pt))
         return REFUSE(r, "of: feature %s needs transform \"log\" and a min of at least 0", columns[p->pt].name);
     if (tw_columns_kind(&columns[p->eta]) == TW_TRANSFORM_PERIODIC)
@@ -109,7 +121,7 @@ static int read_particle(const struct reader *r, const json_t *value, struct par
     }
     if (!find_feature(r, mass, &p->mass) || !is_positive(r, p->mass))
         return REFUSE(r, "of: a mass must be a number, or a feature with transform \"log\" and a min of at least 0");
-    return TW_OK;
+    return check_there(r, p->mass);
 }
 
 static int read_of(const struct reader *r, const json_t *value, struct coordinate *c)

@@ -3,6 +3,10 @@
  * Torus: angles of one period are taken relative to the first of them, t_k = wrap(phi_k - phi_0). The map preserves
  * volume, and makes explicit the differences that carry the physics, which a network would else have to build from
  * pairs of angles.
+ *
+ * Where features are optional or discrete, log p(x) = log p(class) + log p(present features | class): the classes have
+ * a law of their own, every network gets the code of the class beside the conditions, and features that are absent take
+ * no part. The prepared rows are then the coordinates, the levels of the class, and its slot in the table.
  */
 #include "model/flow_kind.h"
 
@@ -11,20 +15,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "flow/coupling.h"
 #include "flow/masks.h"
+#include "model/categorical.h"
 #include "model/columns.h"
 #include "model/coordinates.h"
 #include "model/members.h"
+#include "nn/map.h"
 
 #define BLOCKS_MAX     64
-#define PARAMETERS_MAX ((size_t)1 << 27) /* an artifact of 512 MiB: a row of SQLite takes 10^9 bytes */
+#define CLASSES        UINT64_C(0x636c6173736573) /* a stream of the start, for the network of the classes */
+#define PARAMETERS_MAX ((size_t)1 << 27)          /* an artifact of 512 MiB: a row of SQLite takes 10^9 bytes */
 
 struct config {
     struct tw_coupling coupling;
+    int *columns; /* (features of the coupling): which of the events' features; those that are not discrete */
     bool torus;
     int members;
     struct tw_coordinates *coordinates; /* NULL: none */
+    struct tw_classes classes;
+    struct tw_categorical law; /* if there are classes */
 };
 
 static void config_free(void *config)
@@ -35,6 +46,8 @@ static void config_free(void *config)
         return;
     tw_coupling_fini(&c->coupling);
     tw_coordinates_free(c->coordinates);
+    tw_classes_fini(&c->classes);
+    free(c->columns);
     free(c);
 }
 
@@ -80,7 +93,7 @@ static int read_masks(const json_t *json, struct tw_coupling *c, struct tw_error
 static bool has_circle(const struct tw_schema *schema)
 {
     for (int f = 0; f < schema->features; f++)
-        if (tw_columns_circle(schema, f) != f && tw_columns_circle(schema, f) >= 0)
+        if (tw_columns_origin(schema, f) != f && tw_columns_origin(schema, f) >= 0)
             return true;
     return false;
 }
@@ -148,11 +161,20 @@ static int parse(const struct json_t *json, const struct tw_schema *schema, void
         return TW_NO_MEMORY;
 
     struct tw_coupling *c = &config->coupling;
+    int count = 0;
 
-    status = tw_coupling_init(c, schema->features, blocks);
+    config->columns = malloc((size_t)schema->features * sizeof *config->columns);
+    status = config->columns ? tw_classes_init(&config->classes, schema) : TW_NO_MEMORY;
     if (status)
         goto fail;
-    c->conditions = schema->conditions;
+    for (int f = 0; f < schema->features; f++)
+        if (schema->columns[f].kind != TW_DISCRETE)
+            config->columns[count++] = f;
+    status = count ? tw_coupling_init(c, count, blocks)
+                   : tw_error_set(error, TW_INVALID, "features: a flow needs one that is not discrete");
+    if (status)
+        goto fail;
+    c->conditions = config->classes.codes + schema->conditions;
     c->bins = 8;
     c->bound = 5;
     c->harmonics = 1;
@@ -161,11 +183,12 @@ static int parse(const struct json_t *json, const struct tw_schema *schema, void
     c->activation = TW_SILU;
     config->torus = has_circle(schema);
     config->members = 1;
-    for (int f = 0; f < schema->features; f++)
-        c->kinds[f] = spline_kind(&schema->columns[f]);
+    for (int f = 0; f < count; f++)
+        c->kinds[f] = spline_kind(&schema->columns[config->columns[f]]);
     status = read_members(json, config, error);
     if (!status)
         status = tw_coordinates_parse(json_object_get(json, "coordinates"), schema, &config->coordinates, error);
+    tw_categorical_init(&config->law, &config->classes, schema->conditions, c->activation);
     if (!status)
         status = tw_coupling_plan(c);
     if (!status)
@@ -236,19 +259,42 @@ static int layout(void *config, const struct tw_schema *schema, struct tw_params
     struct config *c = config;
     int status = tw_columns_layout(schema, statistics);
 
-    return status ? status : tw_coupling_layout(&c->coupling, parameters);
+    if (!status)
+        status = tw_coupling_layout(&c->coupling, parameters);
+    return status || !c->classes.count ? status : tw_categorical_layout(&c->law, statistics, parameters);
 }
 
 static int prepare(const void *config, const struct tw_data *data, struct tw_params *statistics)
 {
+    const struct config *c = config;
     int status = tw_columns_prepare(data, statistics);
 
-    return status ? status : tw_coordinates_prepare(((const struct config *)config)->coordinates, data, statistics);
+    if (!status)
+        status = tw_coordinates_prepare(c->coordinates, data, statistics);
+    return status || !c->classes.count ? status : tw_categorical_prepare(&c->law, data, statistics);
+}
+
+static int adapt(const void *config, const struct tw_data *data, struct tw_params *statistics)
+{
+    const struct config *c = config;
+
+    return c->classes.count ? tw_categorical_adapt(&c->law, data, statistics) : TW_OK;
+}
+
+static bool statistics_ok(const void *config, const struct tw_schema *schema, const struct tw_params *statistics)
+{
+    const struct config *c = config;
+
+    return tw_columns_ok(schema, statistics) && (!c->classes.count || tw_categorical_ok(&c->law, statistics));
 }
 
 static int init(const void *config, const struct tw_schema *schema, struct tw_params *parameters, uint64_t key)
 {
-    tw_coupling_start(&((const struct config *)config)->coupling, parameters, key);
+    const struct config *c = config;
+
+    tw_coupling_start(&c->coupling, parameters, key);
+    if (c->classes.count)
+        tw_categorical_start(&c->law, parameters, tw_rng_mix(key, CLASSES));
     return TW_OK;
 }
 
@@ -256,15 +302,9 @@ static int init(const void *config, const struct tw_schema *schema, struct tw_pa
 
 static int prepared_rows(const void *config, const struct tw_schema *schema)
 {
-    return schema->features;
-}
+    const struct config *c = config;
 
-/* The angle that feature f is relative to; -1 if none. */
-static int reference(const struct tw_kind_state *state, int f)
-{
-    int first = ((const struct config *)state->config)->torus ? tw_columns_circle(state->schema, f) : -1;
-
-    return first == f ? -1 : first;
+    return c->coupling.features + (c->classes.count ? c->classes.count + 1 : 0);
 }
 
 /* Rounding to tw_real must not leave the interval. */
@@ -275,20 +315,83 @@ static tw_real into(double y, double bound)
     return r < -limit ? -limit : r > limit ? limit : r;
 }
 
+/* The feature that angle f is relative to; -1 if none. */
+static int reference(const struct tw_kind_state *state, int f)
+{
+    int first = ((const struct config *)state->config)->torus ? tw_columns_origin(state->schema, f) : -1;
+
+    return first == f ? -1 : first;
+}
+
+/* Row k of a block; 0 where the feature is absent. */
+static void prepare_feature(const struct tw_kind_state *state, int k, const float *values, int events, int cols,
+                            tw_real *out, double *log_jacobian)
+{
+    const struct config *config = state->config;
+    const struct tw_coupling *c = &config->coupling;
+    size_t n = (size_t)state->schema->features;
+    int f = config->columns[k], first = reference(state, f);
+    struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->bound);
+    struct tw_transform_column origin =
+        tw_columns_transform(state->schema, state->statistics, first < 0 ? f : first, c->bound);
+
+    for (int i = 0; i < cols; i++) {
+        const float *row = values + (size_t)(i < events ? i : 0) * n;
+
+        if (isnan(row[f])) {
+            out[i] = 0;
+            continue;
+        }
+
+        double jacobian = 0, unused = 0, y = tw_transform_forward(&map, (double)row[f], &jacobian);
+
+        if (first >= 0)
+            y = tw_transform_wrap(y - tw_transform_forward(&origin, (double)row[first], &unused));
+        if (log_jacobian)
+            log_jacobian[i] += jacobian;
+        out[i] = c->kinds[k] == TW_SPLINE_TAILS ? (tw_real)y : into(y, tw_coupling_bound(c, k));
+    }
+}
+
+/* Levels of the class and its slot in the table. */
+static void prepare_class(const struct tw_kind_state *state, const float *values, int events, int cols, tw_real *out)
+{
+    const struct config *c = state->config;
+    size_t n = (size_t)state->schema->features;
+
+    for (int j = 0; j < c->classes.count; j++)
+        for (int i = 0; i < cols; i++) {
+            float value = values[(size_t)(i < events ? i : 0) * n + (size_t)c->classes.factors[j].feature];
+
+            out[j * cols + i] = (tw_real)tw_classes_level(&c->classes, state->schema, j, value);
+        }
+    tw_categorical_find(&c->law, state->statistics, cols, out, out + c->classes.count * cols);
+}
+
+/* The row of feature f. */
+static int row_of(const struct config *c, int f)
+{
+    int k = 0;
+
+    while (c->columns[k] != f)
+        k++;
+    return k;
+}
+
 /* The rows of coordinates, which features that they replace have left alone. */
 static void prepare_coordinates(const struct tw_kind_state *state, const float *values, int events, int cols,
                                 tw_real *out, double *log_jacobian)
 {
-    const struct tw_coordinates *coordinates = ((const struct config *)state->config)->coordinates;
+    const struct config *c = state->config;
     size_t n = (size_t)state->schema->features;
 
-    for (int k = 0; k < tw_coordinates_count(coordinates); k++) {
-        tw_real *to = out + tw_coordinates_feature(coordinates, k) * cols;
+    for (int k = 0; k < tw_coordinates_count(c->coordinates); k++) {
+        tw_real *to = out + row_of(c, tw_coordinates_feature(c->coordinates, k)) * cols;
 
         for (int i = 0; i < cols; i++) {
             double jacobian = 0;
 
-            to[i] = (tw_real)tw_coordinates_forward(coordinates, k, state->statistics,
+            to[i] = (tw_real)tw_coordinates_forward(c->coordinates, k, state->statistics,
                                                     values + (size_t)(i < events ? i : 0) * n, &jacobian);
             if (log_jacobian)
                 log_jacobian[i] += jacobian;
@@ -304,119 +407,188 @@ static bool replaced(const struct tw_kind_state *state, int f)
 static void prepare_block(const struct tw_kind_state *state, const float *values, int events, int cols, tw_real *out,
                           double *log_jacobian)
 {
-    const struct tw_coupling *c = tw_flow_kind_coupling(state);
-    int n = c->features;
+    const struct config *c = state->config;
+    int rows = c->coupling.features;
 
     for (int i = 0; log_jacobian && i < cols; i++)
         log_jacobian[i] = 0;
-    for (int f = 0; f < n; f++) {
-        struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->bound);
-        int first = reference(state, f);
-        struct tw_transform_column origin =
-            tw_columns_transform(state->schema, state->statistics, first < 0 ? f : first, c->bound);
-
-        if (replaced(state, f))
-            continue;
-
-        for (int i = 0; i < cols; i++) {
-            const float *row = values + (size_t)(i < events ? i : 0) * (size_t)n;
-            double jacobian = 0, unused = 0, y = tw_transform_forward(&map, (double)row[f], &jacobian);
-
-            if (first >= 0)
-                y = tw_transform_wrap(y - tw_transform_forward(&origin, (double)row[first], &unused));
-            if (log_jacobian)
-                log_jacobian[i] += jacobian;
-            out[f * cols + i] = c->kinds[f] == TW_SPLINE_TAILS ? (tw_real)y : into(y, tw_coupling_bound(c, f));
-        }
-    }
+    for (int k = 0; k < rows; k++)
+        if (!replaced(state, c->columns[k]))
+            prepare_feature(state, k, values, events, cols, out + k * cols, log_jacobian);
     prepare_coordinates(state, values, events, cols, out, log_jacobian);
+    if (c->classes.count)
+        prepare_class(state, values, events, cols, out + rows * cols);
 }
 
 /* Fills in the replaced features: each is a function of its coordinate and of features that are there already, as they
  * are in float32, so that the event has the very mass that was drawn. */
 static void recover(const struct tw_kind_state *state, int cols, const tw_real *x, float *out)
 {
-    const struct tw_coordinates *coordinates = ((const struct config *)state->config)->coordinates;
+    const struct config *c = state->config;
     size_t n = (size_t)state->schema->features;
 
-    for (int k = 0; k < tw_coordinates_count(coordinates); k++) {
-        int f = tw_coordinates_feature(coordinates, k);
+    for (int k = 0; k < tw_coordinates_count(c->coordinates); k++) {
+        int f = tw_coordinates_feature(c->coordinates, k);
+        const tw_real *y = x + row_of(c, f) * cols;
 
         for (int i = 0; i < cols; i++) {
             float *row = out + (size_t)i * n;
 
-            row[f] = tw_coordinates_inverse(coordinates, k, state->statistics, row, (double)x[f * cols + i]);
+            row[f] = tw_coordinates_inverse(c->coordinates, k, state->statistics, row, (double)y[i]);
         }
     }
 }
 
-/* x (D, cols) -> raw units, (cols, D). */
-static void to_raw(const struct tw_kind_state *state, int cols, const tw_real *x, float *out)
+/* x (rows, cols) and levels (J, cols) -> raw units, (cols, D). */
+static void to_raw(const struct tw_kind_state *state, int cols, const tw_real *x, const tw_real *levels, float *out)
 {
-    const struct tw_coupling *c = tw_flow_kind_coupling(state);
-    int n = c->features;
+    const struct config *c = state->config;
+    size_t n = (size_t)state->schema->features;
 
-    for (int f = 0; f < n; f++) {
-        struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->bound);
-        int first = reference(state, f);
+    for (int k = 0; k < c->coupling.features; k++) {
+        int f = c->columns[k], first = reference(state, f);
+        struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->coupling.bound);
+        const tw_real *origin = first >= 0 ? x + row_of(c, first) * cols : NULL;
 
-        for (int i = 0; i < cols && !replaced(state, f); i++) {
-            double y = (double)x[f * cols + i] + (first >= 0 ? (double)x[first * cols + i] : 0);
+        if (replaced(state, f))
+            continue;
 
-            out[(size_t)i * (size_t)n + (size_t)f] = tw_transform_to_float(&map, tw_transform_inverse(&map, y));
+        for (int i = 0; i < cols; i++) {
+            double y = (double)x[k * cols + i] + (origin ? (double)origin[i] : 0);
+
+            out[(size_t)i * n + (size_t)f] = tw_transform_to_float(&map, tw_transform_inverse(&map, y));
+        }
+    }
+    for (int j = 0; j < c->classes.count; j++) {
+        int f = c->classes.factors[j].feature;
+        bool discrete = state->schema->columns[f].kind == TW_DISCRETE;
+
+        for (int i = 0; i < cols; i++) {
+            float value = tw_classes_value(&c->classes, state->schema, j, (int)levels[j * cols + i]);
+
+            if (discrete || isnan(value))
+                out[(size_t)i * n + (size_t)f] = value;
         }
     }
     recover(state, cols, x, out);
+}
+
+/* --- what the blocks are told about the class --- */
+
+struct context {
+    const tw_real *conditions; /* (codes + C, cols), NULL if there are none */
+    const tw_real *present;    /* (coordinates, cols), NULL if all are */
+};
+
+/* From levels (J, cols), which are not read without classes. TW_NO_MEMORY or 0. */
+static int context_of(const struct tw_kind_state *state, struct tw_arena *arena, int cols, const tw_real *levels,
+                      const tw_real *conditions, struct context *out)
+{
+    const struct config *c = state->config;
+    size_t n = (size_t)cols, codes = (size_t)c->classes.codes, rows = (size_t)c->coupling.conditions;
+
+    *out = (struct context){.conditions = conditions};
+    if (!c->classes.count)
+        return TW_OK;
+
+    tw_real *all = tw_arena_alloc(arena, (rows + (size_t)c->coupling.features) * n * sizeof *all);
+
+    if (!all)
+        return TW_NO_MEMORY;
+    tw_classes_code(&c->classes, cols, levels, all);
+    if (rows > codes)
+        memcpy(all + codes * n, conditions, (rows - codes) * n * sizeof *all);
+    out->conditions = all;
+    if (!c->classes.incomplete)
+        return TW_OK;
+    for (int k = 0; k < c->coupling.features; k++)
+        tw_classes_present(&c->classes, state->schema, c->columns[k], cols, levels, all + (rows + (size_t)k) * n);
+    out->present = all + rows * n;
+    return TW_OK;
 }
 
 /* --- training and queries --- */
 
 static struct tw_var *loss(const struct tw_kind_state *state, struct tw_tape *tape, const struct tw_block *block)
 {
-    const struct tw_coupling *c = tw_flow_kind_coupling(state);
+    const struct config *config = state->config;
+    const struct tw_coupling *c = &config->coupling;
+    const tw_real *levels = block->features + c->features * block->cols;
+    struct context context;
 
-    return tw_coupling_loss(c, tape, tw_tape_constant(tape, c->features, block->features),
-                            c->conditions ? tw_tape_constant(tape, c->conditions, block->conditions) : NULL);
+    if (context_of(state, tape->arena, block->cols, levels, block->conditions, &context))
+        return NULL;
+
+    struct tw_var *loss = tw_coupling_loss(
+        c, tape, tw_tape_constant(tape, c->features, block->features),
+        c->conditions ? tw_tape_constant(tape, c->conditions, context.conditions) : NULL, context.present);
+
+    if (!config->classes.count)
+        return loss;
+
+    int conditions = state->schema->conditions;
+    const tw_real *slots = levels + config->classes.count * block->cols;
+
+    return tw_map_add(tape, loss,
+                      tw_categorical_loss(&config->law, state->statistics, tape, slots,
+                                          conditions ? tw_tape_constant(tape, conditions, block->conditions) : NULL));
 }
 
 static int log_prob(const struct tw_kind_state *state, const struct tw_kernels *kernels, struct tw_arena *arena,
                     int cols, tw_real *features, const tw_real *conditions, double *out)
 {
-    const struct tw_coupling *c = tw_flow_kind_coupling(state);
+    const struct config *config = state->config;
+    const struct tw_coupling *c = &config->coupling;
+    const tw_real *levels = features + c->features * cols;
     tw_real *log_det = tw_arena_alloc(arena, (size_t)cols * sizeof *log_det);
+    struct context context;
 
     if (!log_det)
         return TW_NO_MEMORY;
     memset(log_det, 0, (size_t)cols * sizeof *log_det);
 
-    int status = tw_coupling_forward(c, state->parameters, kernels, arena, cols, features, conditions, log_det);
+    int status = context_of(state, arena, cols, levels, conditions, &context);
 
-    if (status)
+    if (status || (status = tw_coupling_forward(c, state->parameters, kernels, arena, cols, features,
+                                                context.conditions, context.present, log_det)))
         return status;
-    tw_coupling_base_log_prob(c, cols, features, out);
+    tw_coupling_base_log_prob(c, cols, features, context.present, out);
     for (int i = 0; i < cols; i++)
         out[i] += (double)log_det[i];
-    return TW_OK;
+    if (!config->classes.count)
+        return TW_OK;
+    return tw_categorical_log_prob(&config->law, state->statistics, state->parameters, kernels, arena, cols,
+                                   levels + config->classes.count * cols, conditions, out);
 }
 
 static int sample(const struct tw_kind_state *state, const struct tw_kernels *kernels, struct tw_arena *arena, int cols,
                   uint64_t key, const uint64_t *events, const tw_real *conditions, float *out)
 {
-    const struct tw_coupling *c = tw_flow_kind_coupling(state);
-    tw_real *x = tw_arena_alloc(arena, (size_t)(c->features + 1) * (size_t)cols * sizeof *x);
+    const struct config *config = state->config;
+    const struct tw_coupling *c = &config->coupling;
+    size_t factors = (size_t)config->classes.count, n = (size_t)cols;
+    tw_real *x = tw_arena_alloc(arena, ((size_t)c->features + factors + 1) * n * sizeof *x);
+    struct context context;
+    int status = TW_OK;
 
     if (!x)
         return TW_NO_MEMORY;
 
-    tw_real *log_det = x + (size_t)c->features * (size_t)cols;
+    tw_real *levels = x + (size_t)c->features * n, *log_det = levels + factors * n;
 
-    memset(log_det, 0, (size_t)cols * sizeof *log_det);
+    memset(log_det, 0, n * sizeof *log_det);
+    if (factors)
+        status = tw_categorical_draw(&config->law, state->statistics, state->parameters, kernels, arena, key, events,
+                                     cols, conditions, levels);
+    if (status || (status = context_of(state, arena, cols, levels, conditions, &context)))
+        return status;
     tw_coupling_base_draw(c, key, events, cols, x);
-
-    int status = tw_coupling_inverse(c, state->parameters, kernels, arena, cols, x, conditions, log_det);
-
+    for (size_t i = 0; context.present && i < (size_t)c->features * n; i++)
+        x[i] *= context.present[i];
+    status = tw_coupling_inverse(c, state->parameters, kernels, arena, cols, x, context.conditions, context.present,
+                                 log_det);
     if (!status)
-        to_raw(state, cols, x, out);
+        to_raw(state, cols, x, levels, out);
     return status;
 }
 
@@ -431,7 +603,8 @@ const struct tw_kind tw_flow_kind = {
     .layout = layout,
     .prepare = prepare,
     .init = init,
-    .statistics_ok = tw_columns_ok,
+    .statistics_ok = statistics_ok,
+    .adapt = adapt,
     .prepared_rows = prepared_rows,
     .prepare_block = prepare_block,
     .loss = loss,

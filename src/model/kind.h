@@ -50,7 +50,8 @@ struct tw_block {
 
 struct tw_kind {
     const char *name;
-    int format;          /* of its artifact; raised when the meaning of the tensors changes */
+    int format;          /* of its artifact; raised when the meaning of the tensors changes. One more where features are
+                          * optional or discrete */
     unsigned outputs;    /* bit mask of 1 << TW_OUTPUT_... */
     bool labelled;       /* needs labels */
     bool couples_events; /* its loss couples the events of a batch */
@@ -71,7 +72,10 @@ struct tw_kind {
     int (*prepare)(const void *config, const struct tw_data *data, struct tw_params *statistics);
     int (*init)(const void *config, const struct tw_schema *schema, struct tw_params *parameters, uint64_t key);
     /* Are loaded statistics usable? They come from outside. */
-    bool (*statistics_ok)(const struct tw_schema *schema, const struct tw_params *statistics);
+    bool (*statistics_ok)(const void *config, const struct tw_schema *schema, const struct tw_params *statistics);
+    /* A warm start keeps its parent's statistics; those that are to follow the rows all the same are changed here.
+     * NULL: none. */
+    int (*adapt)(const void *config, const struct tw_data *data, struct tw_params *statistics);
 
     /* Rows of a block in prepared coordinates, and the map into them: values is (events, D) in the feed's units, all
      * in the hard domain; out is (prepared_rows, cols), padded with copies of the first event. log_jacobian (cols),

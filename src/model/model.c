@@ -155,6 +155,12 @@ static json_t *stored_json(const struct tw_model *model)
 /* Everything that is stored: the model's own sets, then those of the networks of its weights, if it has any. */
 enum { OWN_SETS = 2, SETS_MAX = OWN_SETS + TW_REWEIGHTING_SETS };
 
+/* Of format 1 are artifacts in which every event has every feature, as they ever were. */
+static int format_of(const struct tw_kind *kind, const struct tw_schema *schema)
+{
+    return kind->format + tw_schema_has_classes(schema);
+}
+
 int tw_model_save(const struct tw_model *model, const struct tw_model_record *record, unsigned char **bytes,
                   size_t *size)
 {
@@ -166,11 +172,11 @@ int tw_model_save(const struct tw_model *model, const struct tw_model_record *re
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)record->seed);
 
-    json_t *json = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s}", "format", model->kind->format,
-                             "library", TW_VERSION, "kind", model->kind->name, "model", stored_json(model), "features",
-                             tw_schema_features_json(model->schema), "conditions",
-                             tw_schema_conditions_json(model->schema), "twin", record->twin, "seed", seed, "parent",
-                             record->parent, "cause", record->cause, "kernels", record->kernels);
+    json_t *json = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s}", "format",
+                             format_of(model->kind, model->schema), "library", TW_VERSION, "kind", model->kind->name,
+                             "model", stored_json(model), "features", tw_schema_features_json(model->schema),
+                             "conditions", tw_schema_conditions_json(model->schema), "twin", record->twin, "seed", seed,
+                             "parent", record->parent, "cause", record->cause, "kernels", record->kernels);
 
     if (json && model->base) {
         count += tw_reweighting_view(&model->reweighting, &parts, sets + OWN_SETS);
@@ -226,9 +232,10 @@ static int read_json(const json_t *json, const struct tw_kind **kind, struct tw_
     *kind = name ? tw_kind_find(name) : NULL;
     if (!*kind)
         return tw_error_set(error, TW_CORRUPT, "artifact: unknown kind");
-    if (json_integer_value(json_object_get(json, "format")) != (*kind)->format)
-        return tw_error_set(error, TW_CORRUPT, "artifact: format of kind \"%s\" is not %d", name, (*kind)->format);
     status = tw_schema_parse(json_object_get(json, "features"), json_object_get(json, "conditions"), schema, error);
+    if (!status && json_integer_value(json_object_get(json, "format")) != format_of(*kind, *schema))
+        return tw_error_set(error, TW_CORRUPT, "artifact: format of kind \"%s\" is not %d", name,
+                            format_of(*kind, *schema));
     if (!status)
         status = (*kind)->parse(json_object_get(json, "model"), *schema, config, error);
     return status > 0 ? TW_CORRUPT : status;
@@ -289,8 +296,9 @@ int tw_model_load(const unsigned char *bytes, size_t size, struct tw_model **out
     }
     if ((status = tw_artifact_read(&artifact, sets, count, error)))
         goto out;
-    if (!kind->statistics_ok(schema, &statistics)) {
-        status = tw_error_set(error, TW_CORRUPT, "artifact: a width is not positive");
+    if (!kind->statistics_ok(config, schema, &statistics)) {
+        status =
+            tw_error_set(error, TW_CORRUPT, "artifact: a width is not positive, or the table of classes is broken");
         goto out;
     }
     status = tw_model_new(kind, config, schema, &statistics, &parameters, out);

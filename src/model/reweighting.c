@@ -303,7 +303,7 @@ int tw_reweighting_build(struct tw_reweighting_parts *parts, const struct tw_sch
 
         if (!copy)
             status = TW_NO_MEMORY;
-        else if (!kind->statistics_ok(schema, &parts->statistics[m])) {
+        else if (!kind->statistics_ok(parts->config[m], schema, &parts->statistics[m])) {
             tw_schema_free(copy);
             status = tw_error_set(error, TW_INVALID, "reweighting: a width is not positive");
         } else {

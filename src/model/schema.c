@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BOUND_MAX 1e30 /* of min, max and value: leaves room in float32 */
+#define BOUND_MAX    1e30    /* of min, max and value: leaves room in float32 */
+#define DISCRETE_MAX 1000000 /* exact in float32 */
 
 /* --- parsing: one member at a time, each refusal names the member --- */
 
@@ -58,9 +59,9 @@ static int read_kind(const struct reader *r, const json_t *value, struct tw_colu
     else if (text && !strcmp(text, "periodic"))
         column->kind = TW_PERIODIC;
     else if (text && !strcmp(text, "discrete"))
-        return REFUSE(r, "kind \"discrete\" is not built yet");
+        column->kind = TW_DISCRETE;
     else
-        return REFUSE(r, "kind must be \"real\" or \"periodic\"");
+        return REFUSE(r, "kind must be \"real\", \"periodic\" or \"discrete\"");
     return TW_OK;
 }
 
@@ -103,9 +104,24 @@ static int read_member(const struct reader *r, const char *member, const json_t 
         return read_kind(r, value, column);
     if (feature && !strcmp(member, "transform"))
         return read_transform(r, value, column);
-    if (feature && !strcmp(member, "optional"))
-        return json_is_false(value) ? TW_OK : REFUSE(r, "optional is not built yet");
+    if (feature && !strcmp(member, "optional")) {
+        column->optional = json_is_true(value);
+        return json_is_boolean(value) ? TW_OK : REFUSE(r, "optional must be true or false");
+    }
     return REFUSE(r, "unknown member \"%.60s\"", member);
+}
+
+static int check_discrete(const struct reader *r, const struct tw_column *column)
+{
+    if (!column->has_min || !column->has_max || column->min != rint(column->min) || column->max != rint(column->max) ||
+        fabs(column->min) > DISCRETE_MAX || fabs(column->max) > DISCRETE_MAX)
+        return REFUSE(r, "a discrete feature needs min and max, integers of at most %d (%s)", DISCRETE_MAX,
+                      column->name);
+    if (column->max - column->min >= TW_VALUES_MAX)
+        return REFUSE(r, "a discrete feature has at most %d values (%s)", TW_VALUES_MAX, column->name);
+    if (column->transform == TW_LOG)
+        return REFUSE(r, "transform \"log\" does not go with kind \"discrete\" (%s)", column->name);
+    return TW_OK;
 }
 
 /* What the members say together. */
@@ -120,6 +136,8 @@ static int check_column(const struct reader *r, const json_t *json, struct tw_co
             column->value = column->has_min && column->has_max ? 0.5 * (column->min + column->max) : column->min;
         return TW_OK;
     }
+    if (column->kind == TW_DISCRETE)
+        return check_discrete(r, column);
     if (column->kind == TW_PERIODIC && !(column->has_min && column->has_max))
         return REFUSE(r, "a periodic feature needs min and max (%s)", column->name);
     if (column->kind == TW_PERIODIC && column->transform == TW_LOG)
@@ -243,13 +261,16 @@ bool tw_schema_equal(const struct tw_schema *a, const struct tw_schema *b)
         const struct tw_column *p = &a->columns[i], *q = &b->columns[i];
 
         if (strcmp(p->name, q->name) || p->role != q->role || p->kind != q->kind || p->transform != q->transform ||
-            p->has_min != q->has_min || p->has_max != q->has_max || p->min != q->min || p->max != q->max)
+            p->optional != q->optional || p->has_min != q->has_min || p->has_max != q->has_max || p->min != q->min ||
+            p->max != q->max)
             return false;
     }
     return true;
 }
 
 /* --- back to JSON --- */
+
+static const char *const kind_names[] = {[TW_REAL] = "real", [TW_PERIODIC] = "periodic", [TW_DISCRETE] = "discrete"};
 
 static json_t *column_json(const struct tw_column *column)
 {
@@ -258,8 +279,10 @@ static json_t *column_json(const struct tw_column *column)
     if (!json)
         return NULL;
     if (column->role == TW_FEATURE) {
-        json_object_set_new(json, "kind", json_string(column->kind == TW_PERIODIC ? "periodic" : "real"));
+        json_object_set_new(json, "kind", json_string(kind_names[column->kind]));
         json_object_set_new(json, "transform", json_string(column->transform == TW_LOG ? "log" : "standardise"));
+        if (column->optional) /* left out otherwise: artifacts that know nothing of it keep their bytes */
+            json_object_set_new(json, "optional", json_true());
     }
     if (column->has_min)
         json_object_set_new(json, "min", json_real(column->min));
@@ -292,6 +315,14 @@ struct json_t *tw_schema_conditions_json(const struct tw_schema *schema)
     return columns_json(schema->columns + schema->features, schema->conditions);
 }
 
+bool tw_schema_has_classes(const struct tw_schema *schema)
+{
+    for (int i = 0; i < schema->features; i++)
+        if (schema->columns[i].optional || schema->columns[i].kind == TW_DISCRETE)
+            return true;
+    return false;
+}
+
 int tw_schema_find(const struct tw_schema *schema, const char *name)
 {
     for (int i = 0; i < schema->features + schema->conditions; i++)
@@ -305,9 +336,11 @@ bool tw_schema_value_ok(const struct tw_column *column, float value)
     double x = (double)value;
 
     if (!isfinite(x))
-        return false;
+        return column->optional && isnan(x);
     if (column->kind == TW_PERIODIC)
         return true;
+    if (column->kind == TW_DISCRETE)
+        return x == rint(x) && x >= column->min && x <= column->max;
     if (column->transform == TW_LOG)
         return x > column->min;
     /* in float32, as the rows are: an edge such as 2.4 rounds outward, and values that sit on it belong to it */
@@ -318,7 +351,7 @@ float tw_schema_wrap(const struct tw_column *column, float value)
 {
     double turn = column->max - column->min;
 
-    if (column->kind != TW_PERIODIC || (value >= column->min && value < column->max))
+    if (column->kind != TW_PERIODIC || isnan(value) || (value >= column->min && value < column->max))
         return value;
 
     double phase = fmod((double)value - column->min, turn); /* exact, however far away the value is */

@@ -15,22 +15,26 @@ struct json_t;
 #define TW_NAME_MAX    64 /* with the final zero */
 #define TW_UNIT_MAX    32
 #define TW_COLUMNS_MAX 1024
+#define TW_VALUES_MAX  64 /* of a discrete feature */
 
 enum tw_role { TW_FEATURE, TW_CONDITION, TW_TARGET, TW_LABEL, TW_WEIGHT, TW_AUX };
-enum tw_column_kind { TW_REAL, TW_PERIODIC };
+enum tw_column_kind { TW_REAL, TW_PERIODIC, TW_DISCRETE };
 enum tw_transform { TW_STANDARDISE, TW_LOG };
 
 /* The hard domain follows from kind, transform and bounds:
  *   periodic           any finite value, wrapped into [min, max)
+ *   discrete           the integers min .. max, at most TW_VALUES_MAX of them
  *   log                (min, inf): ln(x - min)
  *   min and max, real  [min, max]: a bounded spline on a uniform base
- *   else               any finite value */
+ *   else               any finite value
+ * An optional feature may also be absent, which is NaN. */
 struct tw_column {
     char name[TW_NAME_MAX];
     char unit[TW_UNIT_MAX];
     enum tw_role role;
     enum tw_column_kind kind;
     enum tw_transform transform;
+    bool optional;
     bool has_min, has_max;
     double min, max;
     double value; /* condition: default where a batch does not set it */
@@ -42,8 +46,8 @@ struct tw_schema {
     struct tw_column *columns;
 };
 
-/* `features` is a JSON array, `conditions` an array or NULL. Unknown members and members that are not built yet
- * (optional, kind discrete) give TW_INVALID with a sentence that names the member. Release with _free. */
+/* `features` is a JSON array, `conditions` an array or NULL. Unknown members give TW_INVALID with a sentence that names
+ * the member. Release with _free. */
 int tw_schema_parse(const struct json_t *features, const struct json_t *conditions, struct tw_schema **out,
                     struct tw_error *error);
 void tw_schema_free(struct tw_schema *schema);
@@ -59,12 +63,15 @@ struct json_t *tw_schema_conditions_json(const struct tw_schema *schema);
 
 /* True if it can name a column: letters, digits and _, not a digit first, shorter than TW_NAME_MAX. */
 bool tw_schema_name_ok(const char *name);
+/* True if a feature is optional or discrete: events are of several classes (model/classes.h). */
+bool tw_schema_has_classes(const struct tw_schema *schema);
+
 /* Index of a feature or condition by name, -1 if there is none. */
 int tw_schema_find(const struct tw_schema *schema, const char *name);
 
-/* True if `value` is finite and inside the hard domain of the column. */
+/* True if `value` is finite and inside the hard domain of the column, or absent where it may be. */
 bool tw_schema_value_ok(const struct tw_column *column, float value);
-/* A finite value of a periodic column brought into [min, max); of other columns as it is. */
+/* A finite value of a periodic column brought into [min, max); of other columns, and where absent, as it is. */
 float tw_schema_wrap(const struct tw_column *column, float value);
 /* True if all D features of a row are ok. */
 bool tw_schema_row_ok(const struct tw_schema *schema, const float *row);

@@ -156,6 +156,8 @@ static int make_model(struct tw_trainer *t, const json_t *config, const struct t
     if (parent) {
         tw_params_fini(&t->statistics);
         status = tw_params_copy(&t->statistics, tw_model_state(parent, 0).statistics);
+        if (!status && t->kind->adapt)
+            status = t->kind->adapt(t->config, train, &t->statistics);
     } else {
         status = tw_params_alloc(&t->statistics);
         if (!status)

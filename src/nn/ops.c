@@ -64,6 +64,7 @@ struct tw_var *tw_ops_dense(struct tw_tape *tape, enum tw_activation act, int we
 
 struct spline {
     const struct tw_spline *splines;
+    const tw_real *present; /* (x's rows, cols), NULL: all are */
     struct tw_var *x, *p, *y, *log_det;
 };
 
@@ -72,6 +73,12 @@ static void deliver(int n, const tw_real *part, tw_real *grad)
 {
     for (int i = 0; i < n; i++)
         grad[i] += part[i];
+}
+
+static void multiply(int n, const tw_real *a, const tw_real *b, tw_real *out)
+{
+    for (int i = 0; i < n; i++)
+        out[i] = a[i] * b[i];
 }
 
 static void spline_vjp(struct tw_tape *tape, void *data)
@@ -87,14 +94,22 @@ static void spline_vjp(struct tw_tape *tape, void *data)
     tw_real *gx = tw_tape_grad_fresh(tape, s->x, &fresh_x), *gp = tw_tape_grad_fresh(tape, s->p, &fresh_p);
     tw_real *row = fresh_x ? NULL : tw_tape_rows(tape, 1);
     tw_real *rows = fresh_p ? NULL : tw_tape_rows(tape, s->p->rows);
+    tw_real *masked = s->present ? tw_tape_rows(tape, 2) : NULL;
 
     if (tape->failed)
         return;
     for (int i = 0, at = 0; i < s->x->rows; i++) {
         int count = tw_spline_rows(&s->splines[i]);
         size_t xo = (size_t)i * (size_t)cols, po = (size_t)at * (size_t)cols;
+        const tw_real *gyi = gy + xo, *gli = gl;
 
-        tape->kernels->spline_vjp(&s->splines[i], cols, s->x->value + xo, s->p->value + po, gy + xo, gl,
+        if (masked) { /* y and its part of log_det are products with `present` */
+            multiply(cols, gyi, s->present + xo, masked);
+            multiply(cols, gli, s->present + xo, masked + cols);
+            gyi = masked;
+            gli = masked + cols;
+        }
+        tape->kernels->spline_vjp(&s->splines[i], cols, s->x->value + xo, s->p->value + po, gyi, gli,
                                   fresh_x ? gx + xo : row, fresh_p ? gp + po : rows);
         if (gx && !fresh_x)
             deliver(cols, row, gx + xo);
@@ -107,6 +122,23 @@ static void spline_vjp(struct tw_tape *tape, void *data)
 struct tw_var *tw_ops_spline(struct tw_tape *tape, const struct tw_spline *splines, struct tw_var *x, struct tw_var *p,
                              struct tw_var **log_det)
 {
+    return tw_ops_spline_present(tape, splines, x, p, NULL, log_det);
+}
+
+/* One feature of which some values are absent; `row` is scratch. */
+static void spline_present(const struct tw_kernels *kernels, const struct tw_spline *spline, int cols, const tw_real *x,
+                           const tw_real *p, const tw_real *present, tw_real *y, tw_real *row, tw_real *log_det)
+{
+    memset(row, 0, (size_t)cols * sizeof *row);
+    kernels->spline(spline, cols, x, p, y, row);
+    multiply(cols, y, present, y);
+    for (int c = 0; c < cols; c++)
+        log_det[c] += present[c] * row[c];
+}
+
+struct tw_var *tw_ops_spline_present(struct tw_tape *tape, const struct tw_spline *splines, struct tw_var *x,
+                                     struct tw_var *p, const tw_real *present, struct tw_var **log_det)
+{
     tw_real *value, *sum;
     int cols = tape->cols;
 
@@ -117,13 +149,20 @@ struct tw_var *tw_ops_spline(struct tw_tape *tape, const struct tw_spline *splin
     bool record = x->needs_grad || p->needs_grad;
     struct tw_var *y = tw_tape_result(tape, x->rows, record, &value);
     struct tw_var *det = tw_tape_result(tape, 1, record, &sum);
+    tw_real *row = present ? tw_tape_rows(tape, 1) : NULL;
 
-    if (!y || !det)
+    if (!y || !det || (present && !row))
         return NULL;
     memset(sum, 0, (size_t)cols * sizeof *sum);
-    for (int i = 0, at = 0; i < x->rows; at += tw_spline_rows(&splines[i]), i++)
-        tape->kernels->spline(&splines[i], cols, x->value + (size_t)i * (size_t)cols,
-                              p->value + (size_t)at * (size_t)cols, value + (size_t)i * (size_t)cols, sum);
+    for (int i = 0, at = 0; i < x->rows; at += tw_spline_rows(&splines[i]), i++) {
+        size_t xo = (size_t)i * (size_t)cols, po = (size_t)at * (size_t)cols;
+
+        if (present)
+            spline_present(tape->kernels, &splines[i], cols, x->value + xo, p->value + po, present + xo, value + xo,
+                           row, sum);
+        else
+            tape->kernels->spline(&splines[i], cols, x->value + xo, p->value + po, value + xo, sum);
+    }
     *log_det = det;
     if (!record)
         return y;
@@ -132,7 +171,7 @@ struct tw_var *tw_ops_spline(struct tw_tape *tape, const struct tw_spline *splin
 
     if (!s)
         return NULL;
-    *s = (struct spline){.splines = splines, .x = x, .p = p, .y = y, .log_det = det};
+    *s = (struct spline){.splines = splines, .present = present, .x = x, .p = p, .y = y, .log_det = det};
     return tw_tape_push(tape, spline_vjp, s) ? y : NULL;
 }
 

@@ -14,6 +14,10 @@ struct tw_var *tw_ops_dense(struct tw_tape *tape, enum tw_activation act, int we
  * *log_det (1 row) gets the sum of log |dy/dx| over the rows. */
 struct tw_var *tw_ops_spline(struct tw_tape *tape, const struct tw_spline *splines, struct tw_var *x, struct tw_var *p,
                              struct tw_var **log_det);
+/* The same where some of x's values are absent: present (x's rows, cols) is 1 or 0, borrowed. An absent value gives
+ * y = 0 and adds nothing to *log_det, and no gradient flows through it. */
+struct tw_var *tw_ops_spline_present(struct tw_tape *tape, const struct tw_spline *splines, struct tw_var *x,
+                                     struct tw_var *p, const tw_real *present, struct tw_var **log_det);
 
 /* Rows of a result taken from rows of several operands: select, concatenate, merge, signed permutation. */
 struct tw_ops_row {

@@ -7,10 +7,11 @@
 #include "stat/ks.h"
 #include "stat/rate.h"
 
-#define SHARE_C2ST    0.5
-#define SHARE_KS      0.4 /* of all features together */
-#define SHARE_INVALID 0.1
-#define SHARE_CUSUM   0.4 /* of all columns together */
+#define SHARE_C2ST     0.5
+#define SHARE_KS       0.4 /* of all features together */
+#define SHARE_INVALID  0.1
+#define SHARE_CUSUM    0.4 /* of all columns together */
+#define SHARE_PRESENCE 0.1 /* of all optional features together */
 
 const char *tw_drift_detector_name(enum tw_detector detector)
 {
@@ -19,6 +20,7 @@ const char *tw_drift_detector_name(enum tw_detector detector)
         [TW_DETECT_KS] = "ks",
         [TW_DETECT_INVALID] = "invalid_rows",
         [TW_DETECT_CUSUM] = "cusum",
+        [TW_DETECT_PRESENCE] = "presence",
     };
     return names[detector];
 }
@@ -31,14 +33,19 @@ struct ks_job {
     int *status;                     /* (D) */
 };
 
-/* Absent values lie below all others, so that a change of their number is a change of the column. */
-static void copy_column(const struct tw_data *data, int feature, float *out)
+/* Absent values of an observable lie below all others, so that a change of their number is a change of the column; an
+ * optional feature is compared where it is there, as its presence has a test of its own. Returns the number of values.
+ */
+static size_t copy_column(const struct tw_data *data, int feature, float *out)
 {
-    size_t features = (size_t)data->schema->features;
+    size_t features = (size_t)data->schema->features, count = 0;
+    bool optional = data->schema->columns[feature].optional;
     for (size_t i = 0; i < data->rows; i++) {
         float value = data->features[i * features + (size_t)feature];
-        out[i] = isnan(value) ? -INFINITY : value;
+        if (!isnan(value) || !optional)
+            out[count++] = isnan(value) ? -INFINITY : value;
     }
+    return count;
 }
 
 static void ks_task(void *context, size_t task, unsigned worker)
@@ -50,8 +57,8 @@ static void ks_task(void *context, size_t task, unsigned worker)
         job->status[task] = TW_NO_MEMORY;
         return;
     }
-    copy_column(job->reference, (int)task, columns);
-    copy_column(job->window, (int)task, columns + n);
+    n = copy_column(job->reference, (int)task, columns);
+    m = copy_column(job->window, (int)task, columns + n);
     struct tw_statistic *s = &job->statistics[task];
     job->status[task] = tw_ks(columns, n, columns + n, m, &s->value, &s->p_value);
     free(columns);
@@ -72,7 +79,7 @@ static int run_ks(const struct tw_data *reference, const struct tw_data *window,
     return status;
 }
 
-/* --- the other two --- */
+/* --- the others --- */
 
 /* Too few rows, or a training that failed for good, leave p at 1 and the value NaN: a window is never an error. */
 static int run_c2st(const struct tw_data *reference, const struct tw_data *window, uint64_t seed,
@@ -120,11 +127,37 @@ static int run_cusum(const struct tw_data *window, const struct tw_drift_options
     return status;
 }
 
+static size_t count_present(const struct tw_data *data, int feature)
+{
+    size_t features = (size_t)data->schema->features, count = 0;
+    for (size_t i = 0; i < data->rows; i++)
+        count += !isnan(data->features[i * features + (size_t)feature]);
+    return count;
+}
+
+static void run_presence(const struct tw_data *reference, const struct tw_data *window, struct tw_statistic *s)
+{
+    size_t n = window->rows, m = reference->rows, present = count_present(window, s->feature);
+    size_t before = count_present(reference, s->feature);
+    s->value = n ? (double)present / (double)n : NAN;
+    s->error = n ? sqrt(s->value * (1 - s->value) / (double)n) : NAN;
+    s->floor = m ? (double)before / (double)m : NAN;
+    s->p_value = tw_rate_fisher(present, n, before, m);
+}
+
 /* --- together --- */
+
+static int optional_features(const struct tw_schema *schema)
+{
+    int count = 0;
+    for (int f = 0; f < schema->features; f++)
+        count += schema->columns[f].optional;
+    return count;
+}
 
 /* How many statistics each detector gives. */
 struct counts {
-    int c2st, ks, cusum;
+    int c2st, ks, cusum, presence;
 };
 
 static struct tw_statistic *fill(struct tw_statistic *at, enum tw_detector detector, int count, int features,
@@ -141,11 +174,12 @@ static struct tw_statistic *fill(struct tw_statistic *at, enum tw_detector detec
     return at;
 }
 
-static int allocate(struct tw_drift *out, const struct counts *counts, int features, double alpha)
+static int allocate(struct tw_drift *out, const struct tw_schema *schema, const struct counts *counts, double alpha)
 {
+    int features = schema->features;
     double all = (counts->c2st ? SHARE_C2ST : 0) + (counts->ks ? SHARE_KS : 0) + (counts->cusum ? SHARE_CUSUM : 0) +
-                 SHARE_INVALID;
-    out->count = counts->c2st + counts->ks + counts->cusum + 1;
+                 (counts->presence ? SHARE_PRESENCE : 0) + SHARE_INVALID;
+    out->count = counts->c2st + counts->ks + counts->cusum + counts->presence + 1;
     out->statistics = tw_size_alloc((size_t)out->count, sizeof *out->statistics);
     if (!out->statistics)
         return TW_NO_MEMORY;
@@ -153,6 +187,11 @@ static int allocate(struct tw_drift *out, const struct counts *counts, int featu
     at = fill(at, TW_DETECT_C2ST, counts->c2st, 0, alpha * SHARE_C2ST / all);
     at = fill(at, TW_DETECT_KS, counts->ks, features, alpha * SHARE_KS / all);
     at = fill(at, TW_DETECT_CUSUM, counts->cusum, features, alpha * SHARE_CUSUM / all);
+    struct tw_statistic *presence = at;
+    at = fill(at, TW_DETECT_PRESENCE, counts->presence, 0, alpha * SHARE_PRESENCE / all);
+    for (int f = 0; f < features; f++)
+        if (schema->columns[f].optional)
+            (presence++)->feature = f;
     fill(at, TW_DETECT_INVALID, 1, 0, alpha * SHARE_INVALID / all);
     return TW_OK;
 }
@@ -180,8 +219,9 @@ int tw_drift(const struct tw_data *reference, const struct tw_data *window, cons
         .c2st = options->detectors >> TW_DETECT_C2ST & 1,
         .ks = options->detectors >> TW_DETECT_KS & 1 ? features : 0,
         .cusum = options->detectors >> TW_DETECT_CUSUM & 1 && options->cusum ? options->cusum->columns : 0,
+        .presence = optional_features(reference->schema),
     };
-    int status = allocate(out, &counts, features, 1 / (2 * options->expected_run_time));
+    int status = allocate(out, reference->schema, &counts, 1 / (2 * options->expected_run_time));
     if (status == TW_OK && counts.c2st)
         status = run_c2st(reference, window, options->seed, kernels, pool, &out->c2st, &out->statistics[0], error);
     if (status == TW_OK && counts.ks)
@@ -192,6 +232,9 @@ int tw_drift(const struct tw_data *reference, const struct tw_data *window, cons
         tw_drift_fini(out);
         return status;
     }
+    for (int i = 0; i < out->count; i++)
+        if (out->statistics[i].detector == TW_DETECT_PRESENCE)
+            run_presence(reference, window, &out->statistics[i]);
     run_invalid(reference, window, &out->statistics[out->count - 1]);
     decide(out, options, &counts);
     return TW_OK;

@@ -31,11 +31,17 @@ static bool bulk(const float *values, size_t n, size_t stride, double *low, doub
     return count > 0;
 }
 
+int tw_histogram_bins(const struct tw_column *column, int wanted)
+{
+    return column->kind == TW_DISCRETE ? (int)(column->max - column->min) + 1 : wanted;
+}
+
 void tw_histogram_range(const struct tw_column *column, const float *values, size_t n, size_t stride, double *low,
                         double *high)
 {
-    *low = column->min;
-    *high = column->max;
+    double half = column->kind == TW_DISCRETE ? 0.5 : 0;
+    *low = column->min - half;
+    *high = column->max + half;
     if (column->has_min && column->has_max)
         return;
     if (!bulk(values, n, stride, low, high)) {

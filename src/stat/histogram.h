@@ -15,6 +15,9 @@ struct tw_histogram {
     double absent; /* sum of weights of NaN */
 };
 
+/* Bins for a column: `wanted`, or one for each value of a discrete one, whose range is half a unit wider at both ends
+ * than its bounds. */
+int tw_histogram_bins(const struct tw_column *column, int wanted);
 /* A range that shows the bulk of the values (0.5 % and 99.5 % quantiles, widened), or the hard bounds of the column
  * where it has both. */
 void tw_histogram_range(const struct tw_column *column, const float *values, size_t n, size_t stride, double *low,

@@ -157,7 +157,7 @@ static void test_refusals(void **state)
         {"{\"name\": null, " FEATURES "}", "name"},
         {"{\"name\": \"z\"}", "features"},
         {"{\"name\": \"z\", \"features\": []}", "features"},
-        {"{\"name\": \"z\", \"features\": [{\"name\": \"x\", \"optional\": true}]}", "optional"},
+        {"{\"name\": \"z\", \"features\": [{\"name\": \"x\", \"optional\": 1}]}", "optional"},
         {"{\"name\": \"z\", \"features\": [{\"name\": \"x\", \"kind\": \"discrete\"}]}", "discrete"},
         {"{\"name\": \"z\", \"features\": [{\"name\": \"x\", \"colour\": 1}]}", "colour"},
         {"{\"name\": \"z\", \"features\": [{\"name\": \"x\"}, {\"name\": \"x\"}]}", "x"},

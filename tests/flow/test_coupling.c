@@ -2,6 +2,7 @@
  * of computing a density against each other; features of all kinds mixed, with conditions. */
 #include <math.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct flow {
     struct tw_arena arena;
     const struct tw_kernels *kernels;
     tw_real *x, *conditions, *log_det;
+    tw_real *present; /* NULL: all are */
 };
 
 static double uniform(uint64_t key, uint64_t i)
@@ -79,6 +81,19 @@ static void flow_init(struct flow *f, const enum tw_spline_kind *kinds, int feat
         f->conditions[i] = uniform(5, (uint64_t)i);
 }
 
+/* Takes away two values in five, other ones in each event, but of the first feature only from odd events. */
+static void take_away(struct flow *f)
+{
+    f->present = aligned((size_t)f->coupling.features * COLS);
+    for (int i = 0; i < f->coupling.features; i++)
+        for (int k = 0; k < COLS; k++) {
+            bool absent = i == 0 ? k % 2 : (i + k) % 5 < 2;
+
+            f->present[i * COLS + k] = absent ? 0 : 1;
+            f->x[i * COLS + k] *= f->present[i * COLS + k];
+        }
+}
+
 static void flow_fini(struct flow *f)
 {
     tw_coupling_fini(&f->coupling);
@@ -86,6 +101,7 @@ static void flow_fini(struct flow *f)
     tw_arena_fini(&f->arena);
     free(f->x);
     free(f->conditions);
+    free(f->present);
     free(f->log_det);
 }
 
@@ -93,8 +109,8 @@ static void map(struct flow *f, bool inverse, tw_real *x, tw_real *log_det)
 {
     tw_arena_reset(&f->arena);
     memset(log_det, 0, COLS * sizeof *log_det);
-    assert_int_equal((inverse ? tw_coupling_inverse : tw_coupling_forward)(&f->coupling, &f->params, f->kernels,
-                                                                           &f->arena, COLS, x, f->conditions, log_det),
+    assert_int_equal((inverse ? tw_coupling_inverse : tw_coupling_forward)(
+                         &f->coupling, &f->params, f->kernels, &f->arena, COLS, x, f->conditions, f->present, log_det),
                      0);
 }
 
@@ -131,13 +147,17 @@ static double around(double d)
     return d - 6.283185307179586 * floor(d / 6.283185307179586 + 0.5);
 }
 
-static void check_jacobian(int features, int conditions)
+/* Over the features that are present where some are absent: the rows and columns of the others are those of the
+ * identity. */
+static void check_jacobian(int features, int conditions, bool absent)
 {
     const double h = 1e-6;
     struct flow f;
     size_t n = (size_t)features;
 
     flow_init(&f, mixed, features, 4, conditions);
+    if (absent)
+        take_away(&f);
 
     tw_real *up = aligned(n * COLS), *down = aligned(n * COLS), *unused = aligned(COLS);
     double *jacobians = calloc(n * n * COLS, sizeof *jacobians);
@@ -157,6 +177,8 @@ static void check_jacobian(int features, int conditions)
 
                 if (f.coupling.kinds[i] == TW_SPLINE_CIRCULAR)
                     d = around(d);
+                if (absent && (f.present[i * COLS + k] == 0 || f.present[j * COLS + k] == 0))
+                    d = i == j ? 2 * h : 0;
                 jacobians[((size_t)k * n + (size_t)i) * n + (size_t)j] = d / (2 * h);
             }
     }
@@ -176,24 +198,30 @@ static void check_jacobian(int features, int conditions)
 
 static void test_jacobian(void **state)
 {
-    check_jacobian(5, 2);
-    check_jacobian(5, 0);
-    check_jacobian(2, 0);
-    check_jacobian(1, 1);
-    check_jacobian(1, 0);
+    check_jacobian(5, 2, false);
+    check_jacobian(5, 0, false);
+    check_jacobian(2, 0, false);
+    check_jacobian(1, 1, false);
+    check_jacobian(1, 0, false);
+    check_jacobian(7, 2, true);
+    check_jacobian(2, 0, true);
 }
 
-static void check_round_trip(int features, int conditions)
+static void check_round_trip(int features, int conditions, bool absent)
 {
     struct flow f;
     size_t n = (size_t)features * COLS;
 
     flow_init(&f, mixed, features, 6, conditions);
+    if (absent)
+        take_away(&f);
 
     tw_real *z = aligned(n), *back = aligned(COLS);
 
     memcpy(z, f.x, n * sizeof *z);
     map(&f, false, z, f.log_det);
+    for (size_t i = 0; absent && i < n; i++)
+        assert_true(f.present[i] != 0 || z[i] == 0);
     map(&f, true, z, back);
     for (size_t i = 0; i < n; i++)
         if (!(fabs(around(z[i] - f.x[i])) <= 1e-12))
@@ -207,9 +235,10 @@ static void check_round_trip(int features, int conditions)
 
 static void test_round_trip(void **state)
 {
-    check_round_trip(5, 2);
-    check_round_trip(1, 0);
-    check_round_trip(60, 1);
+    check_round_trip(5, 2, false);
+    check_round_trip(1, 0, false);
+    check_round_trip(60, 1, false);
+    check_round_trip(7, 1, true);
 }
 
 /* --- the tape --- */
@@ -227,7 +256,7 @@ static double total_loss(struct flow *f, tw_real *grads, tw_real *gx, tw_real *g
 
     struct tw_var *x = tw_tape_input(&tape, c->features, f->x);
     struct tw_var *conditions = c->conditions ? tw_tape_input(&tape, c->conditions, f->conditions) : NULL;
-    struct tw_var *loss = tw_coupling_loss(c, &tape, x, conditions);
+    struct tw_var *loss = tw_coupling_loss(c, &tape, x, conditions, f->present);
 
     assert_non_null(loss);
     for (int k = 0; k < COLS; k++) {
@@ -259,11 +288,13 @@ static void check_slope(struct flow *f, tw_real *at, double analytic, const char
         fail_msg("%s %zu: numerical %.12g, analytic %.12g", what, index, numeric, analytic);
 }
 
-static void test_gradients(void **state)
+static void check_all_slopes(bool absent)
 {
     struct flow f;
 
     flow_init(&f, mixed, 5, 4, 2);
+    if (absent)
+        take_away(&f);
 
     tw_real *grads = aligned(f.params.size), *gx = aligned(5 * COLS), *gc = aligned(2 * COLS);
 
@@ -284,21 +315,35 @@ static void test_gradients(void **state)
     flow_fini(&f);
 }
 
-static void test_tape_equals_plain(void **state)
+static void test_gradients(void **state)
+{
+    check_all_slopes(false);
+    check_all_slopes(true);
+}
+
+static void check_tape_equals_plain(bool absent)
 {
     struct flow f;
     double base[COLS], sum = 0;
 
     flow_init(&f, mixed, 7, 5, 1);
+    if (absent)
+        take_away(&f);
 
     double taped = total_loss(&f, NULL, NULL, NULL);
 
     map(&f, false, f.x, f.log_det);
-    tw_coupling_base_log_prob(&f.coupling, COLS, f.x, base);
+    tw_coupling_base_log_prob(&f.coupling, COLS, f.x, f.present, base);
     for (int k = 0; k < COLS; k++)
         sum -= base[k] + f.log_det[k];
     assert_float_equal(sum, taped, 1e-9);
     flow_fini(&f);
+}
+
+static void test_tape_equals_plain(void **state)
+{
+    check_tape_equals_plain(false);
+    check_tape_equals_plain(true);
 }
 
 /* The density of one bounded and one circular feature integrates to one, each by the midpoint rule. */
@@ -319,7 +364,7 @@ static void test_normalisation(void **state)
             for (int k = 0; k < COLS; k++)
                 f.x[k] = edge * (2 * (i + k + 0.5) / steps - 1);
             map(&f, false, f.x, f.log_det);
-            tw_coupling_base_log_prob(&f.coupling, COLS, f.x, base);
+            tw_coupling_base_log_prob(&f.coupling, COLS, f.x, f.present, base);
             for (int k = 0; k < COLS; k++)
                 sum += exp(base[k] + f.log_det[k]) * 2 * edge / steps;
         }

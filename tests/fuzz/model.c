@@ -36,10 +36,10 @@ static void fill(struct tw_params *params, struct bytes *from)
 }
 
 /* The metadata of an artifact: what the input says, and a record. */
-static char *metadata(const struct tw_kind *kind, const json_t *json)
+static char *metadata(const struct tw_kind *kind, const struct tw_schema *schema, const json_t *json)
 {
-    json_t *all = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "format", kind->format, "twin", "fuzz", "seed", "7",
-                            "parent", "", "cause", "train", "kernels", "");
+    json_t *all = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "format", kind->format + tw_schema_has_classes(schema),
+                            "twin", "fuzz", "seed", "7", "parent", "", "cause", "train", "kernels", "");
     FUZZ_CHECK(all && json_object_update(all, (json_t *)(uintptr_t)json) == 0);
     json_object_set_new(all, "kind", json_string(kind->name));
     char *text = json_dumps(all, JSON_COMPACT);
@@ -48,8 +48,9 @@ static char *metadata(const struct tw_kind *kind, const json_t *json)
     return text;
 }
 
-static void assemble(const struct tw_kind *kind, const json_t *json, struct tw_params *statistics,
-                     struct tw_params *parameters, struct tw_reweighting_parts *weights, struct bytes *from)
+static void assemble(const struct tw_kind *kind, const struct tw_schema *schema, const json_t *json,
+                     struct tw_params *statistics, struct tw_params *parameters, struct tw_reweighting_parts *weights,
+                     struct bytes *from)
 {
     struct tw_artifact_set sets[2 + TW_REWEIGHTING_SETS] = {{"statistics", statistics}, {"parameters", parameters}};
     int count = 2 + tw_reweighting_sets(weights, sets + 2);
@@ -57,7 +58,7 @@ static void assemble(const struct tw_kind *kind, const json_t *json, struct tw_p
     size_t size;
     for (int s = 0; s < count; s++)
         fill(sets[s].params, from);
-    char *text = metadata(kind, json);
+    char *text = metadata(kind, schema, json);
     FUZZ_CHECK(tw_artifact_write(text, sets, count, &bytes, &size) == 0);
     check_model(bytes, size);
     free(bytes);
@@ -84,7 +85,7 @@ static void run(const json_t *json, struct bytes *from)
         tw_params_values(&statistics) + tw_params_values(&parameters) <= VALUES_MAX &&
         (!reweighting || !tw_reweighting_parse(reweighting, schema, &weights, &error)) &&
         tw_params_values(&weights.parameters[0]) * TW_REWEIGHTING_MEMBERS_MAX <= VALUES_MAX)
-        assemble(kind, json, &statistics, &parameters, &weights, from);
+        assemble(kind, schema, json, &statistics, &parameters, &weights, from);
     tw_reweighting_parts_fini(&weights);
     if (config)
         kind->config_free(config);

@@ -128,7 +128,7 @@ static void check_events(const char *name, const struct tw_model *model, const s
     for (size_t f = 0; f < d; f++)
         for (size_t i = 0; i < n; i++)
             x[f * TW_BLOCK + i] = (tw_real)z[i * d + f];
-    assert_int_equal(tw_coupling_inverse(c, state.parameters, kernels, &arena, TW_BLOCK, x, conditions, det), 0);
+    assert_int_equal(tw_coupling_inverse(c, state.parameters, kernels, &arena, TW_BLOCK, x, conditions, NULL, det), 0);
     for (size_t f = 0; f < d; f++)
         for (size_t i = 0; i < n; i++) {
             double delta = (double)x[f * TW_BLOCK + i] - wanted[i * d + f];
@@ -139,7 +139,7 @@ static void check_events(const char *name, const struct tw_model *model, const s
                 fail_msg("%s, kernels %s, event %zu, feature %zu: %.10g, golden %.10g", name, kernels->name, i, f,
                          (double)x[f * TW_BLOCK + i], wanted[i * d + f]);
         }
-    assert_int_equal(tw_coupling_forward(c, state.parameters, kernels, &arena, TW_BLOCK, x, conditions, det), 0);
+    assert_int_equal(tw_coupling_forward(c, state.parameters, kernels, &arena, TW_BLOCK, x, conditions, NULL, det), 0);
     for (size_t f = 0; f < d; f++)
         for (size_t i = 0; i < n; i++) {
             double delta = (double)x[f * TW_BLOCK + i] - (double)(tw_real)z[i * d + f];

@@ -15,22 +15,54 @@ struct setup {
     tw_real *rows, *grads;
 };
 
-static void setup_init(struct setup *s, const char *kind, const char *config)
+/* MIXED with features that come and go, the second angle among them, and a discrete one; rows of it from those of
+ * MIXED: psi and u are absent in some, and a class is left out of what the table was made from. */
+#define CLASSES                                                                                                        \
+    "[{\"name\": \"pt\", \"transform\": \"log\", \"min\": 20}, {\"name\": \"eta\"},"                                   \
+    " {\"name\": \"phi\", \"kind\": \"periodic\", \"min\": -3.141592653589793, \"max\": 3.141592653589793},"           \
+    " {\"name\": \"u\", \"min\": 0, \"max\": 1, \"optional\": true},"                                                  \
+    " {\"name\": \"psi\", \"kind\": \"periodic\", \"min\": -3.141592653589793, \"max\": 3.141592653589793,"            \
+    "  \"optional\": true}, {\"name\": \"k\", \"kind\": \"discrete\", \"min\": 0, \"max\": 2}]"
+
+static struct tw_data classed_data(const struct tw_schema *schema, uint64_t key, size_t rows)
+{
+    struct tw_data data;
+
+    tw_data_init(&data, schema);
+    for (uint64_t i = 0; i < rows; i++) {
+        float row[MIXED_FEATURES + 1], condition = (float)(0.1 + 0.0004 * (double)i);
+
+        mixed_event(key, i, 0, row);
+        row[MIXED_FEATURES] = i == rows - 1 ? 2 : (float)(i % 2);
+        if (i % 3 == 0)
+            row[3] = NAN;
+        if (i % 5 < 2)
+            row[4] = NAN;
+        assert_int_equal(tw_data_append(&data, key, i, 1, row, &condition, NULL), 0);
+    }
+    assert_int_equal(data.invalid, 0);
+    return data;
+}
+
+static void setup_init(struct setup *s, const char *kind, const char *config, bool classes)
 {
     json_t *json = json_loads(config, 0, NULL);
     struct tw_error error = {""};
 
     memset(s, 0, sizeof *s);
     s->kind = tw_kind_find(kind);
-    s->schema = schema_of(MIXED, CONDITIONS);
-    s->data = mixed_data(s->schema, 2, 200, 0);
+    s->schema = schema_of(classes ? CLASSES : MIXED, CONDITIONS);
+    s->data = classes ? classed_data(s->schema, 2, 200) : mixed_data(s->schema, 2, 200, 0);
     if (s->kind->parse(json, s->schema, &s->config, &error))
         fail_msg("%s", error.text);
     json_decref(json);
     assert_int_equal(s->kind->layout(s->config, s->schema, &s->statistics, &s->parameters), 0);
     assert_int_equal(tw_params_alloc(&s->statistics), 0);
     assert_int_equal(tw_params_alloc(&s->parameters), 0);
+    s->data.rows = 199;
     assert_int_equal(s->kind->prepare(s->config, &s->data, &s->statistics), 0);
+    s->data.rows = 200;
+    assert_true(s->kind->statistics_ok(s->config, s->schema, &s->statistics));
     assert_int_equal(s->kind->init(s->config, s->schema, &s->parameters, 3), 0);
     for (size_t i = 0; i < s->parameters.size; i++) /* away from the identity */
         s->parameters.block[i] += (tw_real)(0.2 * (2 * tw_rng_uniform(4, i, 0) - 1));
@@ -91,12 +123,12 @@ static double loss_of(struct setup *s, bool backward)
     return sum;
 }
 
-static void check_gradients(const char *kind, const char *config)
+static void check_gradients(const char *kind, const char *config, bool classes)
 {
     const double h = 1e-6;
     struct setup s;
 
-    setup_init(&s, kind, config);
+    setup_init(&s, kind, config, classes);
     loss_of(&s, true);
     for (int t = 0; t < s.parameters.count; t++) {
         const struct tw_tensor *tensor = &s.parameters.tensors[t];
@@ -121,32 +153,37 @@ static void check_gradients(const char *kind, const char *config)
 
 static void test_flow_gradients(void **state)
 {
-    check_gradients("flow", "{\"blocks\": 4, \"hidden\": [6, 5], \"bins\": 4, \"harmonics\": 2}");
-    check_gradients("flow", "{\"blocks\": 2, \"hidden\": [], \"bins\": 4, \"activation\": \"tanh\", \"torus\": false}");
+    check_gradients("flow", "{\"blocks\": 4, \"hidden\": [6, 5], \"bins\": 4, \"harmonics\": 2}", false);
+    check_gradients("flow", "{\"blocks\": 4, \"hidden\": [6, 5], \"bins\": 4, \"harmonics\": 2}", true);
+    check_gradients("flow", "{\"blocks\": 2, \"hidden\": [], \"bins\": 4, \"activation\": \"tanh\", \"torus\": false}",
+                    false);
 }
 
 static void test_classifier_gradients(void **state)
 {
-    check_gradients("classifier", "{\"hidden\": [6, 5]}");
-    check_gradients("classifier", "{\"hidden\": [7], \"activation\": \"tanh\"}");
+    check_gradients("classifier", "{\"hidden\": [6, 5]}", false);
+    check_gradients("classifier", "{\"hidden\": [6, 5]}", true);
+    check_gradients("classifier", "{\"hidden\": [7], \"activation\": \"tanh\"}", false);
 }
 
 /* log p and scores without a tape equal the loss. */
 static void test_queries_equal_the_loss(void **state)
 {
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 4; k++) {
+        bool classifier = k % 2;
         struct setup s;
         struct tw_arena arena;
         double out[TW_BLOCK], sum = 0, loss;
 
-        setup_init(&s, k ? "classifier" : "flow", "{\"hidden\": [6, 5]}");
+        setup_init(&s, classifier ? "classifier" : "flow", "{\"hidden\": [6, 5]}", k >= 2);
         loss = loss_of(&s, false);
         tw_arena_init(&arena);
-        assert_int_equal((k ? s.kind->score : s.kind->log_prob)(&s.state, tw_kernels_choose(NULL, NULL), &arena,
-                                                                TW_BLOCK, s.rows, s.block.conditions, out),
+        assert_int_equal((classifier ? s.kind->score : s.kind->log_prob)(&s.state, tw_kernels_choose(NULL, NULL),
+                                                                         &arena, TW_BLOCK, s.rows, s.block.conditions,
+                                                                         out),
                          0);
         for (int i = 0; i < TW_BLOCK; i++) {
-            double value = k ? log1p(exp(-out[i])) + (1 - (double)s.block.labels[i]) * out[i] : -out[i];
+            double value = classifier ? log1p(exp(-out[i])) + (1 - (double)s.block.labels[i]) * out[i] : -out[i];
 
             sum += (double)s.block.weights[i] * value;
         }
@@ -164,7 +201,7 @@ static void test_prepared_jacobian(void **state)
     double jacobian[TW_BLOCK], sum[TW_BLOCK] = {0};
     float up[200 * MIXED_FEATURES], down[200 * MIXED_FEATURES];
 
-    setup_init(&s, "flow", "{}");
+    setup_init(&s, "flow", "{}", false);
 
     tw_real *a = aligned_alloc(64, MIXED_FEATURES * TW_BLOCK * sizeof *a);
     tw_real *b = aligned_alloc(64, MIXED_FEATURES * TW_BLOCK * sizeof *b);

@@ -29,8 +29,12 @@ static void test_refusals(void **state)
     refused("[{\"name\": 3}]", NULL, "name");
     refused("[{\"name\": \"a\"}, {\"name\": \"b\", \"colour\": 1}]", NULL, "features[1]: unknown member \"colour\"");
     refused("[{\"name\": \"a\", \"unit\": 3}]", NULL, "unit");
-    refused("[{\"name\": \"a\", \"optional\": true}]", NULL, "optional");
-    refused("[{\"name\": \"a\", \"kind\": \"discrete\"}]", NULL, "discrete");
+    refused("[{\"name\": \"a\", \"optional\": 1}]", NULL, "optional");
+    refused("[{\"name\": \"a\", \"kind\": \"discrete\"}]", NULL, "min and max");
+    refused("[{\"name\": \"a\", \"kind\": \"discrete\", \"min\": 0, \"max\": 2.5}]", NULL, "integers");
+    refused("[{\"name\": \"a\", \"kind\": \"discrete\", \"min\": 0, \"max\": 64}]", NULL, "64 values");
+    refused("[{\"name\": \"a\", \"kind\": \"discrete\", \"min\": 0, \"max\": 2, \"transform\": \"log\"}]", NULL, "log");
+    refused("[{\"name\": \"b\"}]", "[{\"name\": \"a\", \"optional\": true}]", "optional");
     refused("[{\"name\": \"a\", \"kind\": \"angle\"}]", NULL, "kind");
     refused("[{\"name\": \"a\", \"kind\": \"periodic\"}]", NULL, "min and max");
     refused("[{\"name\": \"a\", \"kind\": \"periodic\", \"min\": 0, \"max\": 1, \"transform\": \"log\"}]", NULL, "log");

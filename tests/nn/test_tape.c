@@ -15,6 +15,7 @@
 #include "nn/mlp.h"
 #include "nn/ops.h"
 #include "nn/reduce.h"
+#include "nn/softmax.h"
 #include "nn/trig.h"
 
 #define COLS   16
@@ -237,6 +238,20 @@ static struct tw_var *spline_value(struct tw_tape *tape, struct tw_var **in)
     return tw_ops_spline(tape, splines, in[0], in[1], &log_det);
 }
 
+/* Some values are absent: their y is 0 and their part of log_det is not counted. */
+static struct tw_var *spline_absent(struct tw_tape *tape, struct tw_var **in)
+{
+    tw_real *present = tw_tape_rows(tape, 3);
+    struct tw_var *log_det, *y;
+
+    for (int i = 0; i < 3 * COLS; i++)
+        present[i] = i % 3 > 0;
+    y = tw_ops_spline_present(tape, splines, in[0], in[1], present, &log_det);
+    for (int i = 0; i < 3 * COLS; i += 3)
+        assert_true(y->value[i] == 0);
+    return tw_map_add(tape, y, log_det);
+}
+
 /* Gradients must add up where operands are used again. */
 static struct tw_var *spline_twice(struct tw_tape *tape, struct tw_var **in)
 {
@@ -250,6 +265,7 @@ static void test_spline(void **state)
 {
     static const struct graph graphs[] = {
         {"spline", {3, SPLINE_ROWS}, 1.8, spline_both, NULL},
+        {"spline absent", {3, SPLINE_ROWS}, 1.8, spline_absent, NULL},
         {"spline tails", {3, SPLINE_ROWS}, 2.6, spline_log_det, NULL}, /* some beyond the bound */
         {"spline value", {3, SPLINE_ROWS}, 1.8, spline_value, NULL},
         {"spline twice", {3, SPLINE_ROWS}, 1.8, spline_twice, NULL},
@@ -304,6 +320,30 @@ static struct tw_var *normal(struct tw_tape *tape, struct tw_var **in)
     return tw_map_mul(tape, tw_reduce_normal_log_prob(tape, in[0]), tw_reduce_sum(tape, in[1]));
 }
 
+/* The third class is left out, and an event in five passed over. */
+static struct tw_var *cross_entropy(struct tw_tape *tape, struct tw_var **in)
+{
+    static const double prior[4] = {-0.5, 1, -INFINITY, 0.3};
+    static const tw_real classes[5] = {0, 3, -1, 1, 3};
+    tw_real *labels = tw_tape_rows(tape, 1);
+
+    for (int c = 0; c < COLS; c++)
+        labels[c] = classes[c % 5];
+
+    struct tw_var *y = tw_softmax_cross_entropy(tape, in[0], prior, labels);
+
+    for (int c = 0; c < COLS; c++) {
+        double sum = 0, at[4];
+
+        for (int k = 0; k < 4; k++) {
+            at[k] = in[0]->value[k * COLS + c] + prior[k];
+            sum += exp(at[k]);
+        }
+        assert_float_equal(y->value[c], labels[c] < 0 ? 0 : log(sum) - at[(int)labels[c]], 1e-12);
+    }
+    return y;
+}
+
 static struct tw_var *bce(struct tw_tape *tape, struct tw_var **in)
 {
     static const tw_real labels[COLS] = {0, 1, 1, 0, 0.3, 1, 0, 0, 1};
@@ -317,6 +357,7 @@ static void test_elementwise(void **state)
         {"arithmetic", {3, 3, 1}, 1, arithmetic, NULL},
         {"normal", {3, 2}, 2, normal, NULL},
         {"bce", {1}, 6, bce, NULL},
+        {"cross entropy", {4}, 6, cross_entropy, NULL},
     };
 
     for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++)
@@ -413,6 +454,7 @@ static void test_null_passes(void **state)
     assert_null(tw_map_add(&tape, NULL, NULL));
     assert_null(tw_ops_spline(&tape, splines, NULL, NULL, &det));
     assert_null(tw_reduce_bce_logits(&tape, NULL, NULL));
+    assert_null(tw_softmax_cross_entropy(&tape, NULL, NULL, NULL));
     assert_false(tw_tape_backward(&tape, NULL, NULL));
     tw_arena_fini(&arena);
 }

@@ -144,6 +144,49 @@ static void test_ks_names(void **state)
     tw_data_fini(&b);
 }
 
+/* Where only the share of events changes that have a feature, its presence names it and no other test does; where only
+ * its values change, KS does, on the rows that have it. */
+static void test_presence_names(void **state)
+{
+    json_t *json = json_loads("[{\"name\": \"x\"}, {\"name\": \"y\", \"optional\": true},"
+                              " {\"name\": \"n\", \"kind\": \"discrete\", \"min\": 1, \"max\": 3}]",
+                              0, NULL);
+    struct tw_schema *optional;
+    struct tw_data data[3];
+    assert_int_equal(tw_schema_parse(json, NULL, &optional, NULL), TW_OK);
+    for (int k = 0; k < 3; k++) {
+        tw_data_init(&data[k], optional);
+        for (uint64_t i = 0; i < 3000; i++) {
+            tw_real normal[2];
+            tw_rng_normal((uint64_t)k, 0, i, 1, normal);
+            tw_rng_normal((uint64_t)k, 1, i, 1, normal + 1);
+            bool there = tw_rng_uniform((uint64_t)k, 2, i) < (k == 1 ? 0.6 : 0.5);
+            float row[3] = {(float)normal[0], there ? (float)(normal[1] + (k == 2 ? (tw_real)0.3 : 0)) : NAN,
+                            (float)(1 + i % 3)};
+            assert_int_equal(tw_data_append(&data[k], i, 0, 1, row, NULL, NULL), TW_OK);
+        }
+    }
+    for (int k = 1; k < 3; k++) {
+        struct tw_drift drift = drift_of(&data[0], &data[k], ALL_DETECTORS, NULL);
+        assert_int_equal(drift.count, 1 + 3 + 1 + 1);
+        const struct tw_statistic *presence = &drift.statistics[4];
+        assert_true(presence->detector == TW_DETECT_PRESENCE && presence->feature == 1);
+        assert_true(fabs(presence->value - (k == 1 ? 0.6 : 0.5)) < 0.04 && fabs(presence->floor - 0.5) < 0.04);
+        double sum = 0;
+        for (int i = 0; i < drift.count; i++) {
+            sum += drift.statistics[i].threshold;
+            if (i > 0)
+                assert_int_equal(drift.statistics[i].alarm, i == (k == 1 ? 4 : 2));
+        }
+        assert_true(drift.drift && fabs(sum - 1.0 / 2000) < 1e-15);
+        tw_drift_fini(&drift);
+    }
+    for (int k = 0; k < 3; k++)
+        tw_data_fini(&data[k]);
+    tw_schema_free(optional);
+    json_decref(json);
+}
+
 /* An angle counted in [0, 2 pi) is the same angle. */
 static void test_angles_wrap(void **state)
 {
@@ -245,9 +288,10 @@ static void test_change_point(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_c2st_finds),   cmocka_unit_test(test_c2st_null), cmocka_unit_test(test_few_rows),
-        cmocka_unit_test(test_shares),       cmocka_unit_test(test_ks_names),  cmocka_unit_test(test_angles_wrap),
-        cmocka_unit_test(test_invalid_rows), cmocka_unit_test(test_workers),   cmocka_unit_test(test_change_point),
+        cmocka_unit_test(test_c2st_finds),     cmocka_unit_test(test_c2st_null),    cmocka_unit_test(test_few_rows),
+        cmocka_unit_test(test_shares),         cmocka_unit_test(test_ks_names),     cmocka_unit_test(test_angles_wrap),
+        cmocka_unit_test(test_presence_names), cmocka_unit_test(test_invalid_rows), cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_change_point),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

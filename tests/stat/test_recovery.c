@@ -95,6 +95,15 @@ static void test_histogram(void **state)
     assert_true(h.data[0] == 4 && h.data[1] == 4 && h.data[3] == 2);
     tw_histogram_fini(&h);
     tw_histogram_fini(&h);
+    const struct tw_column count = {.kind = TW_DISCRETE, .has_min = true, .has_max = true, .min = 1, .max = 3};
+    const float counts[] = {1, 3, NAN, 3, 2};
+    double low, high;
+    assert_int_equal(tw_histogram_bins(&count, 40), 3);
+    tw_histogram_range(&count, counts, 5, 1, &low, &high);
+    assert_int_equal(tw_histogram_init(&h, 3, low, high), TW_OK);
+    tw_histogram_fill(&h, counts, NULL, 5, 1);
+    assert_true(h.data[0] == 1 && h.data[1] == 1 && h.data[2] == 2 && h.absent == 1 && h.under + h.over == 0);
+    tw_histogram_fini(&h);
     assert_int_equal(tw_histogram_init(&h, 0, 0, 1), TW_INVALID);
     assert_int_equal(tw_histogram_init(&h, 4, 1, 1), TW_INVALID);
     assert_int_equal(tw_histogram_init(&h, 4, 0, INFINITY), TW_INVALID);

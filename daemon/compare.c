@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "daemon/finding.h"
 #include "daemon/memory.h"
 #include "stat/drift.h"
 #include "stat/fidelity.h"
@@ -77,71 +78,89 @@ static int add_distance(struct comparison *out, const struct compare_input *inpu
     return status;
 }
 
-/* Which batch was the first after the change? The classifier that tells window from reference scores every batch of
- * the window and of what came shortly before. */
-static int find_change(struct comparison *out, const struct compare_input *input, const struct tw_model *classifier,
-                       const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_error *error)
-{
-    out->change = input->window.first;
-    out->rows_since_change = out->rows;
-    if (!classifier || input->earliest_change >= input->window.first)
-        return TW_OK;
+/* What the comparison looks at: features, and the observables behind them. */
+struct sight {
+    struct tw_data reference, window;
+    double *log_prob; /* of the window's rows */
+    struct tw_drift drift;
+};
 
-    struct window range = {.first = input->earliest_change, .last = input->window.last};
-    struct tw_data data;
-    size_t *offsets = NULL, batches = 0;
-    uint64_t *ordinals = NULL;
-    double *scores = NULL;
-    tw_data_init(&data, input->twin->definition->schema);
-    int status = window_read(input->twin, &range, window_rows_compare(input->twin), &data, &offsets, &ordinals,
-                             &batches, NULL, NULL, error);
-    struct tw_data seen;
-    tw_data_init(&seen, input->observables->extended);
+static void sight_fini(struct sight *sight)
+{
+    tw_data_fini(&sight->reference);
+    tw_data_fini(&sight->window);
+    free(sight->log_prob);
+    tw_drift_fini(&sight->drift);
+}
+
+/* The detector that accumulates, ready for this window. */
+static int follow(const struct compare_input *input, const struct tw_data *window, const struct tw_kernels *kernels,
+                  struct tw_pool *pool, struct sight *sight, struct cusum **out, struct tw_error *error)
+{
+    struct cusum_subject subject = {
+        .version = input->champion->version,
+        .model = input->champion->model,
+        .observables = input->observables,
+        .reference = input->acceptance,
+        .extended = &sight->reference,
+    };
+    int status = cusum_follow(input->cusum, &subject, kernels, pool, out, error);
     if (status == TW_OK)
-        status = tw_observables_extend(input->observables, &data, &seen);
-    if (status == TW_OK && !(scores = malloc((data.rows + 1) * sizeof(*scores))))
-        status = TW_NO_MEMORY;
-    if (status == TW_OK)
-        status = tw_model_score(classifier, kernels, pool, seen.rows, seen.features, seen.conditions, scores);
-    if (status == TW_OK && batches > 0) {
-        size_t last = 0;
-        while (last + 1 < batches && ordinals[last] < input->window.first)
-            last++;
-        size_t change = tw_drift_change_point(scores, offsets, batches, last);
-        out->change = ordinals[change];
-        out->rows_since_change = data.rows - offsets[change];
-    }
-    free(scores);
-    free(offsets);
-    free(ordinals);
-    tw_data_fini(&data);
-    tw_data_fini(&seen);
+        status = cusum_log_prob(input->champion->model, window, kernels, pool, &sight->log_prob);
     return status;
 }
 
-/* Columns of the window against those of the reference: the features, and the observables behind them. */
 static int compare_columns(const struct compare_input *input, const struct tw_data *window,
                            const struct tw_kernels *kernels, struct tw_pool *pool, struct comparison *out,
-                           struct tw_drift *drift, struct tw_error *error)
+                           struct sight *sight, struct tw_error *error)
 {
     const struct tw_schema *schema = input->observables->extended;
+    *sight = (struct sight){0};
+    tw_data_init(&sight->reference, schema);
+    tw_data_init(&sight->window, schema);
+    int status = tw_observables_extend(input->observables, input->acceptance, &sight->reference);
+    if (status == TW_OK)
+        status = tw_observables_extend(input->observables, window, &sight->window);
+    if (status == TW_OK && input->policy.detectors >> TW_DETECT_CUSUM & 1)
+        status = follow(input, window, kernels, pool, sight, &out->cusum, error);
     struct tw_drift_options options = {
         .detectors = input->policy.detectors,
         .expected_run_time = input->policy.expected_run_time,
         .seed = input->seed,
+        .cusum = out->cusum ? &out->cusum->state : NULL,
+        .log_prob = sight->log_prob,
+        .tag = input->window.first,
     };
-    struct tw_data reference, seen;
-    tw_data_init(&reference, schema);
-    tw_data_init(&seen, schema);
-    int status = tw_observables_extend(input->observables, input->acceptance, &reference);
     if (status == TW_OK)
-        status = tw_observables_extend(input->observables, window, &seen);
-    if (status == TW_OK)
-        status = tw_drift(&reference, &seen, &options, kernels, pool, drift, error);
-    if (status == TW_OK)
-        status = add_drift(out, schema, drift);
-    tw_data_fini(&reference);
-    tw_data_fini(&seen);
+        status = tw_drift(&sight->reference, &sight->window, &options, kernels, pool, &sight->drift, error);
+    return status == TW_OK ? add_drift(out, schema, &sight->drift) : status;
+}
+
+/* Since when, and what. */
+static int describe(const struct compare_input *input, const struct sight *sight, const struct tw_kernels *kernels,
+                    struct tw_pool *pool, struct comparison *out, struct tw_error *error)
+{
+    struct finding_input about = {
+        .twin = input->twin,
+        .champion = input->champion->model,
+        .observables = input->observables,
+        .drift = &sight->drift,
+        .before = input->cusum,
+        .after = out->cusum,
+        .reference = &sight->reference,
+        .window = input->window,
+        .rows = out->rows,
+        .earliest = input->earliest_change,
+        .oldest = input->accepted_next,
+    };
+    struct finding finding;
+    int status = finding_make(&about, kernels, pool, &finding, error);
+    if (status == TW_OK) {
+        out->change = finding.change;
+        out->rows_since_change = finding.rows_since_change;
+        out->drifted = json_incref(finding.drifted);
+        finding_fini(&finding);
+    }
     return status;
 }
 
@@ -149,8 +168,8 @@ static int compare_rows(const struct compare_input *input, const struct tw_data 
                         const struct tw_kernels *kernels, struct tw_pool *pool, struct comparison *out,
                         struct tw_error *error)
 {
-    struct tw_drift drift = {0};
-    int status = compare_columns(input, window, kernels, pool, out, &drift, error);
+    struct sight sight;
+    int status = compare_columns(input, window, kernels, pool, out, &sight, error);
     struct tw_fidelity fidelity;
     if (status == TW_OK) {
         int outcome = tw_fidelity(input->champion->model, window, input->observables, tw_rng_mix(input->seed, 1),
@@ -166,9 +185,9 @@ static int compare_rows(const struct compare_input *input, const struct tw_data 
     }
     if (status == TW_OK)
         status = add_distance(out, input, window, kernels, pool);
-    if (status == TW_OK && drift.drift)
-        status = find_change(out, input, drift.c2st.classifier, kernels, pool, error);
-    tw_drift_fini(&drift);
+    if (status == TW_OK && sight.drift.drift)
+        status = describe(input, &sight, kernels, pool, out, error);
+    sight_fini(&sight);
     return status;
 }
 
@@ -215,6 +234,8 @@ void compare_fini(struct comparison *comparison)
 {
     json_decref(comparison->statistics);
     json_decref(comparison->alarms);
+    json_decref(comparison->drifted);
     json_decref(comparison->lost);
+    cusum_free(comparison->cusum);
     memset(comparison, 0, sizeof(*comparison));
 }

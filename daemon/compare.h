@@ -1,5 +1,5 @@
 /* Comparing a window: drift against the acceptance reference, fidelity of the champion's samples, as the statistics
- * of an iteration.
+ * of an iteration; and where there is an alarm, what it is about.
  */
 #ifndef DAEMON_COMPARE_H
 #define DAEMON_COMPARE_H
@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/pool.h"
+#include "daemon/cusum.h"
 #include "daemon/registry.h"
 #include "daemon/window.h"
 #include "model/data.h"
@@ -22,6 +23,8 @@ struct comparison {
     uint64_t rows;              /* rows of the window, invalid ones included */
     uint64_t rows_since_change; /* if drift: the same since `change` */
     size_t left_out;            /* valid rows of the window for which memory-mb has no room: the oldest */
+    json_t *drifted;            /* if drift: what changed, as in finding.h */
+    struct cusum *cusum;        /* the detector that accumulates after this window; NULL: it does not run */
     json_t *lost;               /* ordinals of the window that the spool has lost, as window_read; NULL: none */
     bool skipped;               /* so many that nothing can be said; `reason` is a sentence */
     char reason[160];
@@ -35,7 +38,9 @@ struct compare_input {
     struct tw_observables *observables; /* as they are declared now */
     struct loop_policy policy;
     struct window window;
-    uint64_t earliest_change; /* how far back the change point may lie; <= window.first */
+    const struct cusum *cusum; /* before this window; NULL: none yet */
+    uint64_t accepted_next;    /* first ordinal after what the champion was accepted on */
+    uint64_t earliest_change;  /* how far back the change point may lie; <= window.first */
     uint64_t seed;
 };
 

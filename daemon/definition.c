@@ -42,10 +42,8 @@ static int read_max_lag(const json_t *value, long *out, struct tw_error *error)
     return 0;
 }
 
-static const struct {
-    const char *name;
-    enum tw_detector detector;
-} detectors[] = {{"c2st", TW_DETECT_C2ST}, {"ks", TW_DETECT_KS}};
+/* What a definition may choose from; the rate of invalid rows is always watched. */
+static const enum tw_detector detectors[] = {TW_DETECT_C2ST, TW_DETECT_KS, TW_DETECT_CUSUM};
 
 static int read_detectors(const json_t *value, unsigned *out, struct tw_error *error)
 {
@@ -53,15 +51,17 @@ static int read_detectors(const json_t *value, unsigned *out, struct tw_error *e
     json_t *item;
     *out = 0;
     if (!json_is_array(value) || !json_array_size(value))
-        return tw_error_set(error, TW_INVALID, "loop.detectors must be an array with \"c2st\", \"ks\" or both");
+        return tw_error_set(error, TW_INVALID,
+                            "loop.detectors must be an array with some of \"c2st\", \"ks\", \"cusum\"");
     json_array_foreach(value, i, item)
     {
         unsigned bit = 0;
         for (size_t d = 0; d < sizeof detectors / sizeof *detectors; d++)
-            if (json_is_string(item) && !strcmp(json_string_value(item), detectors[d].name))
-                bit = 1u << detectors[d].detector;
+            if (json_is_string(item) && !strcmp(json_string_value(item), tw_drift_detector_name(detectors[d])))
+                bit = 1u << detectors[d];
         if (!bit && json_is_string(item))
-            return tw_error_set(error, TW_INVALID, "loop.detectors: \"%.40s\" is not built yet; there are c2st and ks",
+            return tw_error_set(error, TW_INVALID,
+                                "loop.detectors: \"%.40s\" is not built yet; there are c2st, ks and cusum",
                                 json_string_value(item));
         if (!bit || *out & bit)
             return tw_error_set(error, TW_INVALID, "loop.detectors must hold names, each once");
@@ -132,7 +132,7 @@ static int read_loop(const json_t *json, struct loop_policy *loop, struct tw_err
     *loop = (struct loop_policy){
         .recall = 4,
         .window = 20000,
-        .detectors = 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS,
+        .detectors = 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS | 1u << TW_DETECT_CUSUM,
         .expected_run_time = 1000,
         .silence_s = 60,
         .max_lag_s = 300,
@@ -270,8 +270,8 @@ static json_t *loop_json(const struct loop_policy *loop)
 {
     json_t *names = json_array();
     for (size_t d = 0; d < sizeof detectors / sizeof *detectors; d++)
-        if (loop->detectors & 1u << detectors[d].detector)
-            json_array_append_new(names, json_string(detectors[d].name));
+        if (loop->detectors & 1u << detectors[d])
+            json_array_append_new(names, json_string(tw_drift_detector_name(detectors[d])));
     json_t *most = loop->max_lag_windows ? json_integer(loop->max_lag_windows) : json_null();
     json_t *json = json_pack("{s:I,s:o,s:f,s:s,s:f,s:f,s:o,s:{s:f,s:f}}", "window", (json_int_t)loop->window,
                              "detectors", names, "expected_run_time", loop->expected_run_time, "update", "weights",

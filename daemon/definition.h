@@ -1,7 +1,7 @@
 /* A twin's definition: the JSON of POST /v1/twins, checked, with defaults.
  *
  * Every member that is not built yet (optional, discrete, replay, max_distance, update other than
- * weights, detectors other than c2st and ks) is refused by name, never ignored.
+ * weights, detectors other than c2st, ks and cusum) is refused by name, never ignored.
  */
 #ifndef DAEMON_DEFINITION_H
 #define DAEMON_DEFINITION_H
@@ -31,7 +31,7 @@ struct loop_policy {
     double max_retunes_hours;
     long recall;              /* champions of the past that are tried when an episode begins; default 4, 0: none */
     long window;              /* rows; default 20000; 100 .. 10^6 */
-    unsigned detectors;       /* mask of 1 << TW_DETECT_...; default c2st and ks */
+    unsigned detectors;       /* mask of 1 << TW_DETECT_...; default c2st, ks and cusum */
     double expected_run_time; /* iterations; default 1000; >= 1 */
     double silence_s;         /* default 60 */
     double max_lag_s;         /* default 300 */

@@ -32,6 +32,7 @@ int loop_open(struct loop_context *context, struct twin *twin, struct loop **out
     loop_state_restore(loop, state);
     json_decref(state);
     if (loop_state_short(loop)) { /* a task may have got lost */
+        cusum_free(loop->cusum);
         free(loop);
         return tw_error_set(error, TW_NO_MEMORY, "no memory for the state of twin %s", twin->name);
     }
@@ -39,6 +40,9 @@ int loop_open(struct loop_context *context, struct twin *twin, struct loop **out
         log_info("training_repeated", "twin=%s operation=%lld first=%llu last=%llu", twin->name,
                  (long long)loop->task.operation, (unsigned long long)loop->task.window.first,
                  (unsigned long long)loop->task.window.last);
+    pthread_mutex_lock(&twin->lock);
+    twin->record = loop->record;
+    pthread_mutex_unlock(&twin->lock);
     *out = loop;
     return TW_OK;
 }
@@ -53,6 +57,7 @@ void loop_close(struct loop *loop)
         training_outcome_fini(&loop->outcome);
     training_free(loop->training);
     tw_data_fini(&loop->acceptance);
+    cusum_free(loop->cusum);
     if (loop->reference)
         snapshot_unref(loop->reference);
     registry_twin_unref(loop->twin);
@@ -143,11 +148,14 @@ struct place {
     struct episode episode;
     struct pace pace;
     struct trial trial;
+    struct twin_record record;
+    struct cusum *cusum;
 };
 
 static struct place place_of(const struct loop *loop)
 {
-    return (struct place){loop->iteration, loop->last_window, loop->episode, loop->pace, loop->trial};
+    return (struct place){loop->iteration, loop->last_window, loop->episode, loop->pace,
+                          loop->trial,     loop->record,      loop->cusum};
 }
 
 static void return_to(struct loop *loop, const struct place *place)
@@ -157,7 +165,28 @@ static void return_to(struct loop *loop, const struct place *place)
     loop->episode = place->episode;
     loop->pace = place->pace;
     loop->trial = place->trial;
+    loop->record = place->record;
+    loop->cusum = place->cusum;
     loop->has_task = false;
+}
+
+/* What the promise of `expected_run_time` is measured by: windows compared, and how many alarms began. */
+static void note_window(struct loop *loop, int version, bool drift)
+{
+    struct twin_record *record = &loop->record;
+    if (record->version != version) {
+        record->version = version;
+        record->windows = record->alarms = 0;
+        record->alarmed = false;
+    }
+    bool begins = drift && !record->alarmed;
+    record->windows++;
+    record->all_windows++;
+    record->alarms += begins;
+    record->all_alarms += begins;
+    record->alarmed = drift;
+    if (begins)
+        record->alarm_iteration = loop->iteration;
 }
 
 static int compare_next(struct loop *loop, const struct window *window, struct snapshot *champion,
@@ -177,6 +206,8 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
         .observables = registry_observables(loop->twin),
         .policy = *policy,
         .window = *window,
+        .cusum = loop->cusum,
+        .accepted_next = loop->acceptance_version > 0 ? loop->accepted_last + 1 : 0,
         .earliest_change = earliest_change(loop, window),
         .seed = loop_state_seed(loop->twin->name, window->first, (uint64_t)champion->version),
     };
@@ -189,11 +220,19 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
     struct place before = place_of(loop);
     loop->iteration++;
     loop->last_window = *window;
+    if (!comparison.skipped) {
+        loop->cusum = comparison.cusum;
+        note_window(loop, champion->version, comparison.drift);
+    }
     struct turn turn = {&comparison, window, policy, champion, move, hold};
     int served;
     status = loop_decide(loop, &turn, &served, error);
     if (status == TW_OK) {
         loop_state_end(loop);
+        if (!comparison.skipped) { /* it has moved into the loop */
+            cusum_free(before.cusum);
+            comparison.cusum = NULL;
+        }
         loop_show_activity(loop);
         loop_state_show(loop, comparison.skipped ? LOOP_STATE_NOTHING : served,
                         comparison.drift && served == champion->version);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/pool.h"
+#include "daemon/cusum.h"
 #include "daemon/episode.h"
 #include "daemon/pace.h"
 #include "daemon/publish.h"
@@ -51,6 +52,8 @@ struct loop {
     struct episode episode;
     struct pace pace;
     struct trial trial; /* of what the loop promoted last */
+    struct twin_record record;
+    struct cusum *cusum; /* the detector that accumulates, after the last window; NULL: none */
 
     int acceptance_version; /* whose acceptance reference is loaded; 0: none */
     struct tw_data acceptance;

@@ -207,6 +207,8 @@ static json_t *policy_json(const struct loop *loop, const struct comparison *com
     json_t *json = json_pack("{s:s, s:O}", "reason", choice->reason, "alarms", comparison->alarms);
     if (comparison->lost)
         json_object_set(json, "lost", comparison->lost);
+    if (comparison->drifted)
+        json_object_set(json, "drifted", comparison->drifted);
     if (comparison->left_out)
         json_object_set_new(json, "rows_left_out", json_integer((json_int_t)comparison->left_out));
     if (loop->episode.active)

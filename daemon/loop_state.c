@@ -46,14 +46,44 @@ static bool task_from_json(struct loop_task *task, const json_t *json)
     return true;
 }
 
+static json_t *record_json(const struct twin_record *record)
+{
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:b, s:I}", "version", record->version, "windows",
+                     (json_int_t)record->windows, "alarms", (json_int_t)record->alarms, "all_windows",
+                     (json_int_t)record->all_windows, "all_alarms", (json_int_t)record->all_alarms, "alarmed",
+                     record->alarmed, "alarm_iteration", (json_int_t)record->alarm_iteration);
+}
+
+/* A state from before there was a record has none: counting begins. */
+static void record_from_json(struct twin_record *record, const json_t *json)
+{
+    json_int_t windows, alarms, all_windows, all_alarms, iteration;
+    int version, alarmed;
+    *record = (struct twin_record){0};
+    if (json_unpack((json_t *)json, "{s:i, s:I, s:I, s:I, s:I, s:b, s:I}", "version", &version, "windows", &windows,
+                    "alarms", &alarms, "all_windows", &all_windows, "all_alarms", &all_alarms, "alarmed", &alarmed,
+                    "alarm_iteration", &iteration) != 0)
+        return;
+    *record = (struct twin_record){
+        .version = version,
+        .windows = (uint64_t)windows,
+        .alarms = (uint64_t)alarms,
+        .all_windows = (uint64_t)all_windows,
+        .all_alarms = (uint64_t)all_alarms,
+        .alarmed = alarmed != 0,
+        .alarm_iteration = iteration,
+    };
+}
+
 char *loop_state_text(const struct loop *loop)
 {
     unsigned before = shortage_count();
-    json_t *json =
-        json_pack("{s:I, s:{s:I, s:I}, s:o, s:o, s:o, s:o?}", "iteration", (json_int_t)loop->iteration, "last", "first",
-                  (json_int_t)loop->last_window.first, "last", (json_int_t)loop->last_window.last, "episode",
-                  episode_json(&loop->episode), "pace", pace_json(&loop->pace, clock_monotonic(), clock_ms()), "trial",
-                  trial_json(&loop->trial), "task", loop->has_task ? task_json(&loop->task) : NULL);
+    json_t *json = json_pack(
+        "{s:I, s:{s:I, s:I}, s:o, s:o, s:o, s:o, s:o?, s:o?}", "iteration", (json_int_t)loop->iteration, "last",
+        "first", (json_int_t)loop->last_window.first, "last", (json_int_t)loop->last_window.last, "episode",
+        episode_json(&loop->episode), "pace", pace_json(&loop->pace, clock_monotonic(), clock_ms()), "trial",
+        trial_json(&loop->trial), "record", record_json(&loop->record), "cusum",
+        loop->cusum ? cusum_json(loop->cusum) : NULL, "task", loop->has_task ? task_json(&loop->task) : NULL);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (shortage_count() == before)
@@ -75,6 +105,8 @@ void loop_state_restore(struct loop *loop, const json_t *state)
     }
     trial_from_json(&loop->trial, json_object_get(state, "trial"));
     episode_from_json(&loop->episode, json_object_get(state, "episode"));
+    record_from_json(&loop->record, json_object_get(state, "record"));
+    loop->cusum = cusum_from_json(json_object_get(state, "cusum"));
     loop->has_task = task_from_json(&loop->task, json_object_get(state, "task"));
 }
 
@@ -196,5 +228,6 @@ void loop_state_show(struct loop *loop, int version, bool drifted)
     }
     twin->judged_version = version;
     twin->drifted = drifted;
+    twin->record = loop->record;
     pthread_mutex_unlock(&twin->lock);
 }

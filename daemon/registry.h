@@ -47,6 +47,15 @@ struct twin_counters {
     double heard_s;                         /* the same as monotonic time, which no step of the clock reaches */
 };
 
+/* What the loop has compared, and how often an alarm began. */
+struct twin_record {
+    int version;                      /* that the next two are about; 0: nothing was compared */
+    uint64_t windows, alarms;         /* windows of one alarm that lasts count once */
+    uint64_t all_windows, all_alarms; /* of all versions */
+    bool alarmed;                     /* the last window was */
+    int64_t alarm_iteration;          /* with which the last alarm began; 0: there was none */
+};
+
 struct twin {
     int references; /* atomic */
     int64_t id;     /* of the twins table */
@@ -76,7 +85,8 @@ struct twin {
         uint64_t batches, rows;
     } open; /* the window that is not complete yet */
     struct twin_counters counters;
-    uint64_t announced;     /* batches with smaller ordinals are in counters and feeds */
+    uint64_t announced; /* batches with smaller ordinals are in counters and feeds */
+    struct twin_record record;
     json_t *last_iteration; /* NULL: none */
     bool deleted;
     char fault[256]; /* why the champion could not be loaded at the start; else empty */

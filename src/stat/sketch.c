@@ -91,6 +91,16 @@ void tw_sketch_add(struct tw_sketch *sketch, const struct tw_sketch *other)
         sketch->counts[i] += other->counts[i];
 }
 
+bool tw_sketch_subtract(struct tw_sketch *sketch, const struct tw_sketch *other)
+{
+    for (int i = 0; i < sketch->columns * TW_SKETCH_CELLS; i++)
+        if (sketch->counts[i] < other->counts[i])
+            return false;
+    for (int i = 0; i < sketch->columns * TW_SKETCH_CELLS; i++)
+        sketch->counts[i] -= other->counts[i];
+    return true;
+}
+
 uint64_t tw_sketch_rows(const struct tw_sketch *sketch, int column)
 {
     uint64_t rows = 0;

@@ -44,6 +44,8 @@ void tw_sketch_fill(struct tw_sketch *sketch, const struct tw_sketch_grid *grid,
                     size_t n, size_t stride);
 /* Both have as many columns, and one grid. */
 void tw_sketch_add(struct tw_sketch *sketch, const struct tw_sketch *other);
+/* Takes away what was added; false, and nothing is taken, if it cannot have been. */
+bool tw_sketch_subtract(struct tw_sketch *sketch, const struct tw_sketch *other);
 /* Values counted in a column, absent ones too. */
 uint64_t tw_sketch_rows(const struct tw_sketch *sketch, int column);
 

@@ -48,7 +48,7 @@ static void test_defaults(void **state)
     assert_int_equal(d->schema->conditions, 0);
     assert_int_equal(d->loop.mode, LOOP_AUTO);
     assert_int_equal(d->loop.window, 20000);
-    assert_int_equal(d->loop.detectors, 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS);
+    assert_int_equal(d->loop.detectors, 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS | 1u << TW_DETECT_CUSUM);
     assert_true(d->loop.expected_run_time == 1000 && d->loop.silence_s == 60);
     assert_true(d->loop.max_lag_s == 300 && d->loop.max_lag_windows == 0);
     assert_true(d->loop.gate_min_gain == 0 && d->loop.gate_level == 0.01);

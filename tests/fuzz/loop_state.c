@@ -11,6 +11,7 @@ static char *through(const json_t *json)
     loop_state_restore(&loop, json);
     char *text = loop_state_text(&loop);
     FUZZ_CHECK(text);
+    cusum_free(loop.cusum);
     return text;
 }
 

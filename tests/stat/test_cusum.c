@@ -155,7 +155,7 @@ static struct tw_data skewed(uint64_t key, size_t n, bool few)
  * of five rows and bins made from a poor guess. */
 static void test_valid(void **state)
 {
-    enum { REPEAT = 1500, WINDOWS = 3, LEVELS = 2 };
+    enum { REPEAT = 600, WINDOWS = 3, LEVELS = 2 };
     const double levels[LEVELS] = {0.5, 0.1}, far = 200; /* where no path is taken up to 1 */
     for (int few = 0; few < 2; few++) {
         double sum[TW_CUSUM_PATHS] = {0}, squares[TW_CUSUM_PATHS] = {0};

@@ -44,7 +44,7 @@ static const char help[] =
     "  --parts FILE.npy     which rows --train put where: 0 train, 1 stop, 2 gate\n"
     "  --window N           rows of a window of --drift (2000)\n"
     "  --run-time N         windows between false alarms that are promised (1000)\n"
-    "  --detectors A,B      of c2st, ks, cusum (all); invalid_rows always runs\n"
+    "  --detectors A,B      of c2st, ks, cvm, chi2, mmd, cusum (c2st,ks,cusum); invalid_rows always runs\n"
     "  --until-alarm        stop at the first alarm\n"
     "  --quiet              no progress bar\n"
     "\n"

@@ -25,15 +25,11 @@ static enum output_colour colour_of_alarm(const json_t *row)
 static void print_statistics(const struct cli *cli, const json_t *iteration)
 {
     static const struct output_column columns[] = {
-        {"STATISTIC", "name", OUTPUT_TEXT, NULL},
-        {"QUESTION", "verdict", OUTPUT_TEXT, NULL},
-        {"FEATURE", "feature", OUTPUT_TEXT, NULL},
-        {"VALUE", "value", OUTPUT_NUMBER, NULL},
-        {"ERROR", "error", OUTPUT_NUMBER, NULL},
-        {"FLOOR", "floor", OUTPUT_NUMBER, NULL},
-        {"P", "p_value", OUTPUT_NUMBER, NULL},
-        {"THRESHOLD", "threshold", OUTPUT_NUMBER, NULL},
-        {"ALARM", "alarm", OUTPUT_TEXT, colour_of_alarm},
+        {"STATISTIC", "name", OUTPUT_TEXT, NULL},        {"QUESTION", "verdict", OUTPUT_TEXT, NULL},
+        {"FEATURE", "feature", OUTPUT_TEXT, NULL},       {"VALUE", "value", OUTPUT_NUMBER, NULL},
+        {"ERROR", "error", OUTPUT_NUMBER, NULL},         {"FLOOR", "floor", OUTPUT_NUMBER, NULL},
+        {"P", "p_value", OUTPUT_NUMBER, NULL},           {"P(HOLM)", "p_adjusted", OUTPUT_NUMBER, NULL},
+        {"THRESHOLD", "threshold", OUTPUT_NUMBER, NULL}, {"ALARM", "alarm", OUTPUT_TEXT, colour_of_alarm},
     };
     if (cli->format == OUTPUT_JSON) {
         output_json(stdout, iteration);
@@ -63,6 +59,11 @@ static void say_which(const struct cli *cli, const json_t *iteration)
             output_cell(iteration, "version", OUTPUT_TEXT, version, sizeof version),
             json_is_true(json_object_get(iteration, "drift")) ? "drift" : "no drift", decision ? "; decision: " : "",
             decision ? decision : "", decision && reason ? ": " : "", decision && reason ? reason : "");
+    const json_t *left_out;
+    size_t i;
+    json_array_foreach(output_at(iteration, "policy.left_out"), i, left_out)
+        cli_say(cli, "%s did not judge it: %s", json_string_value(json_object_get(left_out, "name")),
+                json_string_value(json_object_get(left_out, "reason")));
 }
 
 /* Windows that were skipped say nothing about drift; a new version makes what came before old. */

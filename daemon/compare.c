@@ -32,10 +32,20 @@ static int add_drift(struct comparison *out, const struct tw_schema *schema, con
         const char *name = tw_drift_detector_name(s->detector);
         const char *feature = s->feature >= 0 ? schema->columns[s->feature].name : NULL;
         json_t *entry = statistic_json(name, "drift", feature, s->value, s->error, s->floor, s->p_value, s->threshold);
-        if (!entry || json_array_append_new(out->statistics, entry) != 0)
+        if (!entry || json_object_set_new(entry, "p_adjusted", number(s->p_adjusted)) != 0) {
+            json_decref(entry);
+            return TW_NO_MEMORY;
+        }
+        if (json_array_append_new(out->statistics, entry) != 0)
             return TW_NO_MEMORY;
         if (s->alarm)
             json_array_append_new(out->alarms, json_sprintf(feature ? "%s %s" : "%s", name, feature));
+    }
+    for (int d = 0; d < TW_DETECTORS; d++) {
+        const char *name = tw_drift_detector_name((enum tw_detector)d), *reason = drift->left_out[d].text;
+        if (reason[0] &&
+            json_array_append_new(out->no_judgement, json_pack("{s:s, s:s}", "name", name, "reason", reason)) != 0)
+            return TW_NO_MEMORY;
     }
     return TW_OK;
 }
@@ -213,7 +223,8 @@ int compare_window(const struct compare_input *input, const struct tw_kernels *k
         out->rows = window.rows + window.invalid + out->left_out;
         out->statistics = json_array();
         out->alarms = json_array();
-        status = out->statistics && out->alarms ? TW_OK : TW_NO_MEMORY;
+        out->no_judgement = json_array();
+        status = out->statistics && out->alarms && out->no_judgement ? TW_OK : TW_NO_MEMORY;
     }
     /* One comparison is made at a time, and its rows were cut to fit: this only shows what it holds. */
     size_t bytes = window_bytes_compare(input->twin, window.rows);
@@ -235,6 +246,7 @@ void compare_fini(struct comparison *comparison)
     json_decref(comparison->statistics);
     json_decref(comparison->alarms);
     json_decref(comparison->drifted);
+    json_decref(comparison->no_judgement);
     json_decref(comparison->lost);
     cusum_free(comparison->cusum);
     memset(comparison, 0, sizeof(*comparison));

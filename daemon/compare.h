@@ -19,6 +19,7 @@ struct comparison {
     bool drift;
     json_t *statistics;         /* array, as in an iteration */
     json_t *alarms;             /* names of what raised the alarm: "c2st", "ks j1_m", ... */
+    json_t *no_judgement;       /* array of {"name", "reason"}: detectors that these rows are unfit for */
     uint64_t change;            /* if drift: ordinal of the first batch after the estimated change point */
     uint64_t rows;              /* rows of the window, invalid ones included */
     uint64_t rows_since_change; /* if drift: the same since `change` */

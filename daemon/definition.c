@@ -42,30 +42,22 @@ static int read_max_lag(const json_t *value, long *out, struct tw_error *error)
     return 0;
 }
 
-/* What a definition may choose from; the rate of invalid rows is always watched. */
-static const enum tw_detector detectors[] = {TW_DETECT_C2ST, TW_DETECT_KS, TW_DETECT_CUSUM};
-
 static int read_detectors(const json_t *value, unsigned *out, struct tw_error *error)
 {
     size_t i;
     json_t *item;
     *out = 0;
     if (!json_is_array(value) || !json_array_size(value))
-        return tw_error_set(error, TW_INVALID,
-                            "loop.detectors must be an array with some of \"c2st\", \"ks\", \"cusum\"");
+        return tw_error_set(error, TW_INVALID, "loop.detectors must be an array of names: " TW_DRIFT_CHOICE);
     json_array_foreach(value, i, item)
     {
-        unsigned bit = 0;
-        for (size_t d = 0; d < sizeof detectors / sizeof *detectors; d++)
-            if (json_is_string(item) && !strcmp(json_string_value(item), tw_drift_detector_name(detectors[d])))
-                bit = 1u << detectors[d];
-        if (!bit && json_is_string(item))
-            return tw_error_set(error, TW_INVALID,
-                                "loop.detectors: \"%.40s\" is not built yet; there are c2st, ks and cusum",
-                                json_string_value(item));
-        if (!bit || *out & bit)
+        enum tw_detector detector = json_is_string(item) ? tw_drift_find(json_string_value(item)) : TW_DETECTORS;
+        if (detector == TW_DETECTORS && json_is_string(item))
+            return tw_error_set(error, TW_INVALID, "loop.detectors: \"%.40s\" is not built yet; there are %s",
+                                json_string_value(item), TW_DRIFT_CHOICE);
+        if (detector == TW_DETECTORS || *out & 1u << detector)
             return tw_error_set(error, TW_INVALID, "loop.detectors must hold names, each once");
-        *out |= bit;
+        *out |= 1u << detector;
     }
     return 0;
 }
@@ -269,9 +261,9 @@ void definition_free(struct definition *definition)
 static json_t *loop_json(const struct loop_policy *loop)
 {
     json_t *names = json_array();
-    for (size_t d = 0; d < sizeof detectors / sizeof *detectors; d++)
-        if (loop->detectors & 1u << detectors[d])
-            json_array_append_new(names, json_string(tw_drift_detector_name(detectors[d])));
+    for (int d = 0; d < TW_DETECTORS; d++)
+        if (loop->detectors & 1u << d)
+            json_array_append_new(names, json_string(tw_drift_detector_name((enum tw_detector)d)));
     json_t *most = loop->max_lag_windows ? json_integer(loop->max_lag_windows) : json_null();
     json_t *json = json_pack("{s:I,s:o,s:f,s:s,s:f,s:f,s:o,s:{s:f,s:f}}", "window", (json_int_t)loop->window,
                              "detectors", names, "expected_run_time", loop->expected_run_time, "update", "weights",

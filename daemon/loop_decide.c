@@ -209,6 +209,8 @@ static json_t *policy_json(const struct loop *loop, const struct comparison *com
         json_object_set(json, "lost", comparison->lost);
     if (comparison->drifted)
         json_object_set(json, "drifted", comparison->drifted);
+    if (json_array_size(comparison->no_judgement))
+        json_object_set(json, "left_out", comparison->no_judgement);
     if (comparison->left_out)
         json_object_set_new(json, "rows_left_out", json_integer((json_int_t)comparison->left_out));
     if (loop->episode.active)

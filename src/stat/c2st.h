@@ -2,7 +2,8 @@
  *
  * One split: the classifier is trained on half of each sample, and the U statistic (Mann, Whitney 1947) of its scores
  * on the other halves is compared with its null distribution, so that the p-value is honest whatever the classifier
- * learnt. The area under the ROC curve is U / (n m); 0.5 means that nothing was found.
+ * learnt. The area under the ROC curve is U / (n m); 0.5 means that nothing was found. With event weights both are
+ * those of the weighted distributions.
  */
 #ifndef TW_STAT_C2ST_H
 #define TW_STAT_C2ST_H
@@ -23,7 +24,8 @@ struct tw_c2st {
 };
 
 /* a gets label 0, b label 1; both of one schema. Each sample is cut by a random permutation, a function of (seed,
- * sample, rows). With fewer than 40 rows on a side: TW_INVALID; TW_NOT_FINITE if the training could not recover. */
+ * sample, rows). With fewer than 40 rows or effective events on a side, or a weight below zero: TW_INVALID;
+ * TW_NOT_FINITE if the training could not recover. */
 int tw_c2st(const struct tw_data *a, const struct tw_data *b, uint64_t seed, const struct tw_kernels *kernels,
             struct tw_pool *pool, struct tw_c2st *out, struct tw_error *error);
 void tw_c2st_fini(struct tw_c2st *result);
@@ -31,5 +33,9 @@ void tw_c2st_fini(struct tw_c2st *result);
 /* The same test with given scores (larger = more like b): auc, error and p_value from the normal law of U with the
  * correction for ties. An empty sample gives p = 1. Leaves the classifier alone. TW_NO_MEMORY or 0. */
 int tw_c2st_u(const double *a, size_t n, const double *b, size_t m, struct tw_c2st *out);
+/* With weights, none below zero and not all zero on a side. The normal law has the variance that the weights and the
+ * scores of both samples together give it; ties need no correction, as they are part of that. */
+int tw_c2st_u_weighted(const double *a, const double *weights_a, size_t n, const double *b, const double *weights_b,
+                       size_t m, struct tw_c2st *out);
 
 #endif

@@ -1,97 +1,64 @@
 /* One window against the reference: all p-values first, then one joint decision; and where the change began. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/rng.h"
 #include "base/size.h"
+#include "stat/adjust.h"
 #include "stat/drift.h"
-#include "stat/ks.h"
+#include "stat/marginals.h"
+#include "stat/mmd.h"
 #include "stat/rate.h"
 
-#define SHARE_C2ST     0.5
-#define SHARE_KS       0.4 /* of all features together */
-#define SHARE_INVALID  0.1
-#define SHARE_CUSUM    0.4 /* of all columns together */
-#define SHARE_PRESENCE 0.1 /* of all optional features together */
+static const struct {
+    const char *name;
+    double share;
+} detectors[TW_DETECTORS] = {
+    [TW_DETECT_C2ST] = {"c2st", 0.5},         [TW_DETECT_KS] = {"ks", 0.4},
+    [TW_DETECT_CVM] = {"cvm", 0.4},           [TW_DETECT_CHI2] = {"chi2", 0.4},
+    [TW_DETECT_MMD] = {"mmd", 0.4},           [TW_DETECT_CUSUM] = {"cusum", 0.4},
+    [TW_DETECT_PRESENCE] = {"presence", 0.1}, [TW_DETECT_INVALID] = {"invalid_rows", 0.1},
+};
 
 const char *tw_drift_detector_name(enum tw_detector detector)
 {
-    static const char *const names[TW_DETECTORS] = {
-        [TW_DETECT_C2ST] = "c2st",
-        [TW_DETECT_KS] = "ks",
-        [TW_DETECT_INVALID] = "invalid_rows",
-        [TW_DETECT_CUSUM] = "cusum",
-        [TW_DETECT_PRESENCE] = "presence",
-    };
-    return names[detector];
+    return detectors[detector].name;
 }
 
-/* --- Kolmogorov-Smirnov, a task for each feature --- */
-
-struct ks_job {
-    const struct tw_data *reference, *window;
-    struct tw_statistic *statistics; /* (D) */
-    int *status;                     /* (D) */
-};
-
-/* Absent values of an observable lie below all others, so that a change of their number is a change of the column; an
- * optional feature is compared where it is there, as its presence has a test of its own. Returns the number of values.
- */
-static size_t copy_column(const struct tw_data *data, int feature, float *out)
+enum tw_detector tw_drift_find(const char *name)
 {
-    size_t features = (size_t)data->schema->features, count = 0;
-    bool optional = data->schema->columns[feature].optional;
-    for (size_t i = 0; i < data->rows; i++) {
-        float value = data->features[i * features + (size_t)feature];
-        if (!isnan(value) || !optional)
-            out[count++] = isnan(value) ? -INFINITY : value;
-    }
-    return count;
+    for (int d = 0; d < TW_DETECT_PRESENCE; d++)
+        if (!strcmp(name, detectors[d].name))
+            return (enum tw_detector)d;
+    return TW_DETECTORS;
 }
 
-static void ks_task(void *context, size_t task, unsigned worker)
-{
-    struct ks_job *job = context;
-    size_t n = job->reference->rows, m = job->window->rows;
-    float *columns = tw_size_alloc(n + m, sizeof *columns);
-    if (!columns) {
-        job->status[task] = TW_NO_MEMORY;
-        return;
-    }
-    n = copy_column(job->reference, (int)task, columns);
-    m = copy_column(job->window, (int)task, columns + n);
-    struct tw_statistic *s = &job->statistics[task];
-    job->status[task] = tw_ks(columns, n, columns + n, m, &s->value, &s->p_value);
-    free(columns);
-}
-
-static int run_ks(const struct tw_data *reference, const struct tw_data *window, struct tw_pool *pool,
-                  struct tw_statistic *statistics)
-{
-    int features = reference->schema->features, status = TW_OK;
-    struct ks_job job = {.reference = reference, .window = window, .statistics = statistics};
-    job.status = tw_size_alloc((size_t)features, sizeof *job.status);
-    if (!job.status)
-        return TW_NO_MEMORY;
-    tw_pool_run(pool, (size_t)features, ks_task, &job);
-    for (int d = 0; d < features && status == TW_OK; d++)
-        status = job.status[d];
-    free(job.status);
-    return status;
-}
-
-/* --- the others --- */
+/* --- what is no test of single columns --- */
 
 /* Too few rows, or a training that failed for good, leave p at 1 and the value NaN: a window is never an error. */
 static int run_c2st(const struct tw_data *reference, const struct tw_data *window, uint64_t seed,
                     const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_c2st *result,
-                    struct tw_statistic *s, struct tw_error *error)
+                    struct tw_statistic *s, struct tw_error *left_out)
 {
-    int status = tw_c2st(reference, window, seed, kernels, pool, result, error);
+    int status = tw_c2st(reference, window, seed, kernels, pool, result, left_out);
     s->value = result->auc;
     s->error = result->error;
     s->floor = 0.5;
     s->p_value = result->p_value;
     return status == TW_INVALID || status == TW_NOT_FINITE ? TW_OK : status;
+}
+
+static int run_mmd(const struct tw_data *reference, const struct tw_data *window, uint64_t seed,
+                   const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_statistic *s,
+                   struct tw_error *left_out)
+{
+    struct tw_mmd result;
+    int status = tw_mmd(reference, window, seed, kernels, pool, &result, left_out);
+    s->value = result.value;
+    s->floor = result.floor;
+    s->p_value = result.p_value;
+    return status == TW_INVALID ? TW_OK : status;
 }
 
 static void run_invalid(const struct tw_data *reference, const struct tw_data *window, struct tw_statistic *s)
@@ -155,57 +122,128 @@ static int optional_features(const struct tw_schema *schema)
     return count;
 }
 
-/* How many statistics each detector gives. */
-struct counts {
-    int c2st, ks, cusum, presence;
+/* The statistics of each detector: how many, and the first; none where it does not run. */
+struct parts {
+    int count[TW_DETECTORS];
+    struct tw_statistic *first[TW_DETECTORS];
 };
 
-static struct tw_statistic *fill(struct tw_statistic *at, enum tw_detector detector, int count, int features,
-                                 double threshold)
-{
-    for (int i = 0; i < count; i++)
-        *at++ = (struct tw_statistic){.detector = detector,
-                                      .feature = i < features ? i : -1,
-                                      .value = NAN,
-                                      .error = NAN,
-                                      .floor = NAN,
-                                      .p_value = 1,
-                                      .threshold = threshold / count};
-    return at;
-}
-
-static int allocate(struct tw_drift *out, const struct tw_schema *schema, const struct counts *counts, double alpha)
+static void count_parts(const struct tw_drift_options *options, const struct tw_schema *schema, struct parts *parts)
 {
     int features = schema->features;
-    double all = (counts->c2st ? SHARE_C2ST : 0) + (counts->ks ? SHARE_KS : 0) + (counts->cusum ? SHARE_CUSUM : 0) +
-                 (counts->presence ? SHARE_PRESENCE : 0) + SHARE_INVALID;
-    out->count = counts->c2st + counts->ks + counts->cusum + counts->presence + 1;
-    out->statistics = tw_size_alloc((size_t)out->count, sizeof *out->statistics);
-    if (!out->statistics)
+    const int each[TW_DETECTORS] = {
+        [TW_DETECT_C2ST] = 1,
+        [TW_DETECT_KS] = features,
+        [TW_DETECT_CVM] = features,
+        [TW_DETECT_CHI2] = features,
+        [TW_DETECT_MMD] = 1,
+        [TW_DETECT_CUSUM] = options->cusum ? options->cusum->columns : 0,
+        [TW_DETECT_PRESENCE] = optional_features(schema),
+        [TW_DETECT_INVALID] = 1,
+    };
+    unsigned chosen = options->detectors | 1u << TW_DETECT_INVALID | 1u << TW_DETECT_PRESENCE;
+    for (int d = 0; d < TW_DETECTORS; d++)
+        parts->count[d] = chosen >> d & 1 ? each[d] : 0;
+}
+
+/* The feature that statistic i of a detector is about; -1: none. */
+static int feature_of(enum tw_detector detector, int i, const struct tw_schema *schema)
+{
+    switch (detector) {
+    case TW_DETECT_KS:
+    case TW_DETECT_CVM:
+    case TW_DETECT_CHI2:
+    case TW_DETECT_CUSUM:
+        return i < schema->features ? i : -1;
+    case TW_DETECT_PRESENCE:
+        for (int f = 0; f < schema->features; f++)
+            if (schema->columns[f].optional && i-- == 0)
+                return f;
+        return -1;
+    case TW_DETECT_C2ST:
+    case TW_DETECT_MMD:
+    case TW_DETECT_INVALID:
+    case TW_DETECTORS:
+        break;
+    }
+    return -1;
+}
+
+static int allocate(struct tw_drift *out, const struct tw_schema *schema, double alpha, struct parts *parts)
+{
+    double all = 0;
+    for (int d = 0; d < TW_DETECTORS; d++) {
+        all += parts->count[d] ? detectors[d].share : 0;
+        out->count += parts->count[d];
+    }
+    struct tw_statistic *at = out->statistics = tw_size_alloc((size_t)out->count, sizeof *out->statistics);
+    if (!at)
         return TW_NO_MEMORY;
-    struct tw_statistic *at = out->statistics;
-    at = fill(at, TW_DETECT_C2ST, counts->c2st, 0, alpha * SHARE_C2ST / all);
-    at = fill(at, TW_DETECT_KS, counts->ks, features, alpha * SHARE_KS / all);
-    at = fill(at, TW_DETECT_CUSUM, counts->cusum, features, alpha * SHARE_CUSUM / all);
-    struct tw_statistic *presence = at;
-    at = fill(at, TW_DETECT_PRESENCE, counts->presence, 0, alpha * SHARE_PRESENCE / all);
-    for (int f = 0; f < features; f++)
-        if (schema->columns[f].optional)
-            (presence++)->feature = f;
-    fill(at, TW_DETECT_INVALID, 1, 0, alpha * SHARE_INVALID / all);
+    for (int d = 0; d < TW_DETECTORS; d++) {
+        int count = parts->count[d];
+        parts->first[d] = count ? at : NULL;
+        for (int i = 0; i < count; i++, at++)
+            *at = (struct tw_statistic){.detector = (enum tw_detector)d,
+                                        .feature = feature_of((enum tw_detector)d, i, schema),
+                                        .value = NAN,
+                                        .error = NAN,
+                                        .floor = NAN,
+                                        .p_value = 1,
+                                        .p_adjusted = 1,
+                                        .threshold = alpha * detectors[d].share / all / count};
+    }
     return TW_OK;
 }
 
+static int run(const struct tw_data *reference, const struct tw_data *window, const struct tw_drift_options *options,
+               const struct tw_kernels *kernels, struct tw_pool *pool, const struct parts *parts, struct tw_drift *out)
+{
+    struct tw_statistic *const *first = parts->first;
+    int status = TW_OK;
+    if (first[TW_DETECT_C2ST])
+        status = run_c2st(reference, window, options->seed, kernels, pool, &out->c2st, first[TW_DETECT_C2ST],
+                          &out->left_out[TW_DETECT_C2ST]);
+    if (status == TW_OK && (first[TW_DETECT_KS] || first[TW_DETECT_CVM] || first[TW_DETECT_CHI2]))
+        status = tw_marginals(reference, window, pool, first, out->left_out);
+    if (status == TW_OK && first[TW_DETECT_MMD])
+        status = run_mmd(reference, window, tw_rng_mix(options->seed, 3), kernels, pool, first[TW_DETECT_MMD],
+                         &out->left_out[TW_DETECT_MMD]);
+    for (int i = 0; i < parts->count[TW_DETECT_PRESENCE]; i++)
+        run_presence(reference, window, &first[TW_DETECT_PRESENCE][i]);
+    run_invalid(reference, window, first[TW_DETECT_INVALID]);
+    if (status == TW_OK && first[TW_DETECT_CUSUM]) /* last: it is taken on only if nothing else fails */
+        status = run_cusum(window, options, pool, out, first[TW_DETECT_CUSUM]);
+    return status;
+}
+
+/* Holm's correction, each detector a family. */
+static int adjust(struct tw_drift *out, const struct parts *parts)
+{
+    int status = TW_OK;
+    double *p = tw_size_alloc((size_t)out->count, 2 * sizeof *p), *adjusted = p + out->count;
+    if (!p)
+        return TW_NO_MEMORY;
+    for (int d = 0; d < TW_DETECTORS && status == TW_OK; d++) {
+        for (int i = 0; i < parts->count[d]; i++)
+            p[i] = parts->first[d][i].p_value;
+        status = parts->count[d] ? tw_adjust_holm(p, parts->count[d], adjusted) : TW_OK;
+        for (int i = 0; i < parts->count[d] && status == TW_OK; i++)
+            parts->first[d][i].p_adjusted = adjusted[i];
+    }
+    free(p);
+    return status;
+}
+
 /* The decision, and what follows from it for the detector that accumulates. */
-static void decide(struct tw_drift *out, const struct tw_drift_options *options, const struct counts *counts)
+static void decide(struct tw_drift *out, const struct tw_drift_options *options, const struct parts *parts)
 {
     for (int i = 0; i < out->count; i++) {
         struct tw_statistic *s = &out->statistics[i];
         s->alarm = s->p_value <= s->threshold;
         out->drift |= s->alarm;
     }
-    if (counts->cusum)
-        tw_cusum_settle(options->cusum, out->drift, out->statistics[counts->c2st + counts->ks].threshold);
+    if (parts->first[TW_DETECT_CUSUM])
+        tw_cusum_settle(options->cusum, out->drift, parts->first[TW_DETECT_CUSUM]->threshold);
 }
 
 int tw_drift(const struct tw_data *reference, const struct tw_data *window, const struct tw_drift_options *options,
@@ -214,29 +252,18 @@ int tw_drift(const struct tw_data *reference, const struct tw_data *window, cons
     *out = (struct tw_drift){.c2st = {.auc = NAN, .error = NAN, .p_value = 1}};
     if (!(options->expected_run_time >= 1))
         return tw_error_set(error, TW_INVALID, "expected_run_time must be at least 1");
-    int features = reference->schema->features;
-    struct counts counts = {
-        .c2st = options->detectors >> TW_DETECT_C2ST & 1,
-        .ks = options->detectors >> TW_DETECT_KS & 1 ? features : 0,
-        .cusum = options->detectors >> TW_DETECT_CUSUM & 1 && options->cusum ? options->cusum->columns : 0,
-        .presence = optional_features(reference->schema),
-    };
-    int status = allocate(out, reference->schema, &counts, 1 / (2 * options->expected_run_time));
-    if (status == TW_OK && counts.c2st)
-        status = run_c2st(reference, window, options->seed, kernels, pool, &out->c2st, &out->statistics[0], error);
-    if (status == TW_OK && counts.ks)
-        status = run_ks(reference, window, pool, out->statistics + counts.c2st);
-    if (status == TW_OK && counts.cusum)
-        status = run_cusum(window, options, pool, out, out->statistics + counts.c2st + counts.ks);
+    struct parts parts;
+    count_parts(options, reference->schema, &parts);
+    int status = allocate(out, reference->schema, 1 / (2 * options->expected_run_time), &parts);
+    if (status == TW_OK)
+        status = run(reference, window, options, kernels, pool, &parts, out);
+    if (status == TW_OK)
+        status = adjust(out, &parts);
     if (status) {
         tw_drift_fini(out);
         return status;
     }
-    for (int i = 0; i < out->count; i++)
-        if (out->statistics[i].detector == TW_DETECT_PRESENCE)
-            run_presence(reference, window, &out->statistics[i]);
-    run_invalid(reference, window, &out->statistics[out->count - 1]);
-    decide(out, options, &counts);
+    decide(out, options, &parts);
     return TW_OK;
 }
 

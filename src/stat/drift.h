@@ -1,7 +1,7 @@
 /* Drift of a window: data against the champion's acceptance reference, with one joint decision.
  *
- * Each detector gives a p-value that is valid over the reference and all windows so far. c2st, ks and the rate of
- * invalid rows look at the window alone, cusum at the past too. The alarm level for one window is
+ * Each detector gives a p-value that is valid over the reference and all windows so far. cusum looks at the past
+ * too, the others at the window alone. The alarm level for one window is
  * alpha = 1 / (2 expected_run_time), shared out among the detectors; an alarm is raised if any p is at or below its
  * share. By the union bound P(T <= m) <= m alpha for a fixed reference, however the windows depend on each other
  * through it, hence E[T] >= expected_run_time.
@@ -19,20 +19,37 @@
 #include "stat/c2st.h"
 #include "stat/cusum.h"
 
-enum tw_detector { TW_DETECT_C2ST, TW_DETECT_KS, TW_DETECT_INVALID, TW_DETECT_CUSUM, TW_DETECT_PRESENCE, TW_DETECTORS };
+/* In the order of the statistics. */
+enum tw_detector {
+    TW_DETECT_C2ST,
+    TW_DETECT_KS,
+    TW_DETECT_CVM,
+    TW_DETECT_CHI2,
+    TW_DETECT_MMD,
+    TW_DETECT_CUSUM,
+    TW_DETECT_PRESENCE,
+    TW_DETECT_INVALID,
+    TW_DETECTORS
+};
 
-/* As definitions and iterations have it: "c2st", "ks", "invalid_rows", "cusum", "presence". */
+/* As definitions and iterations have it: "c2st", ..., "invalid_rows". */
 const char *tw_drift_detector_name(enum tw_detector detector);
+
+/* The detector that a definition may choose by this name; TW_DETECTORS if there is none. */
+enum tw_detector tw_drift_find(const char *name);
+#define TW_DRIFT_CHOICE "c2st, ks, cvm, chi2, mmd and cusum"
 
 struct tw_statistic {
     enum tw_detector detector;
     int feature;  /* index of the feature it names, or -1 (cusum: the log-likelihood) */
-    double value; /* AUC; D; rate of invalid rows in the window; window less pool in the leading component;
-                   * share of the rows that have the feature */
+    double value; /* AUC; D; T; X^2 per degree of freedom; MMD^2; window less pool in the leading component; share of
+                   * the rows that have the feature; rate of invalid rows */
     double error; /* standard error, NaN where there is none */
-    double floor; /* value without drift: 0.5; NaN; rate in the reference; 0; share in the reference */
+    double floor; /* value without drift: 0.5; NaN; 1/6; 1; its mean; 0; share and rate in the reference */
     double p_value;
-    double threshold; /* its share of alpha */
+    double p_adjusted; /* p_value after Holm's correction for all columns of its detector: what is at or below some
+                        * level is named with that chance, at most, of naming any that did not change */
+    double threshold;  /* its share of alpha */
     bool alarm;
 };
 
@@ -48,14 +65,16 @@ struct tw_drift_options {
 struct tw_drift {
     bool drift;
     int count;
-    struct tw_statistic *statistics; /* c2st first, then ks by feature, cusum by column, presence, invalid last */
+    struct tw_statistic *statistics; /* by detector in the order of the enum, then by column */
     struct tw_cusum_column *cusum;   /* (columns of the cusum) what stands out in each; NULL unless it ran */
     struct tw_c2st c2st;             /* valid if the detector ran; its classifier names where the window differs */
+    struct tw_error left_out[TW_DETECTORS]; /* why a chosen detector could not judge these rows; "" where it did */
 };
 
-/* Shares: c2st 1/2, ks 2/5 (split evenly among the D features), cusum 2/5 (among its columns), presence 1/10 (among the
- * optional features), invalid 1/10, renormalised to what runs. A detector that cannot run on so few rows gives p = 1.
- * KS compares the rows that have an optional feature. */
+/* Shares: c2st 5, ks, cvm, chi2, mmd and cusum 4 each, presence 1 (among the optional
+ * features), invalid 1, in parts of the sum over those that were chosen; a
+ * detector's share is split evenly among its columns. A detector that cannot judge these rows (too few of them, weights
+ * below zero) is left out with p = 1, keeps its share, and left_out says why. */
 int tw_drift(const struct tw_data *reference, const struct tw_data *window, const struct tw_drift_options *options,
              const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_drift *out, struct tw_error *error);
 void tw_drift_fini(struct tw_drift *drift);

@@ -6,14 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/size.h"
 #include "base/status.h"
 #include "stat/ks.h"
-#include "stat/sort.h"
 
-#define EXACT_CELLS 1e6 /* lattice cells up to which the exact law is summed: some milliseconds */
+#define EXACT_CELLS   1e6 /* lattice cells up to which the exact law is summed: some milliseconds */
+#define EFFECTIVE_MIN 25  /* events, from where on the limit law holds for moderate weights */
 
 /* P(sqrt(n) D > x) in the limit (Kolmogorov 1933): 2 sum (-1)^(k-1) exp(-2 k^2 x^2), or, where this converges slowly,
  * one minus its image under the theta function's functional equation. */
@@ -99,28 +98,48 @@ static int p_value_of(uint64_t limit, size_t n, size_t m, double *p_value)
     return TW_OK;
 }
 
-int tw_ks(const float *a, size_t n, const float *b, size_t m, double *statistic, double *p_value)
+/* sup |B(q) + (q - F) N| <= sup |B| + sup |q - F| |N|: a bound that costs nothing where the weights have nothing to do
+ * with the column. */
+static void weighted(const struct tw_pair *pair, double *statistic, double *p_value)
 {
+    struct tw_cursor cursor = {0};
+    double d = 0, shift = 0;
+    while (tw_pair_next(pair, &cursor)) {
+        struct tw_shares s = tw_pair_shares(pair, &cursor);
+        d = fmax(d, fabs(s.fa - s.fb));
+        shift = fmax(shift, fabs(s.q - s.f));
+    }
+    *statistic = d;
+    double p = tw_pair_shifted(tw_ks_survival, d / sqrt(tw_pair_variance(pair)), shift);
+    *p_value = fmin(1, fmax(p, DBL_MIN));
+}
+
+int tw_ks_of(const struct tw_pair *pair, double *statistic, double *p_value, struct tw_error *error)
+{
+    const struct tw_side *a = &pair->a, *b = &pair->b;
     *statistic = 0;
     *p_value = 1;
-    if (n == 0 || m == 0)
+    if (a->n == 0 || b->n == 0)
         return TW_OK;
-    size_t larger = n > m ? n : m, total;
-    if (!tw_size_add(n, m, &total) || !tw_size_add(total, larger, &total))
-        return TW_NO_MEMORY;
-    float *copy = tw_size_alloc(total, sizeof *copy);
-    if (!copy)
-        return TW_NO_MEMORY;
-    float *copy_b = copy + n, *scratch = copy_b + m;
-    memcpy(copy, a, n * sizeof *copy);
-    memcpy(copy_b, b, m * sizeof *copy);
-    tw_sort_floats(copy, n, scratch);
-    tw_sort_floats(copy_b, m, scratch);
-    bool nan = isnan(copy[0]) || isnan(copy[n - 1]) || isnan(copy_b[0]) || isnan(copy_b[m - 1]);
-    uint64_t limit = nan ? 0 : largest_difference(copy, n, copy_b, m);
-    free(copy);
-    if (nan)
-        return TW_INVALID;
-    *statistic = (double)limit / ((double)n * (double)m);
-    return p_value_of(limit, n, m, p_value);
+    if (!a->weights && !b->weights) {
+        uint64_t limit = largest_difference(a->values, a->n, b->values, b->n);
+        *statistic = (double)limit / ((double)a->n * (double)b->n);
+        return p_value_of(limit, a->n, b->n, p_value);
+    }
+    int status = tw_weights_need_rising(&a->sums, &b->sums, EFFECTIVE_MIN, error);
+    if (status == TW_OK)
+        weighted(pair, statistic, p_value);
+    return status;
+}
+
+int tw_ks(const float *a, size_t n, const float *b, size_t m, double *statistic, double *p_value)
+{
+    struct tw_pair pair;
+    *statistic = 0;
+    *p_value = 1;
+    int status = tw_pair_init(&pair, a, NULL, n, b, NULL, m);
+    if (status == TW_OK)
+        status = tw_ks_of(&pair, statistic, p_value, NULL);
+    tw_pair_fini(&pair);
+    return status;
 }

@@ -9,4 +9,7 @@
  * The order is that of IEEE 754 totalOrder: -0 before +0, NaN at the ends. */
 void tw_sort_floats(float *values, size_t n, float *scratch);
 
+/* The same, and carried[i] stays beside values[i]; `scratch` holds 2 n floats. */
+void tw_sort_carrying(float *values, float *carried, size_t n, float *scratch);
+
 #endif

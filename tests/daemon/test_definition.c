@@ -203,7 +203,7 @@ static void test_refusals(void **state)
         {WITH("\"loop\": {\"detectors\": \"ks\"}"), "loop.detectors"},
         {WITH("\"loop\": {\"detectors\": [7]}"), "loop.detectors"},
         {WITH("\"loop\": {\"detectors\": [\"ks\", \"ks\"]}"), "loop.detectors"},
-        {WITH("\"loop\": {\"detectors\": [\"mmd\"]}"), "mmd"},
+        {WITH("\"loop\": {\"detectors\": [\"lsdd\"]}"), "lsdd"},
         {WITH("\"loop\": {\"detectors\": [\"invalid\"]}"), "invalid"},
         {WITH("\"loop\": {\"expected_run_time\": 0.5}"), "loop.expected_run_time"},
         {WITH("\"loop\": {\"expected_run_time\": true}"), "loop.expected_run_time"},

@@ -9,6 +9,7 @@
 #include "stat/drift.h"
 
 #define ALL_DETECTORS (1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS)
+#define BY_FEATURE    (1u << TW_DETECT_KS | 1u << TW_DETECT_CVM | 1u << TW_DETECT_CHI2)
 
 static const struct toy NOMINAL = {0, 0.6, 0.3};
 static const struct tw_kernels *kernels;
@@ -130,16 +131,66 @@ static void test_shares(void **state)
     tw_data_fini(&b);
 }
 
-/* A tilt of u alone is named by the KS test of u and by no other feature's. */
-static void test_ks_names(void **state)
+/* A tilt of u alone is named by the tests of u and by no other feature's. */
+static void test_columns_named(void **state)
 {
     struct toy other = {0, 0.6, -0.3};
     struct tw_data a = events(&NOMINAL, 1, 3000), b = events(&other, 2, 2000);
-    struct tw_drift drift = drift_of(&a, &b, 1u << TW_DETECT_KS, NULL);
-    assert_true(drift.drift);
-    for (int d = 0; d < TOY_FEATURES; d++)
-        assert_int_equal(drift.statistics[d].alarm, d == 3);
+    struct tw_drift drift = drift_of(&a, &b, BY_FEATURE, NULL);
+    assert_true(drift.drift && drift.count == 3 * TOY_FEATURES + 1);
+    for (int d = 0; d < 3 * TOY_FEATURES; d++) {
+        const struct tw_statistic *s = &drift.statistics[d];
+        assert_int_equal(s->detector, TW_DETECT_KS + d / TOY_FEATURES);
+        assert_int_equal(s->feature, d % TOY_FEATURES);
+        assert_int_equal(s->alarm, s->feature == 3);
+        assert_true(s->p_adjusted >= s->p_value && s->p_adjusted <= fmin(1, TOY_FEATURES * s->p_value) * (1 + 1e-15));
+        assert_int_equal(s->p_adjusted <= TOY_FEATURES * s->threshold, s->feature == 3);
+    }
     tw_drift_fini(&drift);
+    tw_data_fini(&a);
+    tw_data_fini(&b);
+}
+
+/* Weights below zero leave out what needs distribution functions that rise, with a reason; the rest goes on. Weights
+ * that are all equal change nothing, to the last bit. */
+static void test_weights(void **state)
+{
+    const unsigned all = ALL_DETECTORS | BY_FEATURE | 1u << TW_DETECT_MMD;
+    struct toy other = {0.4, 0.6, 0.3};
+    struct tw_data a = events(&NOMINAL, 1, 2000), b = events(&other, 2, 1500);
+    struct tw_drift plain = drift_of(&a, &b, all, NULL);
+    for (size_t i = 0; i < b.rows; i++)
+        b.weights[i] = 0.7f;
+    struct tw_drift equal = drift_of(&a, &b, all, NULL);
+    for (int i = 0; i < plain.count; i++)
+        assert_true(plain.statistics[i].p_value == equal.statistics[i].p_value);
+    for (size_t i = 0; i < b.rows; i++)
+        b.weights[i] = i % 12 ? 1 : -1;
+    struct tw_drift signs = drift_of(&a, &b, all, NULL);
+    assert_true(signs.drift);
+    for (int i = 0; i < signs.count; i++) {
+        const struct tw_statistic *s = &signs.statistics[i];
+        bool sums = s->detector == TW_DETECT_CHI2 || s->detector == TW_DETECT_MMD || s->detector == TW_DETECT_INVALID;
+        assert_true(sums || (s->p_value == 1 && !s->alarm));
+        assert_true(s->threshold ==
+                    plain.statistics[i].threshold); /* a share is kept: which run may not depend on data */
+        assert_int_equal(strstr(signs.left_out[s->detector].text, "2007.11586") != NULL, !sums);
+        assert_true(plain.left_out[s->detector].text[0] == 0);
+        if (s->detector == TW_DETECT_MMD || (s->detector == TW_DETECT_CHI2 && s->feature == 0))
+            assert_true(s->alarm);
+    }
+    /* weights that turn the window into the reference: what is compared are weighted distributions */
+    for (size_t i = 0; i < b.rows; i++)
+        b.weights[i] = (float)exp(toy_log_prob(&NOMINAL, b.features + TOY_FEATURES * i) -
+                                  toy_log_prob(&other, b.features + TOY_FEATURES * i));
+    struct tw_drift turned = drift_of(&a, &b, all, NULL);
+    for (int i = 0; i < turned.count; i++)
+        assert_true(plain.statistics[i].detector != TW_DETECT_C2ST || plain.statistics[i].alarm);
+    assert_false(turned.drift);
+    tw_drift_fini(&plain);
+    tw_drift_fini(&equal);
+    tw_drift_fini(&signs);
+    tw_drift_fini(&turned);
     tw_data_fini(&a);
     tw_data_fini(&b);
 }
@@ -230,10 +281,11 @@ static void test_workers(void **state)
 {
     struct toy other = {0.05, 0.5, 0.3};
     struct tw_data a = events(&NOMINAL, 1, 1500), b = events(&other, 2, 1000);
-    struct tw_drift first = drift_of(&a, &b, ALL_DETECTORS, NULL);
+    const unsigned all = ALL_DETECTORS | BY_FEATURE | 1u << TW_DETECT_MMD;
+    struct tw_drift first = drift_of(&a, &b, all, NULL);
     for (unsigned threads = 1; threads <= 3; threads++) {
         struct tw_pool *pool = tw_pool_new(threads, false);
-        struct tw_drift drift = drift_of(&a, &b, ALL_DETECTORS, pool);
+        struct tw_drift drift = drift_of(&a, &b, all, pool);
         for (int i = 0; i < drift.count; i++) {
             assert_true(drift.statistics[i].p_value == first.statistics[i].p_value);
             assert_memory_equal(&drift.statistics[i].value, &first.statistics[i].value, sizeof(double));
@@ -288,10 +340,10 @@ static void test_change_point(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_c2st_finds),     cmocka_unit_test(test_c2st_null),    cmocka_unit_test(test_few_rows),
-        cmocka_unit_test(test_shares),         cmocka_unit_test(test_ks_names),     cmocka_unit_test(test_angles_wrap),
-        cmocka_unit_test(test_presence_names), cmocka_unit_test(test_invalid_rows), cmocka_unit_test(test_workers),
-        cmocka_unit_test(test_change_point),
+        cmocka_unit_test(test_c2st_finds),  cmocka_unit_test(test_c2st_null),      cmocka_unit_test(test_few_rows),
+        cmocka_unit_test(test_shares),      cmocka_unit_test(test_columns_named),  cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_angles_wrap), cmocka_unit_test(test_presence_names), cmocka_unit_test(test_invalid_rows),
+        cmocka_unit_test(test_workers),     cmocka_unit_test(test_change_point),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

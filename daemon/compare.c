@@ -51,10 +51,9 @@ static int add_drift(struct comparison *out, const struct tw_schema *schema, con
 }
 
 /* Mean paired difference of log-likelihood to the version that people named as reference: how far the twin has moved
- * from it, as these data see it. Small and positive is healthy; a large value is what a learnt dead region looks like.
- */
-static int add_distance(struct comparison *out, const struct compare_input *input, const struct tw_data *window,
-                        const struct tw_kernels *kernels, struct tw_pool *pool)
+ * from it, as these data see it. Small and positive is healthy. */
+static int add_gain(struct comparison *out, const struct compare_input *input, const struct tw_data *window,
+                    const struct tw_kernels *kernels, struct tw_pool *pool)
 {
     const struct tw_model *champion = input->champion->model;
     if (!input->reference_version || window->rows == 0 ||
@@ -85,6 +84,20 @@ static int add_distance(struct comparison *out, const struct compare_input *inpu
     }
     free(mine);
     free(theirs);
+    return status;
+}
+
+/* How far the data themselves are from what that version was accepted on: a dead region that was learnt does not look
+ * healthy here. */
+static int add_distance(struct comparison *out, const struct compare_input *input, const struct tw_data *window)
+{
+    int status = distance_measure(input->observables, input->reference, input->reference_version->version, window,
+                                  input->policy.gate_level, &out->distance);
+    double limit = input->policy.max_distance;
+    if (status == TW_OK)
+        json_array_append_new(out->statistics,
+                              statistic_json("distance", "fidelity", NULL, out->distance.measured.bound, NAN, 0, NAN,
+                                             limit > 0 ? limit : NAN));
     return status;
 }
 
@@ -194,7 +207,9 @@ static int compare_rows(const struct compare_input *input, const struct tw_data 
         }
     }
     if (status == TW_OK)
-        status = add_distance(out, input, window, kernels, pool);
+        status = add_gain(out, input, window, kernels, pool);
+    if (status == TW_OK && input->reference)
+        status = add_distance(out, input, window);
     if (status == TW_OK && sight.drift.drift)
         status = describe(input, &sight, kernels, pool, out, error);
     sight_fini(&sight);

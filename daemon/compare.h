@@ -13,6 +13,7 @@
 #include "daemon/cusum.h"
 #include "daemon/registry.h"
 #include "daemon/window.h"
+#include "daemon/distance.h"
 #include "model/data.h"
 
 struct comparison {
@@ -23,6 +24,7 @@ struct comparison {
     uint64_t change;            /* if drift: ordinal of the first batch after the estimated change point */
     uint64_t rows;              /* rows of the window, invalid ones included */
     uint64_t rows_since_change; /* if drift: the same since `change` */
+    struct distance distance;   /* of the window from the version that people named as reference */
     size_t left_out;            /* valid rows of the window for which memory-mb has no room: the oldest */
     json_t *drifted;            /* if drift: what changed, as in finding.h */
     struct cusum *cusum;        /* the detector that accumulates after this window; NULL: it does not run */
@@ -35,6 +37,7 @@ struct compare_input {
     struct twin *twin;
     struct snapshot *champion;
     struct snapshot *reference_version; /* what alias `reference` names; may be NULL */
+    const struct tw_data *reference;    /* its acceptance reference; NULL: none is to be had */
     const struct tw_data *acceptance;   /* the champion's acceptance reference */
     struct tw_observables *observables; /* as they are declared now */
     struct loop_policy policy;

@@ -34,12 +34,26 @@ static int read_max_retunes(const json_t *value, struct loop_policy *loop, struc
     return status;
 }
 
+static int read_max_distance(const json_t *value, double *out, struct tw_error *error)
+{
+    double distance = json_number_value(value);
+    if (json_is_null(value))
+        return 0;
+    if (!json_is_number(value) || !(distance >= 0.01 && distance <= 100))
+        return tw_error_set(error, TW_INVALID,
+                            "loop.max_distance must be null (no limit) or a number from 0.01 to 100");
+    *out = distance;
+    return 0;
+}
+
 int definition_policy_read(const char *member, const json_t *value, struct loop_policy *loop, struct tw_error *error)
 {
     if (!strcmp(member, "auto") || !strcmp(member, "mode"))
         return 0; /* definition_policy_mode */
     if (!strcmp(member, "cooldown"))
         return read_count(value, "loop.cooldown", 0, 1000000, &loop->cooldown, error);
+    if (!strcmp(member, "max_distance"))
+        return read_max_distance(value, &loop->max_distance, error);
     if (!strcmp(member, "recall"))
         return read_count(value, "loop.recall", 0, 16, &loop->recall, error);
     if (!strcmp(member, "max_retunes"))
@@ -78,6 +92,7 @@ void definition_policy_json(const struct loop_policy *loop, json_t *out)
     json_object_set_new(out, "mode", json_string(modes[loop->mode]));
     json_object_set_new(out, "auto", json_boolean(loop->mode == LOOP_AUTO));
     json_object_set_new(out, "cooldown", json_integer(loop->cooldown));
+    json_object_set_new(out, "max_distance", loop->max_distance > 0 ? json_real(loop->max_distance) : json_null());
     json_object_set_new(out, "recall", json_integer(loop->recall));
     json_object_set_new(out, "max_retunes",
                         loop->max_retunes

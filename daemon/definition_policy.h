@@ -1,4 +1,4 @@
-/* The members of "loop" that say what the loop may do by itself: mode, cooldown, max_retunes, recall.
+/* The members of "loop" that say what the loop may do by itself: mode, cooldown, max_retunes, max_distance, recall.
  */
 #ifndef DAEMON_DEFINITION_POLICY_H
 #define DAEMON_DEFINITION_POLICY_H

@@ -22,6 +22,7 @@ int loop_open(struct loop_context *context, struct twin *twin, struct loop **out
     loop->twin = twin;
     loop_state_begin(loop);
     tw_data_init(&loop->acceptance, twin->definition->schema);
+    tw_data_init(&loop->reference_rows, twin->definition->schema);
     json_t *state = NULL;
     int status = store_progress_get(context->store, twin->id, &loop->processed, &state);
     if (status != TW_OK) {
@@ -58,6 +59,7 @@ void loop_close(struct loop *loop)
     training_free(loop->training);
     tw_data_fini(&loop->acceptance);
     cusum_free(loop->cusum);
+    tw_data_fini(&loop->reference_rows);
     if (loop->reference)
         snapshot_unref(loop->reference);
     registry_twin_unref(loop->twin);
@@ -90,47 +92,13 @@ bool loop_waits(const struct loop *loop)
 /* Loads what the champion was accepted on, when the champion has changed. */
 static int load_acceptance(struct loop *loop, const struct snapshot *champion, struct tw_error *error)
 {
-    struct store *store = loop->context->store;
     if (loop->acceptance_version == champion->version)
         return TW_OK;
-    json_t *version = store_version_json(store, loop->twin->id, champion->version);
-    const char *sha256 = json_string_value(json_object_get(version, "reference_sha256"));
-    unsigned char *blob = NULL;
-    size_t size;
     loop->acceptance_version = 0;
-    int status = sha256 ? store_blob_get(store, sha256, &blob, &size, error)
-                        : tw_error_set(error, TW_CORRUPT, "version %d has no acceptance reference", champion->version);
-    if (status == TW_OK) {
-        tw_data_fini(&loop->acceptance);
-        tw_data_init(&loop->acceptance, loop->twin->definition->schema);
-        status = tw_data_from_blob(&loop->acceptance, loop->twin->definition->schema, blob, size);
-        if (status != TW_OK)
-            tw_error_set(error, status, "the acceptance reference of version %d does not decode", champion->version);
-    }
-    if (status == TW_OK) {
+    int status = loop_state_acceptance(loop, champion->version, &loop->acceptance, &loop->accepted_last, error);
+    if (status == TW_OK)
         loop->acceptance_version = champion->version;
-        json_t *ordinals = json_object_get(version, "ordinals");
-        loop->accepted_last = (uint64_t)json_integer_value(json_object_get(ordinals, "last"));
-    }
-    free(blob);
-    json_decref(version);
     return status;
-}
-
-/* The snapshot behind alias `reference`; its absence is no error. */
-static int load_reference(struct loop *loop)
-{
-    json_t *alias = store_alias_json(loop->context->store, loop->twin->id, "reference");
-    int version = (int)json_integer_value(json_object_get(alias, "version"));
-    json_decref(alias);
-    if (loop->reference && loop->reference->version == version)
-        return TW_OK;
-    if (loop->reference)
-        snapshot_unref(loop->reference);
-    loop->reference = NULL;
-    if (version > 0)
-        registry_snapshot(loop->context->registry, loop->twin, version, &loop->reference, NULL);
-    return loop_state_short(loop) ? TW_NO_MEMORY : TW_OK;
 }
 
 static uint64_t earliest_change(const struct loop *loop, const struct window *window)
@@ -195,13 +163,14 @@ static int compare_next(struct loop *loop, const struct window *window, struct s
     struct loop_context *context = loop->context;
     int status = load_acceptance(loop, champion, error);
     if (status == TW_OK)
-        status = load_reference(loop);
+        status = loop_state_reference(loop);
     if (status != TW_OK)
         return status;
     struct compare_input input = {
         .twin = loop->twin,
         .champion = champion,
         .reference_version = loop->reference,
+        .reference = loop->reference_rows.rows ? &loop->reference_rows : NULL,
         .acceptance = &loop->acceptance,
         .observables = registry_observables(loop->twin),
         .policy = *policy,

@@ -57,8 +57,9 @@ struct loop {
 
     int acceptance_version; /* whose acceptance reference is loaded; 0: none */
     struct tw_data acceptance;
-    uint64_t accepted_last;     /* last ordinal of the data it was accepted on */
-    struct snapshot *reference; /* what alias `reference` names */
+    uint64_t accepted_last;        /* last ordinal of the data it was accepted on */
+    struct snapshot *reference;    /* what alias `reference` names */
+    struct tw_data reference_rows; /* its acceptance reference; without rows: not to be had */
 
     bool has_task;
     struct loop_task task;

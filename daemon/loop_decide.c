@@ -176,6 +176,7 @@ static void choose(const struct loop *loop, const struct turn *turn, const struc
         .limit = limited ? limit : NULL,
         .back_to = past->back_to,
         .recalled = past->recalled,
+        .beyond = past->beyond,
         .why = past->why,
     };
     policy_choose(&facts, choice);
@@ -215,6 +216,8 @@ static json_t *policy_json(const struct loop *loop, const struct comparison *com
         json_object_set_new(json, "rows_left_out", json_integer((json_int_t)comparison->left_out));
     if (loop->episode.active)
         json_object_set_new(json, "change", json_integer((json_int_t)loop->episode.change));
+    if (comparison->distance.reference)
+        json_object_set_new(json, "distance", distance_json(&comparison->distance));
     if (past->regret)
         json_object_set(json, "regret", past->regret);
     if (past->recall)

@@ -93,7 +93,10 @@ int loop_past_recall(struct loop *loop, const struct window *window, struct snap
         .window = {.first = loop->episode.change, .last = window->last},
         .min_gain = policy->gate_min_gain,
         .level = episode_level(&loop->episode, policy->gate_level),
-        .most = policy->recall,
+        .most = (int)policy->recall,
+        .max_distance = policy->max_distance,
+        .reference = loop->reference_rows.rows ? &loop->reference_rows : NULL,
+        .reference_version = loop->reference ? loop->reference->version : 0,
     };
     struct recall recall;
     int status = recall_try(&input, &recall, error);
@@ -102,11 +105,14 @@ int loop_past_recall(struct loop *loop, const struct window *window, struct snap
     if (recall.record)
         past->recall = json_incref(recall.record);
     past->recalled = recall.version;
-    if (recall.version)
+    if (recall.version) {
+        char far[200] = "";
+        past->beyond = distance_exceeds(&recall.distance, policy->max_distance, far, sizeof(far));
         snprintf(past->why, sizeof(past->why),
-                 "version %d gains %+.4f +- %.4f over version %d, lower bound %+.4f on %zu events (needs > %g)",
+                 "version %d gains %+.4f +- %.4f over version %d, lower bound %+.4f on %zu events (needs > %g)%s%s",
                  recall.version, recall.gate.gain, recall.gate.error, champion->version, recall.gate.bound,
-                 recall.gate.events, policy->gate_min_gain);
+                 recall.gate.events, policy->gate_min_gain, far[0] ? "; " : "", far);
+    }
     recall_fini(&recall);
     return TW_OK;
 }

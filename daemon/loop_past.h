@@ -9,7 +9,8 @@
 struct past {
     int back_to;        /* the champion was worse than this version, which it replaced; 0: not shown */
     int recalled;       /* this champion of the past describes the data since the change better; 0: none does */
-    char why[200];      /* the figures of either */
+    bool beyond;        /* the loop may not recall by itself: loop.max_distance */
+    char why[400];      /* the figures of either */
     struct trial trial; /* after this window; version 0: none was on */
     enum trial_state state;
     json_t *regret; /* of the trial, once loop_past_record made it */

@@ -177,6 +177,49 @@ uint64_t loop_state_seed(const char *twin, uint64_t a, uint64_t b)
     return tw_rng_mix(tw_rng_mix(key, a), b) >> 11;
 }
 
+int loop_state_acceptance(struct loop *loop, int version, struct tw_data *rows, uint64_t *last, struct tw_error *error)
+{
+    struct store *store = loop->context->store;
+    const struct tw_schema *schema = loop->twin->definition->schema;
+    json_t *row = store_version_json(store, loop->twin->id, version);
+    const char *sha256 = json_string_value(json_object_get(row, "reference_sha256"));
+    unsigned char *blob = NULL;
+    size_t size;
+    int status = sha256 ? store_blob_get(store, sha256, &blob, &size, error)
+                        : tw_error_set(error, TW_CORRUPT, "version %d has no acceptance reference", version);
+    if (status == TW_OK) {
+        tw_data_fini(rows);
+        tw_data_init(rows, schema);
+        status = tw_data_from_blob(rows, schema, blob, size);
+        if (status != TW_OK)
+            tw_error_set(error, status, "the acceptance reference of version %d does not decode", version);
+    }
+    if (status == TW_OK && last)
+        *last = (uint64_t)json_integer_value(json_object_get(json_object_get(row, "ordinals"), "last"));
+    free(blob);
+    json_decref(row);
+    return status;
+}
+
+int loop_state_reference(struct loop *loop)
+{
+    json_t *alias = store_alias_json(loop->context->store, loop->twin->id, "reference");
+    int version = (int)json_integer_value(json_object_get(alias, "version"));
+    struct tw_error error = {""};
+    json_decref(alias);
+    if (loop->reference && loop->reference->version == version)
+        return TW_OK;
+    snapshot_unref(loop->reference);
+    loop->reference = NULL;
+    tw_data_fini(&loop->reference_rows);
+    tw_data_init(&loop->reference_rows, loop->twin->definition->schema);
+    if (version > 0 &&
+        registry_snapshot(loop->context->registry, loop->twin, version, &loop->reference, &error) == TW_OK &&
+        loop_state_acceptance(loop, version, &loop->reference_rows, NULL, &error) != TW_OK)
+        tw_data_fini(&loop->reference_rows);
+    return loop_state_short(loop) ? TW_NO_MEMORY : TW_OK;
+}
+
 int loop_state_serve(struct loop *loop, int version, int64_t move, struct tw_error *error)
 {
     const struct timespec pause = {.tv_nsec = 100000000};

@@ -28,6 +28,13 @@ struct snapshot *loop_state_champion(struct twin *twin, struct loop_policy *poli
  * waited for a while, here; anything else breaks the loop. */
 int loop_state_serve(struct loop *loop, int version, int64_t move, struct tw_error *error);
 
+/* Rows that `version` was accepted on, in place of what `rows` holds, and the last ordinal of its data (`last` may be
+ * NULL). TW_CORRUPT, TW_NOT_FOUND. */
+int loop_state_acceptance(struct loop *loop, int version, struct tw_data *rows, uint64_t *last, struct tw_error *error);
+/* Follows alias `reference`: its snapshot and acceptance reference. That there is none, or that it cannot be read, is
+ * no error. */
+int loop_state_reference(struct loop *loop);
+
 /* A seed below 2^53, which JSON carries exactly everywhere. */
 uint64_t loop_state_seed(const char *twin, uint64_t a, uint64_t b);
 

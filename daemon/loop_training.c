@@ -272,17 +272,22 @@ static void set_settling(struct twin *twin, int64_t operation)
     pthread_mutex_unlock(&twin->lock);
 }
 
-/* Why a version that passed its gate waits for people; NULL: it need not. The mode binds what the loop does by itself,
- * a hold whatever is not the first training. */
-static const char *why_advised(const struct loop *loop)
+/* Does a version that passed its gate wait for people? `why` gets a clause that says so. The mode and the distance bind
+ * what the loop does by itself, a hold whatever is not the first training. */
+static bool is_advised(const struct loop *loop, const struct training_outcome *outcome, char *why, size_t size)
 {
     struct twin *twin = loop->twin;
+    bool by_loop = loop->task.iteration != 0;
     if (loop->task.initial)
-        return NULL;
+        return false;
     pthread_mutex_lock(&twin->lock);
-    const char *why = policy_advises(loop->task.iteration ? twin->definition->loop.mode : LOOP_AUTO, twin->hold);
+    const struct loop_policy *policy = &twin->definition->loop;
+    double limit = policy->max_distance;
+    const char *advises = policy_advises(by_loop ? policy->mode : LOOP_AUTO, twin->hold);
     pthread_mutex_unlock(&twin->lock);
-    return why;
+    if (advises)
+        snprintf(why, size, "%s", advises);
+    return advises || (by_loop && distance_exceeds(&outcome->distance, limit, why, size));
 }
 
 /* Stores the blobs (content-addressed, so again is harmless), then the one small transaction. */
@@ -298,11 +303,11 @@ static int accept_outcome(struct loop *loop, const struct training_outcome *outc
         return status;
 
     bool pass = !outcome->gated || outcome->gate.pass;
-    const char *advises = pass ? why_advised(loop) : NULL;
-    bool promote = pass && !advises;
+    char why[200] = "";
+    bool promote = pass && !is_advised(loop, outcome, why, sizeof(why));
     char *metrics = json_dumps(outcome->metrics, JSON_COMPACT);
-    char reason[256];
-    snprintf(reason, sizeof(reason), "%s%s%s", outcome->reason, advises ? "; " : "", advises ? advises : "");
+    char reason[400];
+    snprintf(reason, sizeof(reason), "%s%s%s", outcome->reason, why[0] ? "; " : "", why);
     struct store_version version = {
         .twin = loop->twin->id,
         .parent = task.parent,
@@ -373,7 +378,11 @@ static void begin_again(struct loop *loop, int status, const struct tw_error *er
 static void conclude(struct loop *loop)
 {
     struct tw_error error = {""};
-    int status = training_finish(loop->training, loop->context->pool, &loop->outcome, &error);
+    int status = loop_state_reference(loop);
+    if (status == TW_OK)
+        status = training_finish(loop->training, loop->reference_rows.rows ? &loop->reference_rows : NULL,
+                                 loop->reference ? loop->reference->version : 0, loop->context->pool, &loop->outcome,
+                                 &error);
     if (loop_state_short(loop)) { /* whatever was concluded from half a document */
         if (status == TW_OK)
             training_outcome_fini(&loop->outcome);

@@ -13,8 +13,9 @@ static void choose_move(const struct policy_case *facts, struct policy_choice *o
 {
     const char *advises = policy_advises(facts->mode, facts->hold);
     int version = facts->back_to ? facts->back_to : facts->recalled;
-    choose(out, advises ? "advised" : facts->back_to ? "rolled_back" : "recalled", facts->why, advises);
-    out->move_to = advises ? 0 : version;
+    bool forbidden = advises || facts->beyond;
+    choose(out, forbidden ? "advised" : facts->back_to ? "rolled_back" : "recalled", facts->why, advises);
+    out->move_to = forbidden ? 0 : version;
 }
 
 void policy_choose(const struct policy_case *facts, struct policy_choice *out)

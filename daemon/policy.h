@@ -14,6 +14,7 @@ struct policy_case {
     enum loop_mode mode;
     const char *limit;     /* why no retune may begin now (pace_limits); NULL: it may */
     int back_to, recalled; /* versions that are better, as struct past says; 0: none */
+    bool beyond;           /* loop.max_distance forbids the recall */
     const char *why;       /* with one of them: the figures */
 };
 
@@ -21,7 +22,7 @@ struct policy_choice {
     bool retune;          /* a retune begins */
     int move_to;          /* the champion moves to this version; 0: it does not */
     const char *decision; /* of the iteration, as in store.h */
-    char reason[300];
+    char reason[500];
 };
 
 void policy_choose(const struct policy_case *facts, struct policy_choice *out);

@@ -114,6 +114,16 @@ static int try_all(const struct recall_input *input, const int *versions, int co
     return status;
 }
 
+static int measure(const struct recall_input *input, const struct tw_data *rows, struct distance *out)
+{
+    if (!input->reference || !(input->max_distance > 0))
+        return TW_OK;
+    struct tw_observables *observables = registry_observables(input->twin);
+    int status = distance_measure(observables, input->reference, input->reference_version, rows, input->level, out);
+    tw_observables_unref(observables);
+    return status;
+}
+
 int recall_try(const struct recall_input *input, struct recall *out, struct tw_error *error)
 {
     int versions[CANDIDATES_MAX], most = input->most < CANDIDATES_MAX ? input->most : CANDIDATES_MAX;
@@ -127,6 +137,8 @@ int recall_try(const struct recall_input *input, struct recall *out, struct tw_e
                              NULL, NULL, error);
     if (status == TW_OK)
         status = try_all(input, versions, count, &rows, out, error);
+    if (status == TW_OK && out->version)
+        status = measure(input, &rows, &out->distance);
     tw_data_fini(&rows);
     if (status != TW_OK)
         recall_fini(out);

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/pool.h"
+#include "daemon/distance.h"
 #include "daemon/registry.h"
 #include "daemon/store.h"
 #include "daemon/window.h"
@@ -22,14 +23,18 @@ struct recall_input {
     struct tw_pool *pool;
     struct twin *twin;
     struct snapshot *champion;
-    struct window window;   /* from the change on */
-    double min_gain, level; /* of the gate */
-    int most;               /* candidates */
+    struct window window;            /* from the change on */
+    double min_gain, level;          /* of the gate */
+    int most;                        /* candidates */
+    double max_distance;             /* of the loop's policy; 0: no limit */
+    const struct tw_data *reference; /* acceptance reference of alias `reference`; NULL: none is to be had */
+    int reference_version;
 };
 
 struct recall {
     int version; /* the one that passed with the largest lower bound; 0: none did */
     struct tw_gate gate;
+    struct distance distance; /* of the data from the version that people named as reference, where there is a limit */
     json_t *record; /* {"level", "candidates": [{"version", "events", "gain", "error", "bound", "pass"}]}; NULL: there
                        was no candidate */
 };

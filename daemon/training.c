@@ -159,6 +159,8 @@ static json_t *metrics(const struct training *training, const struct training_ou
         json_object_set_new(json, "rows_left_out", json_integer((json_int_t)training->left_out));
     if (json && training->lost)
         json_object_set(json, "lost", training->lost);
+    if (json && out->distance.reference)
+        json_object_set_new(json, "distance", distance_json(&out->distance));
     if (json && out->gated)
         json_object_set_new(json, "gate",
                             json_pack("{s:I, s:o, s:o, s:o, s:f, s:f, s:b}", "events", (json_int_t)out->gate.events,
@@ -189,14 +191,28 @@ static int save(const struct training *training, struct training_outcome *out)
     return status;
 }
 
-int training_finish(struct training *training, struct tw_pool *pool, struct training_outcome *out,
-                    struct tw_error *error)
+static int measure_distance(const struct training *training, const struct tw_data *reference, int version,
+                            struct training_outcome *out)
+{
+    if (!reference || !training->input.parent)
+        return TW_OK;
+    struct tw_observables *observables = registry_observables(training->input.twin);
+    int status = distance_measure(observables, reference, version, &training->data, training->input.policy.gate_level,
+                                  &out->distance);
+    tw_observables_unref(observables);
+    return status;
+}
+
+int training_finish(struct training *training, const struct tw_data *reference, int reference_version,
+                    struct tw_pool *pool, struct training_outcome *out, struct tw_error *error)
 {
     memset(out, 0, sizeof(*out));
     double log_prob = NAN, log_prob_error = NAN;
     int status = tw_trainer_model(training->trainer, &out->model);
     if (status == TW_OK)
         status = gate(training, pool, out, &log_prob, &log_prob_error);
+    if (status == TW_OK)
+        status = measure_distance(training, reference, reference_version, out);
     if (status == TW_OK)
         status = save(training, out);
     if (status == TW_OK && !(out->metrics = metrics(training, out, log_prob, log_prob_error)))

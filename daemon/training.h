@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "base/pool.h"
+#include "daemon/distance.h"
 #include "daemon/registry.h"
 #include "daemon/window.h"
 #include "model/trainer.h"
@@ -41,6 +42,7 @@ double training_progress(const struct training *training);
 
 /* What came out. Blobs are malloc'd and owned by the outcome. */
 struct training_outcome {
+    struct distance distance; /* of its rows from the version that people named as reference */
     struct tw_model *model;
     unsigned char *artifact;
     size_t artifact_size;
@@ -52,8 +54,9 @@ struct training_outcome {
     char reason[160];
 };
 
-int training_finish(struct training *training, struct tw_pool *pool, struct training_outcome *out,
-                    struct tw_error *error);
+/* reference: rows that version `reference_version` was accepted on; NULL: none are to be had. */
+int training_finish(struct training *training, const struct tw_data *reference, int reference_version,
+                    struct tw_pool *pool, struct training_outcome *out, struct tw_error *error);
 void training_outcome_fini(struct training_outcome *outcome);
 
 #endif

@@ -181,8 +181,10 @@ static void test_refusals(void **state)
         {WITH("\"loop\": null"), "loop"},
         {WITH("\"loop\": {\"foo\": 1}"), "loop.foo"},
         {WITH("\"loop\": {\"replay\": 0.5}"), "loop.replay"},
-        {WITH("\"loop\": {\"max_distance\": 1}"), "loop.max_distance"},
-        {WITH("\"loop\": {\"max_distance\": null}"), "loop.max_distance"},
+        {WITH("\"loop\": {\"max_distance\": 0}"), "loop.max_distance"},
+        {WITH("\"loop\": {\"max_distance\": \"far\"}"), "loop.max_distance"},
+        {WITH("\"loop\": {\"recall\": 17}"), "loop.recall"},
+        {WITH("\"loop\": {\"recall\": true}"), "loop.recall"},
         {WITH("\"loop\": {\"auto\": 1}"), "loop.auto"},
         {WITH("\"loop\": {\"mode\": \"off\"}"), "loop.mode"},
         {WITH("\"loop\": {\"mode\": null}"), "loop.mode"},
@@ -238,6 +240,8 @@ static void test_edges_are_taken(void **state)
         WITH("\"loop\": {\"window\": 1000000, \"silence_s\": 1e9, \"gate\": {\"level\": 0.5}}"),
         WITH("\"loop\": {\"detectors\": [\"ks\", \"c2st\"]}, \"conditions\": []"),
         WITH("\"model\": {}"),
+        WITH("\"loop\": {\"max_distance\": null, \"recall\": 0}"),
+        WITH("\"loop\": {\"max_distance\": 0.7, \"recall\": 16}"),
         WITH("\"loop\": {\"mode\": \"advise\", \"auto\": false, \"cooldown\": 0, \"max_retunes\": null}"),
     };
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)

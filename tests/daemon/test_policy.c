@@ -34,6 +34,7 @@ static void every_case_has_its_decision(void **state)
         {{.drift = true, .due = true, .recalled = 3, .why = "known", .limit = limit}, "recalled", "known"},
         {{.drift = true, .due = true, .recalled = 3, .why = "known", .hold = true}, "advised", "known; the champion"},
         {{.drift = true, .recalled = 3, .why = "known", .mode = LOOP_ADVISE}, "advised", "known; loop.mode"},
+        {{.drift = true, .recalled = 3, .why = "known", .beyond = true}, "advised", "known"},
         {{.back_to = 2, .why = "lost"}, "rolled_back", "lost"},
         {{.back_to = 2, .why = "lost", .drift = true, .due = true, .limit = limit}, "rolled_back", "lost"},
         {{.back_to = 2, .why = "lost", .due = true, .mode = LOOP_MANUAL}, "advised", "lost; loop.mode"},

@@ -93,6 +93,29 @@ class PolicyTest(unittest.TestCase):
         rows = self.push(toy.events(1000, seed=41))
         self.assertEqual(rows[0]["decision"], "rolled_back")
 
+    def test_a_dead_region_is_advised(self):
+        self.begin(max_distance=1)
+        rows = toy.events(8000, seed=2)
+        alive = rows[(rows[:, 2] < 0.2) | (rows[:, 2] > 1.1)][:5000]
+        rows = self.push(alive)
+        self.assertIn("advised", [r["decision"] for r in rows])
+        self.assertNotIn("promoted", [r["decision"] for r in rows])
+        self.assertEqual(self.champion(), 1)
+        challenger = self.versions()[self.daemon.get("/v1/twins/toy/aliases/challenger")["version"] - 1]
+        self.assertIn("more than loop.max_distance 1: 0 events with phi from", challenger["reason"])
+        for distance in (challenger["metrics"]["distance"], rows[-1]["policy"]["distance"]):
+            self.assertEqual((distance["feature"], distance["found"], distance["reference"]), ("phi", 0, 1))
+            self.assertGreater(distance["bound"], 1)
+            self.assertGreater(distance["low"], 0.15)
+            self.assertLess(distance["high"], 1.15)
+        shown = [s for s in rows[-1]["statistics"] if s["name"] == "distance"][0]
+        self.assertEqual((shown["value"], shown["threshold"]), (rows[-1]["policy"]["distance"]["bound"], 1))
+        # without the limit it would have been learnt
+        self.daemon.request("PATCH", "/v1/twins/toy", {"loop": {"max_distance": None}})
+        rows = toy.events(8000, seed=3)
+        self.push(rows[(rows[:, 2] < 0.2) | (rows[:, 2] > 1.1)][:4000])
+        self.assertGreater(self.champion(), 1)
+
     def test_cooldown(self):
         self.begin(cooldown=2)
         rows = self.push(toy.events(4000, seed=2, shift=0.5))

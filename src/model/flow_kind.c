@@ -130,9 +130,9 @@ static int check_size(struct config *config, struct tw_error *error)
                                "model: members, blocks, hidden and bins make more than %zu parameters", PARAMETERS_MAX);
 }
 
-static enum tw_spline_kind spline_kind(const struct tw_column *column)
+static enum tw_spline_kind spline_kind(enum tw_transform_kind kind)
 {
-    switch (tw_columns_kind(column)) {
+    switch (kind) {
     case TW_TRANSFORM_PERIODIC:
         return TW_SPLINE_CIRCULAR;
     case TW_TRANSFORM_BOUNDED:
@@ -183,11 +183,16 @@ static int parse(const struct json_t *json, const struct tw_schema *schema, void
     c->activation = TW_SILU;
     config->torus = has_circle(schema);
     config->members = 1;
-    for (int f = 0; f < count; f++)
-        c->kinds[f] = spline_kind(&schema->columns[config->columns[f]]);
     status = read_members(json, config, error);
     if (!status)
         status = tw_coordinates_parse(json_object_get(json, "coordinates"), schema, &config->coordinates, error);
+    for (int k = 0; k < count; k++) {
+        int f = config->columns[k];
+        bool other = tw_coordinates_find(config->coordinates, f) >= 0;
+
+        c->kinds[k] =
+            spline_kind(other ? tw_coordinates_kind(config->coordinates, f) : tw_columns_kind(&schema->columns[f]));
+    }
     tw_categorical_init(&config->law, &config->classes, schema->conditions, c->activation);
     if (!status)
         status = tw_coupling_plan(c);
@@ -315,17 +320,35 @@ static tw_real into(double y, double bound)
     return r < -limit ? -limit : r > limit ? limit : r;
 }
 
-/* The feature that angle f is relative to; -1 if none. */
+static bool replaced(const struct config *c, int f)
+{
+    return tw_coordinates_find(c->coordinates, f) >= 0;
+}
+
+/* The feature that angle f is relative to; -1 if none. A pair's azimuth comes before all that are measured. */
 static int reference(const struct tw_kind_state *state, int f)
 {
-    int first = ((const struct config *)state->config)->torus ? tw_columns_origin(state->schema, f) : -1;
+    const struct config *c = state->config;
+    int first = c->torus ? tw_coordinates_origin(c->coordinates, state->schema, f) : -1;
 
+    if (c->torus && first < 0)
+        first = tw_columns_origin(state->schema, f);
     return first == f ? -1 : first;
 }
 
-/* Row k of a block; 0 where the feature is absent. */
+/* The row of feature f. */
+static int row_of(const struct config *c, int f)
+{
+    int k = 0;
+
+    while (c->columns[k] != f)
+        k++;
+    return k;
+}
+
+/* Row k of a block, `all`; 0 where the feature is absent. */
 static void prepare_feature(const struct tw_kind_state *state, int k, const float *values, int events, int cols,
-                            tw_real *out, double *log_jacobian)
+                            tw_real *all, double *log_jacobian)
 {
     const struct config *config = state->config;
     const struct tw_coupling *c = &config->coupling;
@@ -334,6 +357,8 @@ static void prepare_feature(const struct tw_kind_state *state, int k, const floa
     struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->bound);
     struct tw_transform_column origin =
         tw_columns_transform(state->schema, state->statistics, first < 0 ? f : first, c->bound);
+    const tw_real *pair = first >= 0 && replaced(config, first) ? all + row_of(config, first) * cols : NULL;
+    tw_real *out = all + k * cols;
 
     for (int i = 0; i < cols; i++) {
         const float *row = values + (size_t)(i < events ? i : 0) * n;
@@ -346,7 +371,8 @@ static void prepare_feature(const struct tw_kind_state *state, int k, const floa
         double jacobian = 0, unused = 0, y = tw_transform_forward(&map, (double)row[f], &jacobian);
 
         if (first >= 0)
-            y = tw_transform_wrap(y - tw_transform_forward(&origin, (double)row[first], &unused));
+            y = tw_transform_wrap(
+                y - (pair ? (double)pair[i] : tw_transform_forward(&origin, (double)row[first], &unused)));
         if (log_jacobian)
             log_jacobian[i] += jacobian;
         out[i] = c->kinds[k] == TW_SPLINE_TAILS ? (tw_real)y : into(y, tw_coupling_bound(c, k));
@@ -368,40 +394,33 @@ static void prepare_class(const struct tw_kind_state *state, const float *values
     tw_categorical_find(&c->law, state->statistics, cols, out, out + c->classes.count * cols);
 }
 
-/* The row of feature f. */
-static int row_of(const struct config *c, int f)
-{
-    int k = 0;
-
-    while (c->columns[k] != f)
-        k++;
-    return k;
-}
-
-/* The rows of coordinates, which features that they replace have left alone. */
+/* The rows of coordinates. */
 static void prepare_coordinates(const struct tw_kind_state *state, const float *values, int events, int cols,
                                 tw_real *out, double *log_jacobian)
 {
-    const struct config *c = state->config;
+    const struct config *config = state->config;
+    const struct tw_coupling *c = &config->coupling;
     size_t n = (size_t)state->schema->features;
 
-    for (int k = 0; k < tw_coordinates_count(c->coordinates); k++) {
-        tw_real *to = out + row_of(c, tw_coordinates_feature(c->coordinates, k)) * cols;
+    for (int k = 0; k < tw_coordinates_count(config->coordinates); k++) {
+        const int *features;
+        int slots = tw_coordinates_features(config->coordinates, k, &features);
 
         for (int i = 0; i < cols; i++) {
-            double jacobian = 0;
+            const float *event = values + (size_t)(i < events ? i : 0) * n;
+            double jacobian = 0, y[TW_COORDINATES_SLOTS_MAX];
 
-            to[i] = (tw_real)tw_coordinates_forward(c->coordinates, k, state->statistics,
-                                                    values + (size_t)(i < events ? i : 0) * n, &jacobian);
+            tw_coordinates_forward(config->coordinates, k, state->statistics, c->bound, event, y, &jacobian);
             if (log_jacobian)
                 log_jacobian[i] += jacobian;
+            for (int s = 0; s < slots; s++) {
+                int row = row_of(config, features[s]);
+
+                out[row * cols + i] =
+                    c->kinds[row] == TW_SPLINE_TAILS ? (tw_real)y[s] : into(y[s], tw_coupling_bound(c, row));
+            }
         }
     }
-}
-
-static bool replaced(const struct tw_kind_state *state, int f)
-{
-    return tw_coordinates_find(((const struct config *)state->config)->coordinates, f) >= 0;
 }
 
 static void prepare_block(const struct tw_kind_state *state, const float *values, int events, int cols, tw_real *out,
@@ -412,29 +431,32 @@ static void prepare_block(const struct tw_kind_state *state, const float *values
 
     for (int i = 0; log_jacobian && i < cols; i++)
         log_jacobian[i] = 0;
-    for (int k = 0; k < rows; k++)
-        if (!replaced(state, c->columns[k]))
-            prepare_feature(state, k, values, events, cols, out + k * cols, log_jacobian);
     prepare_coordinates(state, values, events, cols, out, log_jacobian);
+    for (int k = 0; k < rows; k++)
+        if (!replaced(c, c->columns[k]))
+            prepare_feature(state, k, values, events, cols, out, log_jacobian);
     if (c->classes.count)
         prepare_class(state, values, events, cols, out + rows * cols);
 }
 
-/* Fills in the replaced features: each is a function of its coordinate and of features that are there already, as they
- * are in float32, so that the event has the very mass that was drawn. */
+/* Fills in the replaced features: functions of the coordinates and of features that are there already, as they are in
+ * float32, so that the event has the very mass that was drawn. */
 static void recover(const struct tw_kind_state *state, int cols, const tw_real *x, float *out)
 {
-    const struct config *c = state->config;
+    const struct config *config = state->config;
     size_t n = (size_t)state->schema->features;
 
-    for (int k = 0; k < tw_coordinates_count(c->coordinates); k++) {
-        int f = tw_coordinates_feature(c->coordinates, k);
-        const tw_real *y = x + row_of(c, f) * cols;
+    for (int k = 0; k < tw_coordinates_count(config->coordinates); k++) {
+        const int *features;
+        int slots = tw_coordinates_features(config->coordinates, k, &features);
 
         for (int i = 0; i < cols; i++) {
-            float *row = out + (size_t)i * n;
+            double y[TW_COORDINATES_SLOTS_MAX];
 
-            row[f] = tw_coordinates_inverse(c->coordinates, k, state->statistics, row, (double)y[i]);
+            for (int s = 0; s < slots; s++)
+                y[s] = (double)x[row_of(config, features[s]) * cols + i];
+            tw_coordinates_inverse(config->coordinates, k, state->statistics, config->coupling.bound, y,
+                                   out + (size_t)i * n);
         }
     }
 }
@@ -450,9 +472,8 @@ static void to_raw(const struct tw_kind_state *state, int cols, const tw_real *x
         struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->coupling.bound);
         const tw_real *origin = first >= 0 ? x + row_of(c, first) * cols : NULL;
 
-        if (replaced(state, f))
+        if (replaced(c, f))
             continue;
-
         for (int i = 0; i < cols; i++) {
             double y = (double)x[k * cols + i] + (origin ? (double)origin[i] : 0);
 

@@ -1,6 +1,6 @@
 /* Masses as functions of a momentum: against four-vectors in long double, slope and Jacobian by differences, roots
- * back, for particles of all masses, also nearly collinear and far forward; the coordinate of a mass and its open edge.
- */
+ * back, for particles of all masses, also nearly collinear and far forward; pairs as decays and back; the coordinate
+ * of a mass and its open edge. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "flow/decay.h"
 #include "flow/mass.h"
 #include "flow/peak.h"
 
@@ -111,6 +112,42 @@ static void test_forward(void **state)
     assert_float_equal(tw_mass_solve(&mass, s), 45, 1e-9);
 }
 
+/* A pair comes back from its decay, and the decay has the pair's momentum, mass and direction. */
+static void test_decay(void **state)
+{
+    for (uint64_t i = 0; i < EVENTS; i++) {
+        struct tw_mass_particle of[4], back[2];
+        double jacobian = 0;
+
+        draw(i, of);
+
+        struct tw_decay d = tw_decay_of(&of[0], &of[1], &jacobian);
+        double s = (double)square_of(of, 2), room = d.mass - of[0].mass - of[1].mass;
+        /* digits are lost by a boost that is large, and by a mass that is hardly above the sum of both */
+        double limit = 1e-13 * (1 + d.pt * d.pt / s) * (1 + s / (room * room));
+
+        assert_float_equal(d.mass * d.mass, s, 1e-9 * (1 + s));
+        if (d.pt < 1e-9 * of[0].pt) /* back to back: no azimuth */
+            continue;
+        assert_true(isfinite(jacobian) && fabs(d.cosine) <= 1);
+        back[0].mass = of[0].mass;
+        back[1].mass = of[1].mass;
+        tw_decay_particles(&d, &back[0], &back[1]);
+        for (int p = 0; p < 2; p++) {
+            assert_float_equal(back[p].pt, of[p].pt, of[p].pt * (1e-9 + limit));
+            assert_float_equal(back[p].eta, of[p].eta, 1e-9 + limit * 10);
+            assert_float_equal(remainder(back[p].phi - of[p].phi, 6.283185307179586), 0, 1e-9 + limit * 10);
+        }
+    }
+
+    /* cosine 1 is the first particle forward */
+    struct tw_mass_particle of[] = {{1, 5, 0.1, 0}, {1, -5, 3, 0}};
+    double unused = 0;
+
+    assert_true(tw_decay_of(&of[0], &of[1], &unused).cosine > 0.99);
+    assert_true(tw_decay_of(&of[1], &of[0], &unused).cosine < -0.99);
+}
+
 static void test_peak(void **state)
 {
     static const struct tw_peak peaks[] = {{0, 0}, {91.19, 2.5}, {3.0969, 9.3e-5}, {125, 1e3}};
@@ -155,7 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_square), cmocka_unit_test(test_solve), cmocka_unit_test(test_forward),
-        cmocka_unit_test(test_peak),   cmocka_unit_test(test_edge),
+        cmocka_unit_test(test_decay),  cmocka_unit_test(test_peak),  cmocka_unit_test(test_edge),
     };
 
     return cmocka_run_group_tests_name("flow/mass", tests, NULL, NULL);

@@ -36,15 +36,32 @@ def kind_of(feature):
     return "bounded" if "min" in feature and "max" in feature else "real"
 
 
+def replaced_by(coordinate):
+    """The features in whose places its values stand."""
+    return [coordinate["replaces"]] if coordinate["kind"] == "mass" else [n for p in coordinate["of"] for n in p[:3]]
+
+
+def kinds_of(meta):
+    """How each coordinate is spread."""
+    kinds, names = [kind_of(f) for f in meta["features"]], [f["name"] for f in meta["features"]]
+    for coordinate in meta["model"].get("coordinates", []):
+        new = ["real"] if coordinate["kind"] == "mass" else ["real", "real", "periodic", "real", "bounded", "periodic"]
+        for name, kind in zip(replaced_by(coordinate), new):
+            kinds[names.index(name)] = kind
+    return kinds
+
+
 def coordinates(x, meta, tensors):
     """(n, D) -> coordinates and the summed log Jacobian."""
     bound, y, jacobian = meta["model"]["bound"], np.empty_like(x), np.zeros(len(x))
-    replacing = {c["replaces"]: c for c in meta["model"].get("coordinates", [])}
+    names, replaced = [f["name"] for f in meta["features"]], []
+    for coordinate in meta["model"].get("coordinates", []):
+        values, extra = (mass_coordinate if coordinate["kind"] == "mass" else pair_coordinate)(coordinate, meta, tensors, x)
+        columns = [names.index(n) for n in replaced_by(coordinate)]
+        y[:, columns], jacobian, replaced = values, jacobian + extra, replaced + columns
     for f, feature in enumerate(meta["features"]):
         kind, v = kind_of(feature), x[:, f]
-        if feature["name"] in replacing:
-            y[:, f], extra = mass_coordinate(replacing[feature["name"]], meta, tensors, x)
-            jacobian += extra
+        if f in replaced:
             continue
         mean, width = tensors["statistics/mean"][f], tensors["statistics/width"][f]
         if kind in ("periodic", "bounded"):
@@ -62,14 +79,18 @@ def coordinates(x, meta, tensors):
             y[:, f] = (v - mean) / width
             jacobian -= np.log(width)
     if meta["model"]["torus"]:
-        original, first = y.copy(), {}
+        circle = lambda f: (meta["features"][f]["min"], meta["features"][f]["max"])
+        first = {}
+        for coordinate in meta["model"].get("coordinates", []):
+            if coordinate["kind"] == "pair":
+                f = names.index(coordinate["of"][0][2])
+                first.setdefault(circle(f), f)
+        original = y.copy()
         for f, feature in enumerate(meta["features"]):
-            if kind_of(feature) == "periodic":
-                circle = (feature["min"], feature["max"])
-                if circle in first:
-                    y[:, f] = wrap(original[:, f] - original[:, first[circle]])
-                else:
-                    first[circle] = f
+            if kind_of(feature) == "periodic" and f not in replaced:
+                origin = first.setdefault(circle(f), f)
+                if origin != f:
+                    y[:, f] = wrap(original[:, f] - original[:, origin])
     return y, jacobian
 
 
@@ -118,7 +139,44 @@ def mass_coordinate(coordinate, meta, tensors, x):
     inside = (v > least) & (mass > edge)
     y = np.where(inside, (h - mean) / width + np.log(-np.expm1(-gap)), 0)
     jacobian = np.log(slope) + log_slope - np.log(width) - np.log(-np.expm1(-gap))
-    return y, np.where(inside, jacobian, -np.inf)
+    return y[:, None], np.where(inside, jacobian, -np.inf)
+
+
+@np.errstate(invalid="ignore", divide="ignore")
+def pair_coordinate(coordinate, meta, tensors, x):
+    """Six values and their log Jacobian."""
+    names, bound = [f["name"] for f in meta["features"]], meta["model"]["bound"]
+    columns = [names.index(n) for n in replaced_by(coordinate)]
+    jacobian, e, p, masses = np.log(bound) * np.ones(len(x)), [], [], []
+    for i, (pt, eta, phi, mass) in enumerate(coordinate["of"]):
+        low, high = (meta["features"][names.index(phi)][k] for k in ("min", "max"))
+        angle = wrap(np.pi * (2 * (x[:, names.index(phi)] - low) / (high - low) - 1))
+        pt, eta = x[:, names.index(pt)], x[:, names.index(eta)]
+        m = x[:, names.index(mass)] if isinstance(mass, str) else np.full(len(x), mass)
+        p.append(np.array([pt * np.cos(angle), pt * np.sin(angle), pt * np.sinh(eta)]))
+        e.append(np.sqrt(m * m + (pt * np.cosh(eta)) ** 2))
+        masses.append(m)
+        jacobian += np.log(pt) + np.log(pt * np.cosh(eta) / e[i]) + np.log(2 * np.pi / (high - low))
+    energy, (px, py, pz) = e[0] + e[1], p[0] + p[1]
+    pt, phi, rapidity = np.hypot(px, py), np.arctan2(py, px), np.arctanh(pz / energy)
+    mass = np.sqrt(np.maximum(energy ** 2 - px ** 2 - py ** 2 - pz ** 2, 0))
+    k = np.sqrt((mass ** 2 - (masses[0] + masses[1]) ** 2) * (mass ** 2 - (masses[0] - masses[1]) ** 2)) / (2 * mass)
+    # the first particle, boosted along the beam, then along the transverse momentum of the pair
+    e1 = e[0] * np.cosh(rapidity) - p[0][2] * np.sinh(rapidity)
+    z1 = p[0][2] * np.cosh(rapidity) - e[0] * np.sinh(rapidity)
+    along = p[0][0] * np.cos(phi) + p[0][1] * np.sin(phi)
+    along = (np.hypot(mass, pt) * along - pt * e1) / mass
+    across = p[0][1] * np.cos(phi) - p[0][0] * np.sin(phi)
+    mean, width = tensors["statistics/mean"][columns], tensors["statistics/width"][columns]
+    h, log_slope = line(coordinate, mass)
+    edge = np.maximum(coordinate["min"], masses[0] + masses[1])
+    gap = (h - line(coordinate, edge)[0]) / width[3]
+    inside = (mass > edge) & (pt > 0)
+    y = np.column_stack([(np.log(pt) - mean[0]) / width[0], (rapidity - mean[1]) / width[1], phi,
+                         (h - mean[3]) / width[3] + np.log(-np.expm1(-gap)), bound * np.clip(z1 / k, -1, 1),
+                         np.arctan2(across, along)])
+    jacobian += log_slope - 2 * np.log(pt) - np.log(k) - np.log(width[[0, 1, 3]]).sum() - np.log(-np.expm1(-gap))
+    return np.where(inside[:, None], y, 0), np.where(inside, jacobian, -np.inf)
 
 
 def softplus(s):
@@ -220,7 +278,7 @@ def log_prob_of_flows(meta, tensors, x, conditions):
 
 def density(meta, tensors, prefix, y, conditions=None):
     """Log density of a flow at coordinates y (n, D), which are overwritten."""
-    model, kinds = meta["model"], [kind_of(f) for f in meta["features"]]
+    model, kinds = meta["model"], kinds_of(meta)
     bins, bound = model["bins"], model["bound"]
     result = np.zeros(len(y))
     count = {"real": 3 * bins - 1, "log": 3 * bins - 1, "bounded": 3 * bins + 1, "periodic": 3 * bins + 1}

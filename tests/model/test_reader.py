@@ -14,7 +14,7 @@ import numpy as np
 import reader
 
 bench, folder = sys.argv[1:3]
-names = ["flow_tails", "flow_mixed", "flow_torus", "flow_single", "flow_mass",
+names = ["flow_tails", "flow_mixed", "flow_torus", "flow_single", "flow_mass", "flow_pair",
          "reweighted_mixed"]
 print(f"1..{len(names) + 1}")
 

@@ -112,8 +112,6 @@ static int read_loop_member(const char *member, const json_t *value, struct loop
         return read_max_lag(value, &loop->max_lag_windows, error);
     if (!strcmp(member, "gate"))
         return read_gate(value, loop, error);
-    if (!strcmp(member, "replay"))
-        return tw_error_set(error, TW_INVALID, "loop.%s is not built yet", member);
     return tw_error_set(error, TW_INVALID, "unknown member loop.%.60s", member);
 }
 

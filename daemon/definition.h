@@ -1,6 +1,6 @@
 /* A twin's definition: the JSON of POST /v1/twins, checked, with defaults.
  *
- * Every member that is not built yet (optional, discrete, replay, update other than
+ * Every member that is not built yet (optional, discrete, update other than
  * weights, detectors that stat/drift.h does not offer) is refused by name, never ignored.
  */
 #ifndef DAEMON_DEFINITION_H
@@ -30,6 +30,7 @@ struct loop_policy {
     int max_retunes; /* of the loop, that begin within max_retunes_hours; 0: no limit, the default */
     double max_retunes_hours;
     double max_distance;      /* from `reference`, how far the loop may promote by itself; 0: no limit, the default */
+    double replay;            /* share of a retune's weight that old rows get, weighted as new physics; default 0 */
     long recall;              /* champions of the past that are tried when an episode begins; default 4, 0: none */
     long window;              /* rows; default 20000; 100 .. 10^6 */
     unsigned detectors;       /* mask of 1 << TW_DETECT_...; default c2st, ks and cusum */

@@ -1,4 +1,5 @@
-/* The members of "loop" that say what the loop may do by itself: mode, cooldown, max_retunes, max_distance, recall.
+/* The members of "loop" that say what the loop may do by itself: mode, cooldown, max_retunes, max_distance, recall,
+ * replay.
  */
 #ifndef DAEMON_DEFINITION_POLICY_H
 #define DAEMON_DEFINITION_POLICY_H

@@ -41,6 +41,7 @@ struct loop_task {
     int64_t move; /* last move of champion when it was decided */
     uint64_t seed;
     int epochs;
+    double replay; /* of the policy when it was decided */
 };
 
 struct loop {

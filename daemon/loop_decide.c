@@ -107,14 +107,15 @@ static int commit_iteration(struct loop *loop, const struct comparison *comparis
 }
 
 /* The retune that is due, as a task of the loop itself. */
-static void schedule_retune(struct loop *loop, const struct window *window, int parent, int64_t move)
+static void schedule_retune(struct loop *loop, const struct turn *turn)
 {
     loop->task = (struct loop_task){
         .iteration = loop->iteration,
-        .window = {.first = loop->episode.change, .last = window->last},
-        .parent = parent,
-        .move = move,
-        .seed = loop_state_seed(loop->twin->name, loop->episode.change, window->last),
+        .window = {.first = loop->episode.change, .last = turn->window->last},
+        .parent = turn->champion->version,
+        .move = turn->move,
+        .replay = turn->policy->replay,
+        .seed = loop_state_seed(loop->twin->name, loop->episode.change, turn->window->last),
     };
     loop->has_task = true;
 }
@@ -191,7 +192,7 @@ static void carry_out(struct loop *loop, const struct turn *turn, const struct p
     if (past->recall)
         episode_recalled(&loop->episode, choice->move_to != 0);
     if (choice->retune) {
-        schedule_retune(loop, turn->window, turn->champion->version, turn->move);
+        schedule_retune(loop, turn);
         pace_begin(&loop->pace, now);
     }
     if (!choice->move_to)

@@ -17,20 +17,21 @@ static const double RETRY_FIRST_S = 0.5, RETRY_MOST_S = 10;
 
 static json_t *task_json(const struct loop_task *task)
 {
-    return json_pack("{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i}", "operation", (json_int_t)task->operation,
-                     "iteration", (json_int_t)task->iteration, "initial", task->initial, "spooled", task->spooled,
-                     "first", (json_int_t)task->window.first, "last", (json_int_t)task->window.last, "parent",
-                     task->parent, "move", (json_int_t)task->move, "seed", (json_int_t)task->seed, "epochs",
-                     task->epochs);
+    return json_pack("{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s:f}", "operation",
+                     (json_int_t)task->operation, "iteration", (json_int_t)task->iteration, "initial", task->initial,
+                     "spooled", task->spooled, "first", (json_int_t)task->window.first, "last",
+                     (json_int_t)task->window.last, "parent", task->parent, "move", (json_int_t)task->move, "seed",
+                     (json_int_t)task->seed, "epochs", task->epochs, "replay", task->replay);
 }
 
 static bool task_from_json(struct loop_task *task, const json_t *json)
 {
     json_int_t operation, iteration, first, last, move, seed;
     int initial, spooled, parent, epochs;
-    if (json_unpack((json_t *)json, "{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i}", "operation", &operation,
+    double replay = 0; /* states from before it was built have none */
+    if (json_unpack((json_t *)json, "{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s?F}", "operation", &operation,
                     "iteration", &iteration, "initial", &initial, "spooled", &spooled, "first", &first, "last", &last,
-                    "parent", &parent, "move", &move, "seed", &seed, "epochs", &epochs) != 0)
+                    "parent", &parent, "move", &move, "seed", &seed, "epochs", &epochs, "replay", &replay) != 0)
         return false;
     *task = (struct loop_task){
         .operation = operation,
@@ -42,6 +43,7 @@ static bool task_from_json(struct loop_task *task, const json_t *json)
         .move = move,
         .seed = (uint64_t)seed,
         .epochs = epochs,
+        .replay = replay,
     };
     return true;
 }

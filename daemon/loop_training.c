@@ -416,8 +416,16 @@ static bool begin_training(struct loop *loop)
     input.level = task->iteration ? episode_level(&loop->episode, input.policy.gate_level) : input.policy.gate_level;
     if (task->parent)
         status = registry_snapshot(loop->context->registry, loop->twin, task->parent, &input.parent, &error);
+    struct tw_data old;
+    tw_data_init(&old, loop->twin->definition->schema);
+    if (status == TW_OK && task->parent && task->replay > 0) {
+        status = loop_state_acceptance(loop, task->parent, &old, NULL, &error);
+        input.old = &old;
+        input.replay = task->replay;
+    }
     if (status == TW_OK)
-        status = training_begin(&input, loop->context->kernels, &loop->training, &error);
+        status = training_begin(&input, loop->context->kernels, loop->context->pool, &loop->training, &error);
+    tw_data_fini(&old);
     if (input.parent)
         snapshot_unref(input.parent);
     if (status == TW_OK)

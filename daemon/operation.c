@@ -69,6 +69,7 @@ static int plan_retune(struct store *store, struct twin *twin, const struct epis
     /* What has not been compared yet stays out: the next windows must be new to the version and its reference. */
     pthread_mutex_lock(&twin->lock);
     uint64_t window = (uint64_t)twin->definition->loop.window;
+    task->replay = twin->definition->loop.replay;
     uint64_t end = twin->pending_count > 0 ? twin->pending[0].ordinal : UINT64_MAX;
     pthread_mutex_unlock(&twin->lock);
     if (read_ordinals(request, &task->window)) {

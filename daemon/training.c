@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "daemon/memory.h"
+#include "stat/replay.h"
 
 /* Fewer rows than this are no basis for a training, whatever the model. */
 enum { ROWS_MIN = 200 };
@@ -13,14 +15,57 @@ enum { ROWS_MIN = 200 };
 struct training {
     struct training_input input;
     const struct tw_kernels *kernels;
-    struct tw_data data;
-    json_t *lost;    /* ordinals that could not be read, as window_read; NULL: none */
-    size_t left_out; /* oldest rows, for which memory-mb has no room */
-    size_t held;     /* taken from the share of trainings */
+    struct tw_data data;     /* of the window, then what is replayed */
+    size_t fresh;            /* rows of the window */
+    struct tw_replay replay; /* how old rows were weighed */
+    json_t *lost;            /* ordinals that could not be read, as window_read; NULL: none */
+    size_t left_out;         /* oldest rows, for which memory-mb has no room */
+    size_t held;             /* taken from the share of trainings */
     struct tw_trainer *trainer;
 };
 
-static int prepare(struct training *training, struct tw_error *error)
+/* A key of part TRAIN that no row of a window has. */
+static uint64_t old_key(uint64_t *row)
+{
+    uint64_t key;
+    do
+        key = tw_data_key(UINT64_MAX, (*row)++);
+    while (tw_data_part(key) != TW_PART_TRAIN);
+    return key;
+}
+
+/* Old rows, weighted so that they have the law of the new ones, and together the share `replay` of the training. They
+ * were held out when the parent was trained; here they are trained on, and nothing else: the stop and gate rows are of
+ * the window alone. */
+static int add_replay(struct training *training, struct tw_pool *pool, struct tw_error *error)
+{
+    const struct training_input *input = &training->input;
+    const struct tw_data *old = input->old;
+    struct tw_data fresh;
+    tw_data_init(&fresh, training->data.schema);
+    double *weights = malloc((old->rows + 1) * sizeof(*weights)), of_fresh = 0, of_old = 0;
+    int status = weights ? tw_data_append_parts(&fresh, &training->data, 1u << TW_PART_TRAIN) : TW_NO_MEMORY;
+    if (status == TW_OK)
+        status = tw_replay_weights(old, &fresh, tw_rng_mix(input->seed, 2), training->kernels, pool, weights,
+                                   &training->replay, error);
+    if (status == TW_OK)
+        status = tw_data_append_rows(&training->data, old, 0, old->rows, -1);
+    for (size_t i = 0; i < fresh.rows; i++)
+        of_fresh += (double)fresh.weights[i];
+    for (size_t i = 0; status == TW_OK && i < old->rows; i++)
+        of_old += weights[i] * (double)old->weights[i];
+    double scale = input->replay / (1 - input->replay) * of_fresh / of_old;
+    uint64_t row = 0;
+    for (size_t i = 0; status == TW_OK && i < old->rows; i++) {
+        training->data.weights[training->fresh + i] = (float)(scale * weights[i] * (double)old->weights[i]);
+        training->data.keys[training->fresh + i] = old_key(&row);
+    }
+    free(weights);
+    tw_data_fini(&fresh);
+    return status == TW_INVALID ? TW_OK : status; /* too few rows to weigh: the window alone */
+}
+
+static int prepare(struct training *training, struct tw_pool *pool, struct tw_error *error)
 {
     const struct training_input *input = &training->input;
     const struct definition *definition = input->twin->definition;
@@ -31,13 +76,20 @@ static int prepare(struct training *training, struct tw_error *error)
                              NULL, NULL, &training->left_out, &training->lost, error);
     if (status != TW_OK)
         return status;
-    size_t bytes = window_bytes_training(input->twin, training->data.rows);
+    bool replays = input->parent && input->replay > 0 && input->old;
+    size_t bytes = window_bytes_training(input->twin, training->data.rows + (replays ? input->old->rows : 0));
     if (!memory_take(MEMORY_TRAINING, bytes))
         return TW_BUSY;
     training->held = bytes;
     if (training->data.rows < ROWS_MIN)
         return tw_error_set(error, TW_INVALID, "%zu valid rows are too few to train on: at least %d are needed",
                             training->data.rows, ROWS_MIN);
+
+    training->fresh = training->data.rows;
+    if (replays)
+        status = add_replay(training, pool, error);
+    if (status != TW_OK)
+        return status;
 
     struct tw_train_options options;
     tw_trainer_defaults(&options, definition->kind, training->data.rows, input->parent != NULL);
@@ -49,8 +101,8 @@ static int prepare(struct training *training, struct tw_error *error)
                           error);
 }
 
-int training_begin(const struct training_input *input, const struct tw_kernels *kernels, struct training **out,
-                   struct tw_error *error)
+int training_begin(const struct training_input *input, const struct tw_kernels *kernels, struct tw_pool *pool,
+                   struct training **out, struct tw_error *error)
 {
     struct training *training = calloc(1, sizeof(*training));
     if (!training)
@@ -60,7 +112,8 @@ int training_begin(const struct training_input *input, const struct tw_kernels *
     if (input->parent)
         snapshot_ref(input->parent);
     tw_data_init(&training->data, input->twin->definition->schema);
-    int status = prepare(training, error);
+    int status = prepare(training, pool, error);
+    training->input.old = NULL;
     if (status != TW_OK) {
         training_free(training);
         return status;
@@ -150,15 +203,21 @@ static json_t *metrics(const struct training *training, const struct training_ou
 {
     struct tw_train_report report;
     tw_trainer_report(training->trainer, &report);
-    json_t *json = json_pack(
-        "{s:I, s:I, s:i, s:i, s:I, s:o, s:o, s:i, s:o, s:o}", "rows", (json_int_t)training->data.rows, "invalid_rows",
-        (json_int_t)training->data.invalid, "epochs", report.epochs, "best_epoch", report.best_epoch, "steps",
-        (json_int_t)report.steps, "start_loss", number(report.start_loss), "stop_loss", number(report.stop_loss),
-        "recoveries", report.recoveries, "log_prob", number(log_prob), "log_prob_error", number(log_prob_error));
+    json_t *json = json_pack("{s:I, s:I, s:i, s:i, s:I, s:o, s:o, s:i, s:o, s:o}", "rows", (json_int_t)training->fresh,
+                             "invalid_rows", (json_int_t)training->data.invalid, "epochs", report.epochs, "best_epoch",
+                             report.best_epoch, "steps", (json_int_t)report.steps, "start_loss",
+                             number(report.start_loss), "stop_loss", number(report.stop_loss), "recoveries",
+                             report.recoveries, "log_prob", number(log_prob), "log_prob_error", number(log_prob_error));
     if (json && training->left_out)
         json_object_set_new(json, "rows_left_out", json_integer((json_int_t)training->left_out));
     if (json && training->lost)
         json_object_set(json, "lost", training->lost);
+    if (json && training->data.rows > training->fresh)
+        json_object_set_new(json, "replay",
+                            json_pack("{s:f, s:I, s:f, s:f, s:f}", "share", training->input.replay, "rows",
+                                      (json_int_t)(training->data.rows - training->fresh), "effective_rows",
+                                      training->replay.rows, "largest_weight", training->replay.largest, "scale",
+                                      training->replay.scale));
     if (json && out->distance.reference)
         json_object_set_new(json, "distance", distance_json(&out->distance));
     if (json && out->gated)
@@ -197,8 +256,10 @@ static int measure_distance(const struct training *training, const struct tw_dat
     if (!reference || !training->input.parent)
         return TW_OK;
     struct tw_observables *observables = registry_observables(training->input.twin);
-    int status = distance_measure(observables, reference, version, &training->data, training->input.policy.gate_level,
-                                  &out->distance);
+    struct tw_data fresh = training->data; /* without what is replayed */
+    fresh.rows = training->fresh;
+    int status =
+        distance_measure(observables, reference, version, &fresh, training->input.policy.gate_level, &out->distance);
     tw_observables_unref(observables);
     return status;
 }

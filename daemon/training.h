@@ -25,15 +25,17 @@ struct training_input {
     uint64_t seed;
     int epochs; /* 0: the default */
     struct loop_policy policy;
-    double level; /* of its gate */
+    double level;              /* of its gate */
+    double replay;             /* share of the training's weight that `old` gets; 0: none */
+    const struct tw_data *old; /* what the parent was accepted on; borrowed until training_begin returns */
 };
 
 struct training;
 
 /* Reads the rows and prepares. TW_INVALID: too few rows, with a sentence. TW_BUSY: other trainings hold
  * the memory that there is; to be begun again later. */
-int training_begin(const struct training_input *input, const struct tw_kernels *kernels, struct training **out,
-                   struct tw_error *error);
+int training_begin(const struct training_input *input, const struct tw_kernels *kernels, struct tw_pool *pool,
+                   struct training **out, struct tw_error *error);
 void training_free(struct training *training);
 
 /* About `seconds` of training. */

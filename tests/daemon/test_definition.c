@@ -180,7 +180,7 @@ static void test_refusals(void **state)
         {WITH("\"loop\": 7"), "loop"},
         {WITH("\"loop\": null"), "loop"},
         {WITH("\"loop\": {\"foo\": 1}"), "loop.foo"},
-        {WITH("\"loop\": {\"replay\": 0.5}"), "loop.replay"},
+        {WITH("\"loop\": {\"replay\": 0.95}"), "loop.replay"},
         {WITH("\"loop\": {\"max_distance\": 0}"), "loop.max_distance"},
         {WITH("\"loop\": {\"max_distance\": \"far\"}"), "loop.max_distance"},
         {WITH("\"loop\": {\"recall\": 17}"), "loop.recall"},
@@ -241,7 +241,7 @@ static void test_edges_are_taken(void **state)
         WITH("\"loop\": {\"detectors\": [\"ks\", \"c2st\"]}, \"conditions\": []"),
         WITH("\"model\": {}"),
         WITH("\"loop\": {\"max_distance\": null, \"recall\": 0}"),
-        WITH("\"loop\": {\"max_distance\": 0.7, \"recall\": 16}"),
+        WITH("\"loop\": {\"max_distance\": 0.7, \"recall\": 16, \"replay\": 0.5}"),
         WITH("\"loop\": {\"mode\": \"advise\", \"auto\": false, \"cooldown\": 0, \"max_retunes\": null}"),
     };
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)

@@ -144,7 +144,7 @@ class PolicyTest(unittest.TestCase):
         self.assertIn(rows[0]["decision"], ("promoted", "rejected"))
 
     def test_advise(self):
-        self.begin(mode="advise")
+        self.begin(mode="advise", replay=0.3)
         rows = self.push(toy.events(4000, seed=2, shift=1.0))
         self.assertIn("advised", [r["decision"] for r in rows])
         self.assertNotIn("promoted", [r["decision"] for r in rows])
@@ -154,6 +154,11 @@ class PolicyTest(unittest.TestCase):
         self.assertEqual(version["status"], "challenger")
         self.assertTrue(version["metrics"]["gate"]["pass"])
         self.assertIn("loop.mode is advise", version["reason"])
+        # a part of the weight were old rows, made to look like new ones; the gate saw none of them
+        replay = version["metrics"]["replay"]
+        self.assertEqual(replay["share"], 0.3)
+        self.assertGreater(replay["rows"], replay["effective_rows"])
+        self.assertLess(version["metrics"]["gate"]["events"], version["metrics"]["rows"])
         # people have the last word
         etag = self.daemon.request("GET", "/v1/twins/toy/aliases/champion").headers["ETag"]
         answer = self.daemon.request("PUT", "/v1/twins/toy/aliases/champion",

@@ -19,6 +19,7 @@ struct bench {
     struct range rows, columns;
     long repeat;
     uint64_t seed;
+    int member; /* whose samples; -1: the mixture's */
     /* --json */
     int features, blocks, bins;
     const char *hidden;

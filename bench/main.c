@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "model/members.h"
 
 static const char help[] =
     "Usage: twin-bench --json [OPTIONS]\n"
@@ -38,6 +39,7 @@ static const char help[] =
     "  --rows A:B           rows of EVENTS.npy (all)\n"
     "  --columns A:B        columns of the .npy files (all)\n"
     "  --seed S             of a training or a sample (1)\n"
+    "  --member K           of --sample: events of this member of an ensemble, from 0 (of their mixture)\n"
     "  --from ARTIFACT      warm start; of --drift: the champion\n"
     "  --epochs N --batch N --rate X --decay X --weight-decay X --patience N\n"
     "                       instead of the defaults; patience -1: never stop early\n"
@@ -110,6 +112,7 @@ enum {
     ROWS,
     COLUMNS,
     SEED,
+    MEMBER,
     FROM,
     EPOCHS,
     BATCH,
@@ -142,6 +145,7 @@ static const struct option options[] = {{"json", 0, 0, JSON},
                                         {"rows", 1, 0, ROWS},
                                         {"columns", 1, 0, COLUMNS},
                                         {"seed", 1, 0, SEED},
+                                        {"member", 1, 0, MEMBER},
                                         {"from", 1, 0, FROM},
                                         {"epochs", 1, 0, EPOCHS},
                                         {"batch", 1, 0, BATCH},
@@ -200,6 +204,9 @@ static void set(struct bench *b, int option, const char *text, int *mode)
         break;
     case SEED:
         b->seed = (uint64_t)number("--seed", text, 0, 9007199254740992.0);
+        break;
+    case MEMBER:
+        b->member = (int)number("--member", text, 0, TW_MEMBERS_MAX - 1);
         break;
     case FROM:
         b->from = text;
@@ -283,6 +290,7 @@ int main(int argc, char **argv)
     struct bench bench = {.threads = 1,
                           .repeat = 1,
                           .seed = 1,
+                          .member = -1,
                           .features = 16,
                           .blocks = 8,
                           .bins = 8,

@@ -39,6 +39,13 @@ void query_log_prob(const struct bench *bench, const char *artifact, const char 
     tw_model_unref(model);
 }
 
+static int sample(const struct bench *bench, const struct tw_model *model, size_t n, float *out)
+{
+    return bench->member < 0 ? tw_model_sample(model, bench->kernels, bench->pool, bench->seed, 0, n, NULL, out)
+                             : tw_model_sample_member(model, bench->member, bench->kernels, bench->pool, bench->seed, 0,
+                                                      n, NULL, out);
+}
+
 void query_sample(const struct bench *bench, const char *artifact, const char *count, const char *out)
 {
     struct tw_model *model = files_model(artifact);
@@ -55,8 +62,8 @@ void query_sample(const struct bench *bench, const char *artifact, const char *c
     for (long i = 0; i < bench->repeat; i++) {
         double start = bench_now(), seconds;
 
-        if (!values || tw_model_sample(model, bench->kernels, bench->pool, bench->seed, 0, n, NULL, values))
-            files_die("%s: its kind has no samples, or memory is out", artifact);
+        if (!values || sample(bench, model, n, values))
+            files_die("%s: its kind has no samples, it has no such member, or memory is out", artifact);
         seconds = bench_now() - start;
         best = seconds < best ? seconds : best;
     }

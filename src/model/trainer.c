@@ -51,9 +51,10 @@ struct tw_trainer {
     int members, member;
     uint64_t seed; /* of the member */
     enum phase phase;
-    int epoch;        /* being trained or judged, from 1; 0: the start is judged */
-    long step, steps; /* in the epoch; of an epoch */
-    size_t judged;    /* stop rows evaluated */
+    int epoch;                  /* being trained or judged, from 1; 0: the start is judged */
+    int anneal_from, anneal_to; /* epochs behind which a member is past its best, and ends; 0: not yet */
+    long step, steps;           /* in the epoch; of an epoch */
+    size_t judged;              /* stop rows evaluated */
     double judge_loss, judge_weight;
     double rate_factor, progress;
     struct tw_train_report report; /* of the member in training */
@@ -230,7 +231,7 @@ static int begin_member(struct tw_trainer *t, int member)
     t->member = member;
     t->seed = tw_members_seed(t->options.seed, member);
     t->phase = JUDGE;
-    t->epoch = 0;
+    t->epoch = t->anneal_from = t->anneal_to = 0;
     t->step = 0;
     t->rate_factor = 1;
     t->report = (struct tw_train_report){.start_loss = NAN, .stop_loss = NAN};
@@ -334,6 +335,24 @@ static size_t batch_begin(const struct tw_trainer *t, long step)
     return (size_t)((unsigned __int128)t->train.count * (unsigned long)step / (unsigned long)t->steps);
 }
 
+/* A single model's rate falls from the beginning, over the epochs that it has at most; a member's stays, until it is
+ * past its best, and then falls to zero. */
+static double rate_now(const struct tw_trainer *t)
+{
+    const struct tw_train_options *o = &t->options;
+    long total = (long)o->epochs * t->steps, done = (long)(t->epoch - 1) * t->steps + t->step;
+    long from = t->anneal_from * t->steps, length = t->anneal_to * t->steps - from;
+    double rate;
+
+    if (t->members == 1)
+        rate = tw_optim_rate(o->rate, o->warmup, done, total);
+    else if (t->anneal_to == 0)
+        rate = o->rate * fmin(1, (double)(done + 1) / (o->warmup * (double)total + 1));
+    else
+        rate = tw_optim_rate(o->rate, 0, done - from, length);
+    return t->rate_factor * rate;
+}
+
 static int train_unit(struct tw_trainer *t, struct tw_pool *pool)
 {
     struct tw_kind_state state = state_of(t, &t->params);
@@ -344,8 +363,7 @@ static int train_unit(struct tw_trainer *t, struct tw_pool *pool)
         return TW_NO_MEMORY;
 
     const struct tw_train_options *o = &t->options;
-    long total = (long)o->epochs * t->steps, done = (long)(t->epoch - 1) * t->steps + t->step;
-    double rate = t->rate_factor * tw_optim_rate(o->rate, o->warmup, done, total);
+    double rate = rate_now(t);
 
     /* The parameters are known to be good only now that their loss is. */
     if (!isfinite(t->batch.loss) || !isfinite(t->kernels->sum_squares(t->params.size, t->batch.grads)))
@@ -385,6 +403,14 @@ static int end_member(struct tw_trainer *t)
     return TW_OK;
 }
 
+static void keep_average(struct tw_trainer *t, double loss)
+{
+    t->report.stop_loss = loss;
+    t->report.best_epoch = t->epoch;
+    memcpy(tw_members_view(&t->best, t->members, t->member).block, t->optim.average,
+           t->params.size * sizeof *t->optim.average);
+}
+
 static int end_judgement(struct tw_trainer *t)
 {
     double loss = t->judge_weight > 0 ? t->judge_loss / t->judge_weight : t->judge_loss;
@@ -393,19 +419,23 @@ static int end_judgement(struct tw_trainer *t)
     t->judge_loss = t->judge_weight = 0;
     if (t->epoch == 0)
         t->report.start_loss = t->report.stop_loss = loss;
-    else if (isfinite(loss) && !(loss >= t->report.stop_loss)) {
-        t->report.stop_loss = loss;
-        t->report.best_epoch = t->epoch;
-        memcpy(tw_members_view(&t->best, t->members, t->member).block, t->optim.average,
-               t->params.size * sizeof *t->optim.average);
-    }
+    else if (isfinite(loss) && !(loss >= t->report.stop_loss))
+        keep_average(t, loss);
 
     bool tired = t->options.patience > 0 && t->epoch - t->report.best_epoch >= t->options.patience;
+    bool over = t->epoch >= t->options.epochs || tired;
 
-    if (t->epoch >= t->options.epochs || tired)
-        return end_member(t);
-    begin_epoch(t);
-    return TW_OK;
+    if (t->members > 1 && over && !t->anneal_to) {
+        t->anneal_from = t->epoch;
+        t->anneal_to = 2 * t->epoch;
+    }
+    if (t->anneal_to ? t->epoch < t->anneal_to : !over) {
+        begin_epoch(t);
+        return TW_OK;
+    }
+    if (t->members > 1 && loss < t->report.start_loss) /* the end, unless even the start was better */
+        keep_average(t, loss);
+    return end_member(t);
 }
 
 static int judge_unit(struct tw_trainer *t, struct tw_pool *pool)
@@ -437,7 +467,8 @@ static double seconds_now(void)
 /* Early stopping jumps to the end; a roll-back does not go back. */
 static double progress(const struct tw_trainer *t)
 {
-    double total = (double)t->options.epochs * (double)t->steps + 1;
+    int epochs = t->anneal_to ? t->anneal_to : t->members > 1 ? 2 * t->options.epochs : t->options.epochs;
+    double total = (double)epochs * (double)t->steps + 1;
     double now = t->epoch == 0 ? 0 : ((double)(t->epoch - 1) * (double)t->steps + (double)t->step) / total;
 
     now = t->phase == DONE ? 1 : (t->member + now) / t->members;

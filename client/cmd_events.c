@@ -53,7 +53,7 @@ static json_t *conditions_of(const struct cli *cli, const struct options_list *l
 /* ---- sample ---- */
 
 struct sampling {
-    int64_t n, seed, version;
+    int64_t n, seed, version, member;
     const char *out;
     struct options_list conditions;
 };
@@ -93,11 +93,12 @@ static int download(struct cli *cli, const char *twin, const struct sampling *s,
 
 int cmd_events_sample(struct cli *cli, int argc, char **argv)
 {
-    struct sampling s = {.n = 1000, .seed = -1};
+    struct sampling s = {.n = 1000, .seed = -1, .member = -1};
     const struct options_entry entries[] = {
         {"number", 'n', OPTIONS_POSITIVE, &s.n, "N", "how many events (1000)"},
         {"seed", 0, OPTIONS_COUNT, &s.seed, "S", "seed (a new one, which is printed)"},
         {"version", 0, OPTIONS_COUNT, &s.version, "V", "version (the champion)"},
+        {"member", 0, OPTIONS_COUNT, &s.member, "K", "one member of an ensemble, from 0 (their mixture)"},
         {"condition", 'c', OPTIONS_LIST, &s.conditions, "NAME=VALUE", "a condition; may be repeated"},
         {"out", 0, OPTIONS_TEXT, &s.out, "FILE", ".npy, .csv or .json; - for standard output"},
     };
@@ -116,6 +117,8 @@ int cmd_events_sample(struct cli *cli, int argc, char **argv)
         json_object_set_new(body, "seed", json_integer(s.seed));
     if (s.version > 0)
         json_object_set_new(body, "version", json_integer(s.version));
+    if (s.member >= 0)
+        json_object_set_new(body, "member", json_integer(s.member));
     if (conditions)
         json_object_set_new(body, "conditions", conditions);
     if (!rc)

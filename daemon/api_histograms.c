@@ -1,21 +1,19 @@
-/* Data over samples, feature by feature and observable by observable: the rows of the last compared window beside
- * samples of the version that it was compared with, at the window's conditions, scaled to its sum of weights. */
-#include <math.h>
+/* The rows of the last compared window beside samples of the version that it was compared with, at the window's
+ * conditions, scaled to its sum of weights. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "daemon/api.h"
+#include "daemon/histograms.h"
 #include "daemon/memory.h"
 #include "daemon/window.h"
-#include "stat/histogram.h"
 
 enum {
     BINS = 40,
     BINS_MAX = 200,
-    SAMPLES = 20000, /* whatever the size of the window: their own noise is to stay below that of the data */
-    CACHED = 8,      /* answers that are kept */
+    CACHED = 8, /* answers that are kept */
 };
 
 struct view {
@@ -61,146 +59,6 @@ static void cache_put(const struct view *view, json_t *items)
     pthread_mutex_unlock(&cache.lock);
 }
 
-/* --- computing --- */
-
-/* SAMPLES, or what a quarter of the share of answers can hold. */
-static size_t samples_most(const struct tw_schema *schema)
-{
-    size_t most = memory_rows(MEMORY_ANSWERS, 0.25, (size_t)schema->features * sizeof(float), 1);
-    return most < SAMPLES ? most : SAMPLES;
-}
-
-/* Appends samples to `to`, spread over the data's runs of equal conditions. */
-static int draw(const struct tw_model *model, const struct tw_kernels *kernels, const struct tw_data *data,
-                uint64_t seed, struct tw_data *to)
-{
-    size_t features = (size_t)data->schema->features, conditions = (size_t)data->schema->conditions;
-    size_t most = samples_most(data->schema), done = 0;
-    float *values = malloc(most * features * sizeof *values);
-    int status = values != NULL ? TW_OK : TW_NO_MEMORY;
-    for (size_t start = 0, end; status == TW_OK && start < data->rows; start = end) {
-        const float *row = conditions > 0 ? data->conditions + start * conditions : NULL;
-        end = conditions > 0 ? start + 1 : data->rows;
-        while (end < data->rows && memcmp(data->conditions + end * conditions, row, conditions * sizeof *row) == 0)
-            end++;
-        size_t until = (size_t)((double)most * (double)end / (double)data->rows);
-        if (until <= done)
-            continue;
-        status = tw_model_sample(model, kernels, NULL, seed, done, until - done, row, values);
-        if (status == TW_OK)
-            status = tw_data_append(to, 0, done, until - done, values, row, NULL);
-        done = until;
-    }
-    free(values);
-    return status;
-}
-
-static json_t *array(const double *values, int count, double scale, bool root)
-{
-    json_t *json = json_array();
-    for (int i = 0; i < count; i++)
-        json_array_append_new(json, json_real(scale * (root ? sqrt(values[i]) : values[i])));
-    return json;
-}
-
-static json_t *edges(const struct tw_histogram *histogram)
-{
-    json_t *json = json_array();
-    for (int i = 0; i <= histogram->bins; i++)
-        json_array_append_new(json,
-                              json_real(histogram->low + (histogram->high - histogram->low) * i / histogram->bins));
-    return json;
-}
-
-static json_t *side_json(const struct tw_histogram *h, double scale)
-{
-    return json_pack("{s:o, s:o, s:f, s:f, s:f}", "values", array(h->data, h->bins, scale, false), "errors",
-                     array(h->data_variance, h->bins, scale, true), "under", h->under * scale, "over", h->over * scale,
-                     "absent", h->absent * scale);
-}
-
-/* What an observable's declaration says it wants to be shown of. */
-static void narrow(const struct tw_observable *observable, double *low, double *high)
-{
-    if (observable->has_min)
-        *low = observable->min;
-    if (observable->has_max)
-        *high = observable->max;
-    if (!(*low < *high)) /* one bound, and no value on its side */
-        *(observable->has_min ? high : low) = observable->has_min ? *low + 1 : *high - 1;
-}
-
-static json_t *column_json(const struct tw_data *data, const struct tw_data *samples, int index,
-                           const struct tw_observable *observable, int wanted)
-{
-    const struct tw_column *column = &data->schema->columns[index];
-    size_t stride = (size_t)data->schema->features, count = samples->rows + samples->invalid;
-    int bins = tw_histogram_bins(column, wanted);
-    struct tw_histogram of_data = {0}, of_samples = {0};
-    double low, high, sum = 0;
-    json_t *json = NULL;
-    tw_histogram_range(column, data->features + index, data->rows, stride, &low, &high);
-    if (observable != NULL)
-        narrow(observable, &low, &high);
-    if (tw_histogram_init(&of_data, bins, low, high) == TW_OK &&
-        tw_histogram_init(&of_samples, bins, low, high) == TW_OK) {
-        tw_histogram_fill(&of_data, data->features + index, data->weights, data->rows, stride);
-        tw_histogram_fill(&of_samples, samples->features + index, NULL, samples->rows, stride);
-        for (size_t i = 0; i < data->rows; i++)
-            sum += data->weights[i];
-        json = json_pack("{s:s, s:s, s:o, s:o, s:o}", "feature", column->name, "unit", column->unit, "edges",
-                         edges(&of_data), "data", side_json(&of_data, 1), "samples",
-                         side_json(&of_samples, count > 0 ? sum / (double)count : 0));
-    }
-    tw_histogram_fini(&of_data);
-    tw_histogram_fini(&of_samples);
-    return json;
-}
-
-/* `wide` and `wide_samples` have the observables behind the features. */
-static json_t *all_columns(const struct tw_data *wide, const struct tw_data *wide_samples,
-                           const struct tw_observables *observables, int bins)
-{
-    int features = wide->schema->features - observables->count;
-    json_t *items = json_array();
-    for (int i = 0; items != NULL && i < wide->schema->features; i++) {
-        const struct tw_observable *observable = i < features ? NULL : &observables->items[i - features];
-        if (json_array_append_new(items, column_json(wide, wide_samples, i, observable, bins)) != 0) {
-            json_decref(items);
-            items = NULL;
-        }
-    }
-    return items;
-}
-
-/* Rows in the twin's schema give way to the same with observables. */
-static int widen(const struct tw_observables *observables, struct tw_data *rows, struct tw_data *wide)
-{
-    tw_data_init(wide, observables->extended);
-    int status = tw_observables_extend(observables, rows, wide);
-    tw_data_fini(rows);
-    return status;
-}
-
-static json_t *histograms(struct tw_data *data, const struct snapshot *snapshot, const struct tw_kernels *kernels,
-                          const struct view *view)
-{
-    struct tw_data samples, wide = {0}, wide_samples = {0};
-    json_t *items = NULL;
-    tw_data_init(&samples, data->schema);
-    int status = draw(snapshot->model, kernels, data, tw_rng_mix((uint64_t)view->iteration, 0x6869737473), &samples);
-    if (status == TW_OK)
-        status = widen(view->observables, data, &wide);
-    if (status == TW_OK)
-        status = widen(view->observables, &samples, &wide_samples);
-    if (status == TW_OK)
-        items = all_columns(&wide, &wide_samples, view->observables, view->bins);
-    tw_data_fini(&samples);
-    tw_data_fini(&wide);
-    tw_data_fini(&wide_samples);
-    return items;
-}
-
 /* --- the request --- */
 
 struct source {
@@ -238,11 +96,11 @@ static json_t *compute(struct http_request *request, struct http_response *respo
     struct tw_error error = {""};
     struct tw_data data;
     json_t *items = NULL;
-    /* rows while they grow, and once more with observables; samples alike */
+    /* rows while they grow, and once more with observables */
     size_t row = window_row_bytes(twin), wider = row + (size_t)source->view.observables->count * sizeof(float);
     size_t most = memory_rows(MEMORY_ANSWERS, 0.25, row + wider, 2), all = source->events;
     size_t bytes =
-        2 * (row + wider) * (all < most ? all : most) + (row + 2 * wider) * samples_most(twin->definition->schema);
+        2 * (row + wider) * (all < most ? all : most) + histograms_bytes(snapshot->model, source->view.observables);
     if (!memory_take(MEMORY_ANSWERS, bytes)) {
         http_response_problem(response, 503, "overloaded", "too many large answers at once for memory-mb; try again");
         http_response_header(response, "Retry-After", "1");
@@ -254,7 +112,9 @@ static json_t *compute(struct http_request *request, struct http_response *respo
         api_failed(response, status, &error, "bad_request");
     else if (data.rows == 0)
         items = json_array();
-    else if ((items = histograms(&data, snapshot, request->api->kernels, &source->view)) == NULL)
+    else if ((items = histograms_make(&data, snapshot->model, request->api->kernels, source->view.observables,
+                                      tw_rng_mix((uint64_t)source->view.iteration, 0x6869737473), source->view.bins)) ==
+             NULL)
         http_response_problem(response, 500, "internal", "the histograms could not be made");
     tw_data_fini(&data);
     memory_give(MEMORY_ANSWERS, bytes);

@@ -1,4 +1,5 @@
-/* Log-likelihoods: one number an event, -inf for events outside the domain. */
+/* Log-likelihoods: one number an event, -inf for events outside the domain; with ?spread=true the standard deviation
+ * over the members of an ensemble beside it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 
 #include "daemon/api_rows.h"
 #include "daemon/api_stream.h"
+#include "model/members.h"
 #include "proto/npy.h"
 
 enum { SMALL_BYTES = 64 * 1024 }; /* of a body that is read without a worker */
@@ -15,27 +17,43 @@ static void *head(struct api_stream *stream, size_t *size)
     if (stream->format == TWP_FORMAT_NPY) {
         unsigned char *npy = malloc(TWP_NPY_HEADER);
         if (npy != NULL)
-            twp_npy_header(1, stream->rows, 1, sizeof(double), npy);
+            twp_npy_header(stream->spread ? 2 : 1, stream->rows, stream->spread ? 2 : 1, sizeof(double), npy);
         *size = TWP_NPY_HEADER;
         return npy;
     }
-    const char *text = stream->format == TWP_FORMAT_JSON ? "{\"items\":[" : "log_prob\n";
+    const char *text = stream->format != TWP_FORMAT_JSON ? stream->spread ? "log_prob,std\n" : "log_prob\n"
+                       : stream->spread                  ? "{\"columns\":[\"log_prob\",\"std\"],\"items\":["
+                                                         : "{\"items\":[";
     *size = strlen(text);
     return strdup(text);
 }
 
-/* log_prob as text: the shortest of 9 digits; -inf is null in JSON and -inf in CSV. */
-static void *text_rows(const struct api_stream *stream, const double *log_prob, size_t first, size_t rows, size_t *size)
+/* The shortest of 9 digits; -inf is null in JSON and -inf in CSV. */
+static char *number(char *at, bool json, double value)
 {
-    bool json = stream->format == TWP_FORMAT_JSON;
-    char *text = malloc(rows * 32 + 1), *at = text;
+    if (isfinite(value))
+        return at + snprintf(at, 30, "%.9g", value);
+    return stpcpy(at, json ? "null" : isnan(value) ? "nan" : "-inf");
+}
+
+/* Rows of `cols` numbers as text. */
+static void *text_rows(const struct api_stream *stream, const double *numbers, size_t cols, size_t first, size_t rows,
+                       size_t *size)
+{
+    bool json = stream->format == TWP_FORMAT_JSON, nested = json && cols > 1;
+    char *text = malloc(rows * cols * 34 + 1), *at = text;
     for (size_t i = 0; text != NULL && i < rows; i++) {
         if (json && first + i > 0)
             *at++ = ',';
-        if (isfinite(log_prob[i]))
-            at += snprintf(at, 30, "%.9g", log_prob[i]);
-        else
-            at = stpcpy(at, json ? "null" : isnan(log_prob[i]) ? "nan" : "-inf");
+        if (nested)
+            *at++ = '[';
+        for (size_t c = 0; c < cols; c++) {
+            if (c > 0)
+                *at++ = ',';
+            at = number(at, json, numbers[i * cols + c]);
+        }
+        if (nested)
+            *at++ = ']';
         if (!json)
             *at++ = '\n';
     }
@@ -43,24 +61,57 @@ static void *text_rows(const struct api_stream *stream, const double *log_prob, 
     return text;
 }
 
-static void *chunk(struct api_stream *stream, size_t first, size_t rows, size_t *size)
+/* The answer for an event of what its members say: the one that is asked for or the mixture, and the standard deviation
+ * over all, NaN where there is one member or where one of them excludes the event. */
+static void combine(const struct api_stream *stream, const double *log_prob, int members, double *out)
+{
+    double mean = 0, squares = 0;
+    out[0] = stream->member >= 0 ? log_prob[stream->member] : tw_model_mixture(log_prob, members);
+    if (!stream->spread)
+        return;
+    for (int m = 0; m < members; m++)
+        mean += log_prob[m] / members;
+    for (int m = 0; m < members; m++)
+        squares += (log_prob[m] - mean) * (log_prob[m] - mean);
+    out[1] = members > 1 ? sqrt(squares / (members - 1)) : NAN;
+}
+
+/* (rows, 1 or 2 with the spread). */
+static double *numbers(const struct api_stream *stream, size_t first, size_t rows)
 {
     const struct tw_schema *schema = stream->twin->definition->schema;
+    const struct tw_model *model = stream->snapshot->model;
     const float *values = stream->values + first * (size_t)schema->features;
     const float *conditions =
         stream->conditions != NULL ? stream->conditions + first * (size_t)schema->conditions : NULL;
-    double *log_prob = malloc(rows * sizeof *log_prob);
-    void *bytes = NULL;
-    *size = rows * sizeof *log_prob;
-    if (log_prob == NULL || tw_model_log_prob(stream->snapshot->model, stream->kernels, NULL, rows, values, conditions,
-                                              log_prob) != TW_OK) {
-        free(log_prob);
-        return NULL;
+    size_t members = (size_t)tw_model_members(model), cols = stream->spread ? 2 : 1;
+    double *out = malloc(rows * cols * sizeof *out), *each = NULL;
+    int status = out != NULL ? TW_OK : TW_NO_MEMORY;
+    if (status == TW_OK && !stream->spread && stream->member < 0) {
+        status = tw_model_log_prob(model, stream->kernels, NULL, rows, values, conditions, out);
+    } else if (status == TW_OK) {
+        each = malloc(rows * members * sizeof *each);
+        status = each != NULL ? tw_model_log_prob_members(model, stream->kernels, NULL, rows, values, conditions, each)
+                              : TW_NO_MEMORY;
+        for (size_t i = 0; status == TW_OK && i < rows; i++)
+            combine(stream, each + i * members, (int)members, out + i * cols);
+        free(each);
     }
-    if (stream->format == TWP_FORMAT_NPY)
-        return log_prob;
-    bytes = text_rows(stream, log_prob, first, rows, size);
-    free(log_prob);
+    if (status == TW_OK)
+        return out;
+    free(out);
+    return NULL;
+}
+
+static void *chunk(struct api_stream *stream, size_t first, size_t rows, size_t *size)
+{
+    size_t cols = stream->spread ? 2 : 1;
+    double *values = numbers(stream, first, rows);
+    *size = rows * cols * sizeof *values;
+    if (values == NULL || stream->format == TWP_FORMAT_NPY)
+        return values;
+    void *bytes = text_rows(stream, values, cols, first, rows, size);
+    free(values);
     return bytes;
 }
 
@@ -132,12 +183,25 @@ static bool fill(struct http_request *request, struct http_response *response, s
     return ok && stream->values != NULL;
 }
 
+static bool read_spread(struct http_request *request, struct http_response *response, bool *spread)
+{
+    const char *text = http_request_query(request, "spread");
+    *spread = text != NULL && strcmp(text, "true") == 0;
+    if (text == NULL || *spread || strcmp(text, "false") == 0)
+        return true;
+    http_response_problem(response, 400, "bad_query", "spread must be true or false");
+    return false;
+}
+
 enum route_outcome api_log_prob_post(struct http_request *request, struct http_response *response)
 {
-    int64_t version = 0;
+    int64_t version = 0, member = -1;
+    bool spread;
     enum twp_format format;
     if (!api_stream_negotiate(request, response, &format) ||
-        !http_request_query_int(request, "version", 1, INT32_MAX, &version, response))
+        !http_request_query_int(request, "version", 1, INT32_MAX, &version, response) ||
+        !http_request_query_int(request, "member", 0, TW_MEMBERS_MAX - 1, &member, response) ||
+        !read_spread(request, response, &spread))
         return ROUTE_DONE;
     if (!request->on_worker && (version != 0 || request->body_size > SMALL_BYTES))
         return ROUTE_DEFER;
@@ -150,11 +214,12 @@ enum route_outcome api_log_prob_post(struct http_request *request, struct http_r
         stream = api_stream_new(request, response, twin, (int)version, TW_OUTPUT_LOG_PROB, format);
     else
         registry_twin_unref(twin);
-    if (stream != NULL && fill(request, response, stream, &rows)) {
+    if (stream != NULL && api_stream_member(stream, member, response) && fill(request, response, stream, &rows)) {
+        stream->spread = spread;
         stream->head = head;
         stream->chunk = chunk;
         stream->tail = format == TWP_FORMAT_JSON ? "]}" : "";
-        stream->npy_row = sizeof(double);
+        stream->npy_row = (spread ? 2 : 1) * sizeof(double);
         api_stream_answer(response, stream);
     } else {
         api_stream_free(stream);

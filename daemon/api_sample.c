@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "daemon/api_stream.h"
+#include "model/members.h"
 
 enum {
     ROWS_MAX = 1000000,
@@ -11,7 +12,7 @@ enum {
 };
 
 struct wanted {
-    int64_t n, seed, version; /* seed -1: not given; version 0: the champion */
+    int64_t n, seed, version, member; /* seed, member -1: not given; version 0: the champion */
     json_t *conditions;
 };
 
@@ -36,13 +37,20 @@ static void *head(struct api_stream *stream, size_t *size)
     return bytes;
 }
 
+static int draw(const struct api_stream *s, size_t first, size_t rows, float *values)
+{
+    const struct tw_model *model = s->snapshot->model;
+    return s->member < 0 ? tw_model_sample(model, s->kernels, NULL, s->seed, first, rows, s->conditions, values)
+                         : tw_model_sample_member(model, s->member, s->kernels, NULL, s->seed, first, rows,
+                                                  s->conditions, values);
+}
+
 static void *chunk(struct api_stream *stream, size_t first, size_t rows, size_t *size)
 {
     size_t cols = (size_t)stream->twin->definition->schema->features;
     float *values = malloc(rows * cols * sizeof *values);
     void *bytes = NULL;
-    if (values != NULL && tw_model_sample(stream->snapshot->model, stream->kernels, NULL, stream->seed, first, rows,
-                                          stream->conditions, values) == TW_OK)
+    if (values != NULL && draw(stream, first, rows, values) == TW_OK)
         bytes = twp_table_encode_rows(stream->format, first, rows, cols, values, size);
     free(values);
     return bytes;
@@ -70,6 +78,10 @@ static enum route_outcome sample(struct http_request *request, struct http_respo
         return ROUTE_DONE;
     }
     stream->conditions = conditions;
+    if (!api_stream_member(stream, wanted->member, response)) {
+        api_stream_free(stream);
+        return ROUTE_DONE;
+    }
     stream->rows = (size_t)wanted->n;
     stream->seed = (uint64_t)(wanted->seed >= 0 ? wanted->seed : random_seed());
     stream->head = head;
@@ -83,11 +95,12 @@ static enum route_outcome sample(struct http_request *request, struct http_respo
 
 enum route_outcome api_sample_get(struct http_request *request, struct http_response *response)
 {
-    struct wanted wanted = {ROWS, -1, 0, NULL};
+    struct wanted wanted = {ROWS, -1, 0, -1, NULL};
     enum route_outcome outcome = ROUTE_DONE;
     if (http_request_query_int(request, "n", 1, ROWS_MAX, &wanted.n, response) &&
         http_request_query_int(request, "seed", 0, INT64_MAX, &wanted.seed, response) &&
         http_request_query_int(request, "version", 1, INT32_MAX, &wanted.version, response) &&
+        http_request_query_int(request, "member", 0, TW_MEMBERS_MAX - 1, &wanted.member, response) &&
         api_query_object(request, "conditions", &wanted.conditions, response))
         outcome = sample(request, response, &wanted);
     json_decref(wanted.conditions);
@@ -96,13 +109,14 @@ enum route_outcome api_sample_get(struct http_request *request, struct http_resp
 
 enum route_outcome api_sample_post(struct http_request *request, struct http_response *response)
 {
-    struct wanted wanted = {ROWS, -1, 0, NULL};
+    struct wanted wanted = {ROWS, -1, 0, -1, NULL};
     enum route_outcome outcome = ROUTE_DONE;
-    json_t *json =
-        request->body_size > 0 ? http_request_object(request, "n,seed,version,conditions", response) : json_object();
+    json_t *json = request->body_size > 0 ? http_request_object(request, "n,seed,version,member,conditions", response)
+                                          : json_object();
     if (json != NULL && http_request_member_int(json, "n", 1, ROWS_MAX, &wanted.n, response) &&
         http_request_member_int(json, "seed", 0, INT64_MAX, &wanted.seed, response) &&
-        http_request_member_int(json, "version", 1, INT32_MAX, &wanted.version, response)) {
+        http_request_member_int(json, "version", 1, INT32_MAX, &wanted.version, response) &&
+        http_request_member_int(json, "member", 0, TW_MEMBERS_MAX - 1, &wanted.member, response)) {
         wanted.conditions = json_object_get(json, "conditions");
         outcome = sample(request, response, &wanted);
     }

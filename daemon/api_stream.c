@@ -64,6 +64,17 @@ failed:
     return NULL;
 }
 
+bool api_stream_member(struct api_stream *stream, int64_t member, struct http_response *response)
+{
+    int members = tw_model_members(stream->snapshot->model);
+    stream->member = (int)member;
+    if (member < members)
+        return true;
+    http_response_problem(response, 400, "bad_query", "version %d has %d member%s, numbered from 0",
+                          stream->snapshot->version, members, members == 1 ? "" : "s");
+    return false;
+}
+
 void api_stream_free(struct api_stream *stream)
 {
     if (stream == NULL)

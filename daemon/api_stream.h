@@ -25,6 +25,8 @@ struct api_stream {
     bool head_sent, tail_sent;
 
     uint64_t seed;
+    int member;        /* of an ensemble, -1: all of them as one */
+    bool spread;       /* over the members, beside log_prob */
     float *conditions; /* owned; one row (sample) or one for every event (log_prob); NULL: the defaults */
     float *values;     /* owned; events of log_prob */
 
@@ -41,6 +43,8 @@ bool api_stream_negotiate(const struct http_request *request, struct http_respon
  * also when it fails. NULL after a problem. */
 struct api_stream *api_stream_new(struct http_request *request, struct http_response *response, struct twin *twin,
                                   int version, enum tw_output output, enum twp_format format);
+/* Sets the member that is asked for, -1 for none. False, after a 400, if the version has no such member. */
+bool api_stream_member(struct api_stream *stream, int64_t member, struct http_response *response);
 void api_stream_free(struct api_stream *stream); /* accepts NULL */
 /* Answers with the stream, which it takes over; with 503 where too much is being answered already. */
 void api_stream_answer(struct http_response *response, struct api_stream *stream);

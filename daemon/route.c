@@ -35,9 +35,9 @@ static const struct route routes[] = {
     {"GET",    "/v1/twins/{twin}/batches",          api_data_batches,      ROUTE_CALL,  false, KIB,    "limit,cursor"},
     {"GET",    "/v1/twins/{twin}/feeds",            api_data_feeds,        ROUTE_HERE,  false, KIB,    ""},
 
-    {"GET",    "/v1/twins/{twin}/sample",           api_sample_get,        ROUTE_QUERY, false, KIB,    "n,seed,version,conditions"},
+    {"GET",    "/v1/twins/{twin}/sample",           api_sample_get,        ROUTE_QUERY, false, KIB,    "n,seed,version,member,conditions"},
     {"POST",   "/v1/twins/{twin}/sample",           api_sample_post,       ROUTE_QUERY, false, MIB,    ""},
-    {"POST",   "/v1/twins/{twin}/log_prob",         api_log_prob_post,     ROUTE_QUERY, false, MIB,    "version,columns,conditions"},
+    {"POST",   "/v1/twins/{twin}/log_prob",         api_log_prob_post,     ROUTE_QUERY, false, MIB,    "version,member,spread,columns,conditions"},
 
     {"GET",    "/v1/twins/{twin}/iterations",       api_loop_iterations,   ROUTE_CALL,  false, KIB,    "limit,cursor"},
     {"GET",    "/v1/twins/{twin}/drift",            api_loop_drift,        ROUTE_HERE,  false, KIB,    ""},

@@ -1,4 +1,4 @@
-/* twinctl drift: the last comparison, statistic by statistic. */
+/* twinctl drift: the last comparison, statistic by statistic, and in words what has drifted and what was done. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +93,21 @@ static int nothing_compared(struct cli *cli, const char *name)
     return rc;
 }
 
+/* Goes into the object of the iteration: "summary", "alarm", "expected_run_time". A daemon that tells nothing of it is
+ * none to complain about. */
+static void take_story(struct cli *cli, const char *name, json_t *iteration)
+{
+    static const char *const members[] = {"summary", "alarm", "expected_run_time"};
+    char *path = cli_text("/v1/twins/%s/drift", name);
+    json_t *drift = NULL;
+    if (rest_get(cli->rest, path, &drift) == CLI_OK)
+        for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+            if (json_object_get(drift, members[i]))
+                json_object_set(iteration, members[i], json_object_get(drift, members[i]));
+    json_decref(drift);
+    free(path);
+}
+
 int cmd_drift_run(struct cli *cli, int argc, char **argv)
 {
     char **arg = NULL;
@@ -107,10 +122,13 @@ int cmd_drift_run(struct cli *cli, int argc, char **argv)
     free(path);
     if (rc) /* 1 means drift here, and nothing else */
         return rc == CLI_FAILED ? NO_ANSWER : rc;
-    const json_t *iteration = last_compared(items);
+    json_t *iteration = (json_t *)last_compared(items);
     if (iteration) {
+        take_story(cli, arg[0], iteration);
         print_statistics(cli, iteration);
         say_which(cli, iteration);
+        if (json_is_string(json_object_get(iteration, "summary")))
+            cli_say(cli, "%s", json_string_value(json_object_get(iteration, "summary")));
         rc = json_is_true(json_object_get(iteration, "drift")) ? DRIFT : CLI_OK;
     } else {
         rc = nothing_compared(cli, arg[0]);

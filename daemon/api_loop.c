@@ -5,6 +5,7 @@
 #include "daemon/api.h"
 #include "daemon/log.h"
 #include "daemon/spool.h"
+#include "daemon/story.h"
 
 enum route_outcome api_loop_iterations(struct http_request *request, struct http_response *response)
 {
@@ -24,7 +25,7 @@ static json_t *drift_statistics(const json_t *iteration)
     return kept;
 }
 
-/* The last iteration's answer to "have the data changed?". */
+/* The last iteration's answer to "have the data changed?", and the story of the last alarm. */
 enum route_outcome api_loop_drift(struct http_request *request, struct http_response *response)
 {
     struct twin *twin = api_twin(request, response);
@@ -47,6 +48,7 @@ enum route_outcome api_loop_drift(struct http_request *request, struct http_resp
     json_object_set_new(answer, "hold", json_boolean(twin->hold));
     pthread_mutex_unlock(&twin->lock);
     json_object_set_new(answer, "statistics", drift_statistics(last));
+    story_tell(twin, last, answer);
     json_decref(state);
     http_response_json(response, 200, answer);
     registry_twin_unref(twin);

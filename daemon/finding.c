@@ -84,7 +84,7 @@ static bool is_periodic(const struct tw_schema *schema, int column)
 static int score_component(const struct finding_input *input, const struct rows *rows, int column,
                            const double *log_prob, double *out)
 {
-    const struct tw_cusum *cusum = &input->after->state;
+    const struct tw_cusum *cusum = &input->cusum->state;
     const struct tw_cusum_column *found = &input->drift->cusum[column];
     const struct tw_schema *schema = rows->seen.schema;
     double scores[TW_COMPONENTS][TW_SKETCH_CELLS];
@@ -156,22 +156,22 @@ static void fill(struct tw_sketch *sketch, const struct tw_sketch_grid *grid, co
     }
 }
 
-/* Before: the detector's pool without what belongs to the change, which entered it before the alarm; else the
- * reference, in bins of its own. */
+/* Before: the detector's pool without what belongs to the change and entered it before the alarm (rows
+ * first..paused-1); else the reference, in bins of its own. */
 static int sketch_before(const struct finding_input *input, const struct rows *rows, const double *log_prob,
-                         size_t first, size_t window, struct sketches *out)
+                         size_t first, size_t paused, struct sketches *out)
 {
     const struct tw_data *reference = input->reference;
-    int status;
-    if (input->after) {
-        out->use = &input->after->state.grid;
-        tw_sketch_add(&out->before, &input->after->state.pool);
-        if (!input->before || input->before->state.unrest || first >= window)
+    int status = TW_OK;
+    if (input->cusum) {
+        out->use = &input->cusum->state.grid;
+        tw_sketch_add(&out->before, &input->cusum->state.pool);
+        if (first >= paused)
             return TW_OK;
         struct tw_sketch early;
         status = tw_sketch_init(&early, out->columns);
         if (status == TW_OK) {
-            fill(&early, out->use, &rows->seen, log_prob, first, window);
+            fill(&early, out->use, &rows->seen, log_prob, first, paused);
             tw_sketch_subtract(&out->before, &early);
         }
         tw_sketch_fini(&early);
@@ -190,15 +190,15 @@ static int sketch_before(const struct finding_input *input, const struct rows *r
 static int make_sketches(const struct finding_input *input, const struct rows *rows, const double *log_prob,
                          size_t change, struct sketches *out)
 {
-    *out = (struct sketches){.columns = input->after ? input->after->state.columns : rows->seen.schema->features};
-    size_t window = 0;
-    while (window < rows->batches && rows->ordinals[window] < input->window.first)
-        window++;
+    *out = (struct sketches){.columns = input->cusum ? input->cusum->state.columns : rows->seen.schema->features};
+    size_t paused = 0;
+    while (input->cusum && paused < rows->batches && rows->ordinals[paused] < input->cusum->state.paused)
+        paused++;
     int status = tw_sketch_init(&out->before, out->columns);
     if (status == TW_OK)
         status = tw_sketch_init(&out->since, out->columns);
     if (status == TW_OK)
-        status = sketch_before(input, rows, log_prob, rows->offsets[change], rows->offsets[window], out);
+        status = sketch_before(input, rows, log_prob, rows->offsets[change], rows->offsets[paused], out);
     if (status == TW_OK)
         fill(&out->since, out->use, &rows->seen, log_prob, rows->offsets[change], rows->seen.rows);
     return status;
@@ -288,7 +288,7 @@ int finding_make(const struct finding_input *input, const struct tw_kernels *ker
     if (status == TW_OK && !(out->drifted = json_array()))
         status = TW_NO_MEMORY;
     if (status == TW_OK && rows.batches > 0) {
-        if (input->after && input->after->state.log_prob)
+        if (input->cusum && input->cusum->state.log_prob)
             status = cusum_log_prob(input->champion, &rows.data, kernels, pool, &log_prob);
         if (status == TW_OK)
             status = find_change(input, &rows, leading, log_prob, kernels, pool, &change);

@@ -19,8 +19,8 @@ struct finding_input {
     const struct tw_model *champion;
     const struct tw_observables *observables;
     const struct tw_drift *drift;
-    const struct cusum *before, *after; /* the detector before the window and after it; NULL: it does not run */
-    const struct tw_data *reference;    /* acceptance reference with observables */
+    const struct cusum *cusum;       /* after the window; NULL: it does not run */
+    const struct tw_data *reference; /* acceptance reference with observables */
     struct window window;
     uint64_t rows;     /* of the window, invalid ones included */
     uint64_t earliest; /* how far back the change is looked for; <= window.first */

@@ -95,6 +95,8 @@ int store_batch_newest(struct store *store, int64_t twin, uint64_t end, uint64_t
 /* TW_NOT_FOUND, or 0 with the batch of this key. Barrier first; what it returns where the row may still be queued. */
 int store_batch_find(struct store *store, int64_t twin, const char *feed, int64_t run, int64_t seq,
                      struct store_batch *out);
+/* The batch with this ordinal, as in a list; NULL: the table has none. */
+json_t *store_batch_json(struct store *store, int64_t twin, uint64_t ordinal);
 /* Highest ordinal + 1 that the table holds for the twin. */
 uint64_t store_batch_next(struct store *store, int64_t twin);
 /* Calls visit for every batch of the twin from `from` on, by ordinal, barrier first; stops if it returns non-zero. */
@@ -138,6 +140,8 @@ int store_hold_set(struct store *store, int64_t twin, bool hold, struct tw_error
 
 /* Row of one version incl. "reference_sha256"; NULL if there is none. As in the HTTP answer, plus that member. */
 json_t *store_version_json(struct store *store, int64_t twin, int version);
+/* The newest version that was made of `parent` and data up to this ordinal; 0: there is none. */
+int store_version_made(struct store *store, int64_t twin, int parent, uint64_t last_ordinal);
 /* Adds a sentence to a version's reason, unless it is there. */
 int store_version_note(struct store *store, int64_t twin, int version, const char *sentence);
 /* {"alias", "version", "move", "since", "since_ms", "hold"}; NULL if it was never set. */
@@ -164,6 +168,8 @@ int store_iteration_put(sqlite3 *db, const struct store_iteration *iteration, st
 int store_progress_put(sqlite3 *db, int64_t twin, uint64_t processed, const char *state, struct tw_error *error);
 int store_progress_get(struct store *store, int64_t twin, uint64_t *processed, json_t **state);
 json_t *store_iteration_last(struct store *store, int64_t twin); /* NULL: none */
+/* At most `limit` from number `from` on, oldest first: an array. */
+json_t *store_iterations_from(struct store *store, int64_t twin, int64_t from, int limit);
 /* The verdict that the stored iterations leave: an iteration says drifted if it has drift and did not end in a
  * promotion, a recall or a roll-back; `skipped` says nothing; `trained` starts afresh. *version: the one that it is
  * about, 0 if nothing was compared; a promotion is about the new one. *since: time of the first of the unbroken series.

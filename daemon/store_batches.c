@@ -174,6 +174,14 @@ static json_t *list_row(sqlite3_stmt *row)
                      store_sql_time(row, 6), "iteration", store_sql_integer(row, 7));
 }
 
+json_t *store_batch_json(struct store *store, int64_t twin, uint64_t ordinal)
+{
+    return store_sql_one(store, list_row,
+                         "SELECT ordinal, feed, run, seq, events, invalid_rows, received, iteration FROM batches"
+                         " WHERE twin = ?1 AND ordinal = ?2",
+                         "ii", twin, (int64_t)ordinal);
+}
+
 json_t *store_list_batches(struct store *store, int64_t twin, int limit, const char *cursor)
 {
     store_barrier(store);

@@ -152,6 +152,14 @@ static int page_limit(struct store *store, int64_t twin, int limit)
     return each > 0 && most < limit ? most : limit;
 }
 
+json_t *store_iterations_from(struct store *store, int64_t twin, int64_t from, int limit)
+{
+    return store_sql_all(store, iteration_row,
+                         "SELECT " COLUMNS " FROM iterations WHERE twin = ?1 AND iteration >= ?2"
+                         " ORDER BY iteration LIMIT ?3",
+                         "iii", twin, from, (int64_t)page_limit(store, twin, limit));
+}
+
 json_t *store_list_iterations(struct store *store, int64_t twin, int limit, const char *cursor)
 {
     struct store_page page = {

@@ -102,3 +102,19 @@ json_t *store_list_versions(struct store *store, int64_t twin, int limit, const 
     };
     return store_sql_page(store, &page, "i", twin);
 }
+
+static json_t *made_row(sqlite3_stmt *row)
+{
+    return store_sql_integer(row, 0);
+}
+
+int store_version_made(struct store *store, int64_t twin, int parent, uint64_t last_ordinal)
+{
+    json_t *found = store_sql_one(store, made_row,
+                                  "SELECT version FROM versions WHERE twin = ?1 AND version > ?2 AND parent = ?2"
+                                  " AND last_ordinal = ?3 ORDER BY version DESC LIMIT 1",
+                                  "iii", twin, (int64_t)parent, (int64_t)last_ordinal);
+    int version = (int)json_integer_value(found);
+    json_decref(found);
+    return version;
+}

@@ -106,6 +106,7 @@ int tw_cusum_copy(const struct tw_cusum *cusum, struct tw_cusum *out)
     memcpy(out->start, cusum->start, paths * sizeof *out->start);
     tw_sketch_add(&out->pool, &cusum->pool);
     out->unrest = cusum->unrest;
+    out->paused = cusum->paused;
     out->windows = cusum->windows;
     return TW_OK;
 }
@@ -242,6 +243,7 @@ int tw_cusum_step(struct tw_cusum *cusum, const struct tw_cusum_sample *window, 
                   struct tw_cusum_column *out)
 {
     struct step step = {.cusum = cusum, .tag = tag, .out = out};
+    cusum->tag = tag;
     int status = view_init(&step.view, window);
     step.block = tw_size_alloc(window->data->rows + 1, 1);
     if (status == TW_OK && !step.block)
@@ -271,6 +273,8 @@ static void cap_paths(double *log_w, double limit)
 void tw_cusum_settle(struct tw_cusum *cusum, bool alarm, double threshold)
 {
     bool over = !alarm && cusum->unrest == 1;
+    if (alarm && cusum->unrest == 0)
+        cusum->paused = cusum->tag;
     cusum->unrest = alarm ? TW_CUSUM_UNREST : cusum->unrest - (cusum->unrest > 0);
     if (cusum->unrest == 0)
         tw_sketch_add(&cusum->pool, &cusum->window);

@@ -57,8 +57,10 @@ struct tw_cusum {
     double *log_w;   /* (columns, TW_CUSUM_PATHS): ln W */
     uint64_t *start; /* (columns, TW_CUSUM_PATHS): tag of the window with which the path last rose from 1 */
     int unrest;      /* windows without alarm that are wanting before an alarm is over; 0: there is none */
+    uint64_t paused; /* tag of the first window that stays out of the pool, while there is unrest */
     uint64_t windows;
-    struct tw_sketch window; /* the last one, until it is settled; not part of the state */
+    struct tw_sketch window; /* the last one and its tag, until it is settled; not part of the state */
+    uint64_t tag;
 };
 
 /* What stands out most in a column. */

@@ -1,6 +1,6 @@
-/* The state of the detector in bytes: "TWCUSUM1", u32 columns, u8 log_prob, u8 unrest, u64 windows; of each column u8
- * edges, f32[edges], then the pool's counts; of each path f64 ln W and, if that is above 0, its start. Counts and
- * starts are LEB128; little-endian, without padding. */
+/* The state of the detector in bytes: "TWCUSUM1", u32 columns, u8 log_prob, u8 unrest, u64 paused, u64 windows; of each
+ * column u8 edges, f32[edges], then the pool's counts; of each path f64 ln W and, if that is above 0, its start. Counts
+ * and starts are LEB128; little-endian, without padding. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "stat/cusum.h"
 
 static const char magic[8] = "TWCUSUM1";
-enum { HEAD = 8 + 4 + 1 + 1 + 8, VARINT = 10 };
+enum { HEAD = 8 + 4 + 1 + 1 + 8 + 8, VARINT = 10 };
 
 /* More rows than any pool will hold, few enough that sums do not wrap and doubles count them. */
 #define ROWS_MAX ((uint64_t)1 << 45)
@@ -39,6 +39,7 @@ int tw_cusum_to_bytes(const struct tw_cusum *cusum, unsigned char **bytes, size_
     unsigned char *at = put(*bytes, magic, sizeof magic);
     at = put(at, &columns, sizeof columns);
     at = put(at, flags, sizeof flags);
+    at = put(at, &cusum->paused, sizeof cusum->paused);
     at = put(at, &cusum->windows, sizeof cusum->windows);
     for (int c = 0; c < cusum->columns; c++) {
         *at++ = (unsigned char)cusum->grid.count[c];
@@ -123,11 +124,12 @@ int tw_cusum_from_bytes(struct tw_cusum *cusum, const unsigned char *bytes, size
     char found[sizeof magic];
     unsigned char flags[2];
     uint32_t columns;
-    uint64_t windows;
+    uint64_t paused, windows;
     *cusum = (struct tw_cusum){0};
     get(&reader, found, sizeof found);
     get(&reader, &columns, sizeof columns);
     get(&reader, flags, sizeof flags);
+    get(&reader, &paused, sizeof paused);
     get(&reader, &windows, sizeof windows);
     /* a column takes more than its paths' 8 bytes each */
     if (reader.failed || memcmp(found, magic, sizeof magic) || flags[0] > 1 || flags[1] > TW_CUSUM_UNREST ||
@@ -136,6 +138,7 @@ int tw_cusum_from_bytes(struct tw_cusum *cusum, const unsigned char *bytes, size
     if (tw_cusum_alloc(cusum, (int)columns, flags[0]))
         return TW_NO_MEMORY;
     cusum->unrest = flags[1];
+    cusum->paused = paused;
     cusum->windows = windows;
     for (int c = 0; c < cusum->columns && !reader.failed; c++)
         get_column(&reader, cusum, c);

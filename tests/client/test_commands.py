@@ -282,6 +282,12 @@ def test_drift():
         result = code(ctl(http, "drift", "zmumu"), 1)
         same(sum("yes" in line for line in result.out.splitlines()), 1)
         same(json.loads(code(ctl(http, "drift", "zmumu", "-o", "json"), 1).out)["iteration"], 4)
+        story = {"summary": "Since batch 20 mu_pt is shifted up.", "alarm": {"since": {"ordinal": 20}},
+                 "expected_run_time": {"promised": 1000}}
+        http.answer("GET", "/v1/twins/zmumu/drift", (200, {"verdict": "drifted", **story}))
+        has(code(ctl(http, "drift", "zmumu"), 1).err, "Since batch 20 mu_pt is shifted up.")
+        told = json.loads(code(ctl(http, "drift", "zmumu", "-o", "json"), 1).out)
+        same({k: told[k] for k in story}, story)
         http.answer("GET", path, page([skipped]))
         lacks(code(ctl(http, "drift", "zmumu"), 75).err, "events")
         http.answer("GET", "/v1/twins/zmumu", (200, {"ingest": {"events": 10000}, "definition": {"loop": {"window": 20000}}}))

@@ -29,8 +29,8 @@ def wrap(a):
 
 
 def kind_of(feature):
-    if feature.get("kind") == "periodic":
-        return "periodic"
+    if feature.get("kind") in ("periodic", "discrete"):
+        return feature["kind"]
     if feature.get("transform") == "log":
         return "log"
     return "bounded" if "min" in feature and "max" in feature else "real"
@@ -51,9 +51,45 @@ def kinds_of(meta):
     return kinds
 
 
+def levels(x, meta):
+    """(n, D) -> (n, J) levels and how many there are of each, for features that are optional or discrete."""
+    of, counts = [np.zeros((len(x), 0))], []
+    for f, feature in enumerate(meta["features"]):
+        absent, optional = np.isnan(x[:, f]), feature.get("optional", False)
+        if kind_of(feature) == "discrete":
+            values = int(feature["max"] - feature["min"]) + 1
+            of.append(np.where(absent, values, x[:, f] - feature["min"])[:, None])
+            counts.append(values + optional)
+        elif optional:
+            of.append(1.0 - absent[:, None])
+            counts.append(2)
+    return np.concatenate(of, 1), counts
+
+
+def code(x, meta):
+    at, counts = levels(x, meta)
+    return np.concatenate([np.zeros((len(x), 0))] +
+                          [1.0 * (at[:, j:j + 1] == np.arange(1, n)) for j, n in enumerate(counts)], 1)
+
+
+def log_prob_of_class(meta, tensors, prefix, x, c):
+    """c: conditions as networks see them, or None."""
+    at, counts = levels(x, meta)
+    if not counts:
+        return 0
+    table, shares = tensors["statistics/class_levels"], tensors["statistics/class_shares"]
+    known = int((shares[:-1] > 0).sum())
+    a = network(tensors, f"{prefix}/classes", meta["model"]["activation"], c) if c is not None else np.zeros((len(x), known))
+    p = shares[:known] * np.exp(a[:, :known])
+    p *= (1 - shares[-1]) / p.sum(1, keepdims=True)
+    same = (at[:, None] == table[:known]).all(2)
+    others = np.prod([float(n) for n in counts]) - known
+    return np.log(np.where(same.any(1), (p * same).sum(1), shares[-1] / max(others, 1)))
+
+
 def coordinates(x, meta, tensors):
-    """(n, D) -> coordinates and the summed log Jacobian."""
-    bound, y, jacobian = meta["model"]["bound"], np.empty_like(x), np.zeros(len(x))
+    """(n, D) -> coordinates and the summed log Jacobian; 0 where a feature is absent or has none."""
+    bound, y, terms, jacobian = meta["model"]["bound"], np.zeros_like(x), np.zeros_like(x), np.zeros(len(x))
     names, replaced = [f["name"] for f in meta["features"]], []
     for coordinate in meta["model"].get("coordinates", []):
         values, extra = (mass_coordinate if coordinate["kind"] == "mass" else pair_coordinate)(coordinate, meta, tensors, x)
@@ -70,28 +106,27 @@ def coordinates(x, meta, tensors):
             y[:, f] = half * (2 * (v - low) / (high - low) - 1)
             if kind == "periodic":
                 y[:, f] = wrap(y[:, f])
-            jacobian += np.log(2 * half / (high - low))
+            terms[:, f] = np.log(2 * half / (high - low))
         elif kind == "log":
             u = np.log(v - feature["min"])
             y[:, f] = (u - mean) / width
-            jacobian -= u + np.log(width)
-        else:
+            terms[:, f] = -u - np.log(width)
+        elif kind == "real":
             y[:, f] = (v - mean) / width
-            jacobian -= np.log(width)
+            terms[:, f] = -np.log(width)
     if meta["model"]["torus"]:
         circle = lambda f: (meta["features"][f]["min"], meta["features"][f]["max"])
-        first = {}
-        for coordinate in meta["model"].get("coordinates", []):
-            if coordinate["kind"] == "pair":
-                f = names.index(coordinate["of"][0][2])
-                first.setdefault(circle(f), f)
-        original = y.copy()
-        for f, feature in enumerate(meta["features"]):
-            if kind_of(feature) == "periodic" and f not in replaced:
-                origin = first.setdefault(circle(f), f)
-                if origin != f:
-                    y[:, f] = wrap(original[:, f] - original[:, origin])
-    return y, jacobian
+        angles = [f for f, feature in enumerate(meta["features"]) if kind_of(feature) == "periodic" and f not in replaced]
+        origins = [names.index(c["of"][0][2]) for c in meta["model"].get("coordinates", []) if c["kind"] == "pair"]
+        origins += [f for f in angles if not meta["features"][f].get("optional")]
+        original, first = y.copy(), {}
+        for f in origins:
+            first.setdefault(circle(f), f)
+        for f in angles:
+            if f != first.get(circle(f), f):
+                y[:, f] = wrap(original[:, f] - original[:, first[circle(f)]])
+    absent = np.isnan(x)
+    return np.where(absent, 0, y), jacobian + np.where(absent, 0, terms).sum(1)
 
 
 def line(coordinate, m):
@@ -237,8 +272,11 @@ def logit(meta, model, tensors, prefix, x, conditions=None):
     """Of a classifier whose tensors begin with prefix."""
     part = {name[len(prefix):]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     y, _ = coordinates(np.asarray(x, np.float64), {**meta, "model": {"bound": np.sqrt(3), "torus": False}}, part)
+    y[np.isnan(x)] = np.nan  # an input is 0 where something that it is made of is absent
     inputs, circles = [], []
     for f, feature in enumerate(meta["features"]):
+        if kind_of(feature) == "discrete":
+            continue
         if kind_of(feature) != "periodic":
             inputs.append(np.clip(y[:, f], -8, 8))
             continue
@@ -247,6 +285,7 @@ def logit(meta, model, tensors, prefix, x, conditions=None):
         for angle in [y[:, f]] + [y[:, f] - y[:, g] for g in (earlier if len(earlier) < 8 else earlier[:1])]:
             inputs += [np.cos(angle), np.sin(angle)]
         circles.append((f, circle))
+    inputs = list(np.nan_to_num(inputs)) + list(code(x, meta).T)
     if meta["conditions"]:
         inputs += list(((np.asarray(conditions, np.float64) - part["statistics/condition_mean"])
                         / part["statistics/condition_width"]).T)
@@ -268,48 +307,48 @@ def log_prob(meta, tensors, x, conditions=None):
 
 
 def log_prob_of_flows(meta, tensors, x, conditions):
-    members = meta["model"].get("members", 1)
-    y, jacobian = coordinates(np.asarray(x, np.float64), meta, tensors)
-    if members == 1:
-        return density(meta, tensors, "parameters", y, conditions) + jacobian
-    each = [density(meta, tensors, f"parameters/member{n}", y.copy(), conditions) for n in range(members)]
+    members, x = meta["model"].get("members", 1), np.asarray(x, np.float64)
+    y, jacobian = coordinates(x, meta, tensors)
+    prefixes = ["parameters"] if members == 1 else [f"parameters/member{n}" for n in range(members)]
+    c = None
+    if meta["conditions"]:
+        c = ((np.asarray(conditions, np.float64) - tensors["statistics/condition_mean"])
+             / tensors["statistics/condition_width"])
+    each = [density(meta, tensors, prefix, y.copy(), x, c) + log_prob_of_class(meta, tensors, prefix, x, c)
+            for prefix in prefixes]
     return np.logaddexp.reduce(each, 0) - np.log(members) + jacobian
 
 
-def density(meta, tensors, prefix, y, conditions=None):
-    """Log density of a flow at coordinates y (n, D), which are overwritten."""
-    model, kinds = meta["model"], kinds_of(meta)
+def density(meta, tensors, prefix, y, x, c):
+    """Log density of a flow, given the class, at coordinates y (n, D) of events x, which are overwritten; c as above."""
+    model, there = meta["model"], ~np.isnan(x)
+    kinds = [(f, kind) for f, kind in enumerate(kinds_of(meta)) if kind != "discrete"]
     bins, bound = model["bins"], model["bound"]
     result = np.zeros(len(y))
     count = {"real": 3 * bins - 1, "log": 3 * bins - 1, "bounded": 3 * bins + 1, "periodic": 3 * bins + 1}
-    extra = []
-    if meta["conditions"]:
-        extra = [(np.asarray(conditions, np.float64) - tensors["statistics/condition_mean"])
-                 / tensors["statistics/condition_width"]]
+    extra = [code(x, meta)] + ([c] if c is not None else [])
     for b, mask in enumerate(model["masks"]):
         inputs = []
-        for f, kind in enumerate(kinds):
-            if mask[f] == "1":
+        for (f, kind), moved in zip(kinds, mask):
+            if moved == "1":
                 continue
             if kind == "periodic":
                 for m in range(1, model["harmonics"] + 1):
                     inputs += [np.cos(m * y[:, f])[:, None], np.sin(m * y[:, f])[:, None]]
             else:
                 inputs.append(y[:, f:f + 1] * (np.sqrt(3) / bound if kind == "bounded" else 1))
-        inputs = np.concatenate([np.zeros((len(y), 0))] + inputs + extra, 1)
+        inputs = np.concatenate(inputs + extra, 1)
         p, at = network(tensors, f"{prefix}/block{b}", model["activation"], inputs), 0
-        for f, kind in enumerate(kinds):
-            if mask[f] == "1":
-                y[:, f], log_slope = spline(kind, bins, bound, y[:, f], p[:, at:at + count[kind]])
-                result += log_slope
+        for (f, kind), moved in zip(kinds, mask):
+            if moved == "1":
+                to, log_slope = spline(kind, bins, bound, y[:, f], p[:, at:at + count[kind]])
+                y[:, f] = np.where(there[:, f], to, 0)
+                result += np.where(there[:, f], log_slope, 0)
                 at += count[kind]
-    for f, kind in enumerate(kinds):
-        if kind == "bounded":
-            result -= np.log(2 * bound)
-        elif kind == "periodic":
-            result -= np.log(2 * np.pi)
-        else:
-            result -= 0.5 * y[:, f] ** 2 + 0.5 * np.log(2 * np.pi)
+    for f, kind in kinds:
+        base = {"bounded": -np.log(2 * bound), "periodic": -np.log(2 * np.pi)}.get(
+            kind, -0.5 * y[:, f] ** 2 - 0.5 * np.log(2 * np.pi))
+        result += np.where(there[:, f], base, 0)
     return result
 
 

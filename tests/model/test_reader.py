@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A reader in plain NumPy against twin-bench --log-prob, on the golden flows and an ensemble (TAP).
+"""A reader in plain NumPy against twin-bench --log-prob, on the golden flows and some that are trained here (TAP).
 
 Run: test_reader.py TWIN_BENCH GOLDEN_FOLDER
 """
@@ -16,20 +16,43 @@ import reader
 bench, folder = sys.argv[1:3]
 names = ["flow_tails", "flow_mixed", "flow_torus", "flow_single", "flow_mass", "flow_pair",
          "reweighted_mixed"]
-print(f"1..{len(names) + 1}")
+print(f"1..{len(names) + 3}")
 
 
-def ensemble(scratch):
-    """Three members, trained for a moment: an artifact and events."""
+def trained(scratch, x, definition_json):
+    """Trained for a moment: an artifact, and the events."""
     definition, artifact, events = (os.path.join(scratch, n) for n in ("twin.json", "twin.safetensors", "x.npy"))
-    x = np.random.default_rng(1).normal(size=(1000, 2)).astype(np.float32)
     np.save(events, x)
     with open(definition, "w") as file:
-        json.dump({"name": "e", "features": [{"name": "a"}, {"name": "b", "min": -9, "max": 9}],
-                   "model": {"members": 3, "blocks": 2, "hidden": [8], "bins": 4}}, file)
+        json.dump(definition_json, file)
     subprocess.run([bench, "--train", definition, events, artifact, "--epochs", "4", "--rate", "0.01", "--quiet"],
                    stdout=subprocess.DEVNULL, check=True)
     return artifact, events
+
+
+SMALL = {"blocks": 3, "hidden": [8], "bins": 4}
+
+
+def ensemble():
+    return (np.random.default_rng(1).normal(size=(1000, 2)).astype(np.float32),
+            {"name": "e", "features": [{"name": "a"}, {"name": "b", "min": -9, "max": 9}], "model": {**SMALL, "members": 3}})
+
+
+def classes(**more):
+    """Features that come and go, an angle before the one that stays among them, and discrete ones; the last event is of a
+    class that the others do not have."""
+    draw = np.random.default_rng(2)
+    n, k = 1000, draw.integers(1, 4, 1000)
+    x = np.stack([draw.uniform(-3, 3, n), draw.normal(size=n) + k, k, draw.uniform(-3, 3, n), draw.exponential(size=n),
+                  draw.integers(0, 2, n)], 1).astype(np.float32)
+    x[k < 2, 0] = x[k < 3, 4] = x[draw.random(n) < 0.3, 5] = np.nan
+    x[-1] = [1, 0, 1, 1, 1, 1]
+    circle = {"kind": "periodic", "min": -np.pi, "max": np.pi}
+    features = [{"name": "phi2", "optional": True, **circle}, {"name": "a"},
+                {"name": "k", "kind": "discrete", "min": 1, "max": 3}, {"name": "phi1", **circle},
+                {"name": "pt", "transform": "log", "optional": True},
+                {"name": "tag", "kind": "discrete", "min": 0, "max": 1, "optional": True}]
+    return x, {"name": "c", "features": features, **more}
 
 
 def check(number, name, artifact, events):
@@ -53,5 +76,8 @@ results = [check(number, name, os.path.join(folder, name + ".safetensors"),
                  os.path.join(folder, name.replace("reweighted", "flow") + "_x.npy"))
            for number, name in enumerate(names, 1)]
 with tempfile.TemporaryDirectory() as made:
-    results.append(check(len(names) + 1, "ensemble", *ensemble(made)))
+    for name, what in (("ensemble", ensemble()), ("classes", classes(model=SMALL)),
+                       ("classes, conditions", classes(model={**SMALL, "members": 2},
+                                                       conditions=[{"name": "t", "min": 0, "max": 2, "value": 0.5}]))):
+        results.append(check(len(results) + 1, name, *trained(made, *what)))
 sys.exit(not all(results))

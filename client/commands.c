@@ -16,7 +16,8 @@ static const struct cli_command commands[] = {
     {"create", "NAME DEFINITION.json | --file FILE | NAME --from EVENTS", "make a twin from a definition",
      "Makes a twin. With --from, the definition is guessed from a file of events (.csv with a header, or .npy with\n"
      "--columns) and printed, for you to change: log where a feature is positive with a long tail, periodic where it\n"
-     "is an angle. With --dry-run nothing is made.\n\n"
+     "is an angle, discrete where it has few whole numbers, optional where it is NaN in some rows. With --dry-run\n"
+     "nothing is made.\n\n"
      "examples:\n"
      "  twinctl create zmumu zmumu.json\n"
      "  twinctl create --file zmumu.json\n"

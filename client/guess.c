@@ -8,10 +8,14 @@
 #include <string.h>
 #include <strings.h>
 
-enum { ROWS_MOST = 100000, ROWS_LEAST = 100 };
+enum {
+    ROWS_MOST = 100000,
+    ROWS_LEAST = 100,
+    VALUES_MOST = 32, /* of a discrete feature: 64 would do, but what has so many is rather a measurement */
+};
 
 struct column {
-    size_t finite, missing;
+    size_t finite, absent, infinite;
     double min, max;
     double skew, log_skew; /* log_skew: of ln x, NaN unless all are positive */
     bool whole;            /* whole numbers only */
@@ -46,7 +50,8 @@ static struct column look(const float *values, size_t rows, size_t stride)
     for (size_t i = 0; i < rows; i++) {
         double x = values[i * stride];
         if (!isfinite(x)) {
-            c.missing++;
+            c.absent += isnan(x);
+            c.infinite += !isnan(x);
             continue;
         }
         c.finite++;
@@ -80,27 +85,52 @@ static bool is_angle(const char *name, const struct column *c, double *low, doub
     return c->min >= *low - slack && c->max <= *high + slack;
 }
 
-static json_t *feature(const char *name, const struct column *c)
+static bool is_discrete(const struct column *c)
+{
+    return c->finite && c->whole && c->min < c->max && c->max - c->min < VALUES_MOST && fabs(c->min) <= 1e6;
+}
+
+static json_t *kind(const char *name, const struct column *c)
 {
     double low, high;
     if (is_angle(name, c, &low, &high))
         return json_pack("{s:s, s:s, s:f, s:f}", "name", name, "kind", "periodic", "min", low, "max", high);
+    if (is_discrete(c))
+        return json_pack("{s:s, s:s, s:I, s:I}", "name", name, "kind", "discrete", "min", (json_int_t)c->min, "max",
+                         (json_int_t)c->max);
     if (!c->whole && !isnan(c->log_skew) && c->skew > 0.5 && fabs(c->log_skew) < c->skew)
         return json_pack("{s:s, s:s, s:i}", "name", name, "transform", "log", "min", 0);
     return json_pack("{s:s, s:s}", "name", name, "transform", "standardise");
 }
 
+static json_t *feature(const char *name, const struct column *c)
+{
+    json_t *json = kind(name, c);
+    if (json && c->absent && c->finite)
+        json_object_set_new(json, "optional", json_true());
+    return json;
+}
+
 static void remark(json_t *remarks, const char *name, const struct column *c, size_t rows)
 {
     char text[256];
-    if (c->missing) {
-        snprintf(text, sizeof text,
-                 "%.64s: %.3g %% of the rows have no finite value; they will be kept out of training", name,
-                 100.0 * (double)c->missing / (double)rows);
+    if (c->absent) {
+        snprintf(text, sizeof text, "%.64s is NaN in %.3g %% of the rows; it is taken as optional: events may lack it",
+                 name, 100.0 * (double)c->absent / (double)rows);
+        json_array_append_new(remarks, json_string(text));
+    }
+    if (c->infinite) {
+        snprintf(text, sizeof text, "%.64s: %.3g %% of the rows are infinite; they will be kept out of training", name,
+                 100.0 * (double)c->infinite / (double)rows);
         json_array_append_new(remarks, json_string(text));
     }
     if (c->finite && c->min >= c->max) {
         snprintf(text, sizeof text, "%.64s is constant; leave it out", name);
+        json_array_append_new(remarks, json_string(text));
+    } else if (is_discrete(c)) {
+        snprintf(text, sizeof text,
+                 "%.64s has whole numbers only and is taken as discrete; rows beyond %g and %g will be invalid", name,
+                 c->min, c->max);
         json_array_append_new(remarks, json_string(text));
     } else if (c->finite && c->whole) {
         snprintf(text, sizeof text, "%.64s looks like a count; it will be treated as continuous", name);

@@ -372,23 +372,28 @@ def test_create():
 
 
 def test_create_from_events():
-    """--from guesses: log for long tails, periodic for angles, standardise for the rest; --dry-run makes nothing"""
+    """--from guesses kinds, transforms and what is optional; --dry-run makes nothing"""
     rng, n = np.random.default_rng(3), 5000
     rows = np.column_stack([rng.lognormal(3, 1, n), rng.normal(size=n), rng.uniform(-np.pi, np.pi, n),
-                            rng.uniform(0, 2 * np.pi, n), rng.uniform(-0.5, 0.5, n), rng.poisson(3, n)])
-    names = "pt,eta,phi,phi_star,dphi,n"
+                            rng.uniform(0, 2 * np.pi, n), rng.uniform(-0.5, 0.5, n), rng.poisson(3, n),
+                            rng.poisson(300, n), np.where(rng.random(n) < 0.3, np.nan, rng.lognormal(3, 1, n))])
+    names = "pt,eta,phi,phi_star,dphi,n,tracks,pt2"
     path = scratch("guess.csv", names + "\n" + "\n".join(",".join(f"{x:.6f}" for x in row) for row in rows))
     numbers = scratch("guess.npy", npy(rows))
     wanted = [{"name": "pt", "transform": "log", "min": 0}, {"name": "eta", "transform": "standardise"},
               {"name": "phi", "kind": "periodic", "min": -np.pi, "max": np.pi},
               {"name": "phi_star", "kind": "periodic", "min": 0, "max": 2 * np.pi},
-              {"name": "dphi", "transform": "standardise"}, {"name": "n", "transform": "standardise"}]
+              {"name": "dphi", "transform": "standardise"}, {"name": "n", "kind": "discrete", "min": 0, "max": int(rows[:, 5].max())},
+              {"name": "tracks", "transform": "standardise"},
+              {"name": "pt2", "transform": "log", "min": 0, "optional": True}]
     with Http() as http:
         http.answer("POST", "/v1/twins", (201, TWIN))
         for arguments in [path], [numbers, "--columns", names]:
             result = code(ctl(http, "create", "new", "--from", *arguments, "--dry-run"), 0)
             same(json.loads(result.out), {"name": "new", "features": wanted})
-            has(result.err, "n looks like a count")
+            has(result.err, "n has whole numbers only")
+            has(result.err, "tracks looks like a count")
+            has(result.err, "pt2 is NaN in")
             same(http.requests, [])
         result = code(ctl(http, "create", "new", "--from", path), 0)
         same(json.loads(http.requests[-1]["body"]), json.loads(result.out))

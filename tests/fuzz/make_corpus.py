@@ -182,7 +182,11 @@ def definitions():
     definition("observables", dict(least, observables=[mass]), {"observables": [dict(mass, expression="x")]})
     definition("observables_patched", dict(least, observables=[mass]), {"observables": None})
     definition("observables_refused", dict(least, observables=[{"name": "x", "expression": "x"}]))
-    definition("optional", dict(least, features=[{"name": "x", "optional": True}]))
+    classes = [{"name": "x"}, {"name": "y", "optional": True}, {"name": "n", "kind": "discrete", "min": 0, "max": 2}]
+    definition("optional", dict(least, features=classes), {"features": [dict(c, optional=False) for c in classes]})
+    definition("discrete", dict(least, features=[{"name": "n", "kind": "discrete", "min": -2, "max": 61, "optional": True}]))
+    definition("discrete_many", dict(least, features=[dict(classes[2], max=64)]))
+    definition("discrete_half", dict(least, features=[dict(classes[2], min=0.5)]))
     definition("masks", dict(least, model={"blocks": 1, "masks": ["1"]}))
     definition("twice", '{"name": "a", "name": "b", "features": [{"name": "x"}]}')
     definition("zero_byte", '{"name": "a", "description": "a\\u0000b", "features": [{"name": "x"}]}')
@@ -192,6 +196,18 @@ def definitions():
         about = {"kind": kind, "features": FEATURES, "conditions": CONDITIONS, "model": model}
         for name, value in (("small", 0.01), ("large", 3e38), ("tiny", 1e-45), ("negative", -7.0)):
             put("model", f"{kind}_{name}", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, value))
+    # mean, width, the levels of two classes out of six, their shares and that of all others; parameters are what follows
+    good = [0] * 3 + [1] * 3 + [0, 0, 1, 2] + [0] * 8 + [0.5, 0.25] + [0] * 4 + [0.25]
+    for name, change in (("good", {}), ("twice", {8: 0, 9: 0}), ("half", {9: 1.5}), ("beyond", {9: 3}), ("gap", {18: 0}),
+                         ("sum", {24: 0.5}), ("negative", {19: -0.25}), ("none", {18: 0, 19: 0, 24: 1}), ("free", {10: 1})):
+        values = [change.get(i, value) for i, value in enumerate(good)] + [0.01, -0.3, 0.7]
+        about = {"kind": "flow", "features": classes, "model": dict(MODEL, masks=["10", "01"])}
+        put("model", f"classes_{name}", text(about).encode() + b"\0" + struct.pack(f"<{len(values)}f", *values))
+    about = {"kind": "classifier", "features": classes, "conditions": CONDITIONS, "model": {"kind": "classifier", "hidden": [4]}}
+    put("model", "classes_classifier", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, 0.01))
+    about = {"kind": "flow", "features": classes, "conditions": CONDITIONS, "model": MODEL}
+    put("model", "classes_conditions", text(about).encode() + b"\0" +
+        struct.pack("<30f", *good[:6], 0, 1, *good[6:], 0.3, -7, 0.01))
     mass = {"name": "m", "kind": "mass", "of": [["pt", "y", "phi", 0.1], ["pt2", "y", "phi2", 0]], "replaces": "pt"}
     pair = FEATURES + [{"name": "pt2", "transform": "log"}]
     both = {"name": "z", "kind": "pair", "of": [["pt", "y", "phi", 0.1], ["pt2", "y2", "phi2", 0]]}

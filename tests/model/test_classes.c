@@ -1,7 +1,9 @@
 /* Optional and discrete features, in double: codes, the law of classes, and densities that integrate to what the law
  * says; samples, warm starts and artifacts of such twins. */
 #include "common.h"
+#include "flow/coupling.h"
 #include "model/categorical.h"
+#include "model/flow_kind.h"
 #include "model/model.h"
 
 #define PHI "\"kind\": \"periodic\", \"min\": -3.141592653589793, \"max\": 3.141592653589793"
@@ -123,17 +125,18 @@ struct table {
     struct tw_params statistics;
 };
 
-static void table_init(struct table *t, const char *features)
+static void table_init(struct table *t, const char *features, int conditions)
 {
-    struct tw_params none;
+    struct tw_params network;
 
     t->schema = schema_of(features, NULL);
     assert_int_equal(tw_classes_init(&t->classes, t->schema), 0);
-    tw_categorical_init(&t->law, &t->classes, 0, TW_SILU);
+    tw_categorical_init(&t->law, &t->classes, conditions, TW_SILU);
     tw_params_init(&t->statistics);
-    tw_params_init(&none);
-    assert_int_equal(tw_categorical_layout(&t->law, &t->statistics, &none), 0);
-    assert_int_equal(none.count, 0);
+    tw_params_init(&network);
+    assert_int_equal(tw_categorical_layout(&t->law, &t->statistics, &network), 0);
+    assert_int_equal(network.count, conditions ? 4 : 0);
+    tw_params_fini(&network);
     assert_int_equal(tw_params_alloc(&t->statistics), 0);
     assert_false(tw_categorical_ok(&t->law, &t->statistics)); /* no class */
 }
@@ -160,8 +163,10 @@ static void test_shares(void **state)
     struct table t;
     struct tw_data data, later;
 
-    table_init(&t, "[{\"name\": \"x\", \"optional\": true}, {\"name\": \"k\", \"kind\": \"discrete\", \"min\": 0,"
-                   " \"max\": 4}]");
+    table_init(&t,
+               "[{\"name\": \"x\", \"optional\": true}, {\"name\": \"k\", \"kind\": \"discrete\", \"min\": 0,"
+               " \"max\": 4}]",
+               0);
     tw_data_init(&data, t.schema);
     append(&data, 30, 2, (const float[]){NAN, 3});
     append(&data, 60, 2, (const float[]){1.5f, 0});
@@ -208,14 +213,43 @@ static void test_shares(void **state)
     table_fini(&t);
 }
 
+/* With conditions the network is to follow other rows: known classes stay in proportion, and make room for a new one.
+ */
+static void test_shares_with_conditions(void **state)
+{
+    struct table t;
+    struct tw_data data, later;
+
+    table_init(&t, "[{\"name\": \"x\"}, {\"name\": \"k\", \"kind\": \"discrete\", \"min\": 0, \"max\": 2}]", 1);
+    tw_data_init(&data, t.schema);
+    append(&data, 80, 1, (const float[]){0, 0});
+    append(&data, 20, 1, (const float[]){0, 2});
+    assert_int_equal(tw_categorical_prepare(&t.law, &data, &t.statistics), 0);
+    assert_float_equal(SHARE(&t, 0), 80.5 / 101.5, 1e-7);
+    tw_data_init(&later, t.schema);
+    append(&later, 10, 1, (const float[]){0, 0});
+    append(&later, 20, 1, (const float[]){0, 2});
+    append(&later, 10, 1, (const float[]){0, 1});
+    assert_int_equal(tw_categorical_adapt(&t.law, &later, &t.statistics), 0);
+    assert_true(tw_categorical_ok(&t.law, &t.statistics));
+    assert_float_equal(SHARE(&t, 2), 10.5 / 41.5, 1e-7);
+    assert_float_equal(SHARE(&t, 0) / SHARE(&t, 1), 80.5 / 20.5, 1e-5);
+    assert_float_equal(SHARE(&t, 3), 0, 0); /* there are no others */
+    tw_data_fini(&data);
+    tw_data_fini(&later);
+    table_fini(&t);
+}
+
 /* With more classes than slots the lightest are beyond the table and share what it does not have. */
 static void test_table_is_bounded(void **state)
 {
     struct table t;
     struct tw_data data;
 
-    table_init(&t, "[{\"name\": \"x\"}, {\"name\": \"a\", \"kind\": \"discrete\", \"min\": 0, \"max\": 63},"
-                   " {\"name\": \"b\", \"kind\": \"discrete\", \"min\": 0, \"max\": 9}]");
+    table_init(&t,
+               "[{\"name\": \"x\"}, {\"name\": \"a\", \"kind\": \"discrete\", \"min\": 0, \"max\": 63},"
+               " {\"name\": \"b\", \"kind\": \"discrete\", \"min\": 0, \"max\": 9}]",
+               0);
     tw_data_init(&data, t.schema);
     for (int i = 0; i < 300; i++)
         append(&data, i < 256 ? 3 : 2, 1, (const float[]){0, (float)(i % 60), (float)(i / 60)});
@@ -354,6 +388,55 @@ static void test_samples(void **state)
     tw_schema_free(schema);
 }
 
+/* Taken forward, samples are the points of the base that they were drawn from, in what is present: nothing of what is
+ * absent had a part in them. */
+static void test_samples_are_images(void **state)
+{
+    struct tw_schema *schema = schema_of(JETS, NULL);
+    struct tw_data data = jets_data(schema, 4, 2000, 0.1);
+    struct tw_model *model = train_small("flow", SMALL_FLOW, schema, &data, 3);
+    struct tw_kind_state view = tw_model_state(model, 0);
+    const struct tw_coupling *c = tw_flow_kind_coupling(&view);
+    const struct tw_kernels *kernels = tw_kernels_choose(NULL, NULL);
+    const struct tw_kind *kind = tw_model_kind(model);
+    struct tw_classes classes;
+    struct tw_arena arena;
+    uint64_t events[TW_BLOCK];
+    float rows[TW_BLOCK * D];
+    int features[4] = {1, 2, 3, 4}, absent = 0;
+
+    assert_int_equal(tw_classes_init(&classes, schema), 0);
+    assert_int_equal(c->features, 4);
+    tw_arena_init(&arena);
+    for (int i = 0; i < TW_BLOCK; i++)
+        events[i] = (uint64_t)(3 * i);
+    assert_int_equal(kind->sample(&view, kernels, &arena, TW_BLOCK, 9, events, NULL, rows), 0);
+
+    tw_real *x = tw_arena_alloc(&arena, (size_t)(kind->prepared_rows(view.config, schema)) * TW_BLOCK * sizeof *x);
+    tw_real *z = tw_arena_alloc(&arena, (size_t)(2 * c->features + c->conditions + 1) * TW_BLOCK * sizeof *z);
+    tw_real *present = z + 4 * TW_BLOCK, *code = present + 4 * TW_BLOCK, *det = code + c->conditions * TW_BLOCK;
+
+    kind->prepare_block(&view, rows, TW_BLOCK, TW_BLOCK, x, NULL);
+    tw_classes_code(&classes, TW_BLOCK, x + 4 * TW_BLOCK, code);
+    for (int k = 0; k < 4; k++)
+        tw_classes_present(&classes, schema, features[k], TW_BLOCK, x + 4 * TW_BLOCK, present + k * TW_BLOCK);
+    memset(det, 0, TW_BLOCK * sizeof *det);
+    assert_int_equal(tw_coupling_forward(c, view.parameters, kernels, &arena, TW_BLOCK, x, code, present, det), 0);
+    tw_coupling_base_draw(c, 9, events, TW_BLOCK, z);
+    for (int i = 0; i < 4 * TW_BLOCK; i++) {
+        absent += present[i] == 0;
+        assert_float_equal(
+            remainder(x[i] - present[i] * z[i], c->kinds[i / TW_BLOCK] == TW_SPLINE_CIRCULAR ? 2 * M_PI : 1e9), 0,
+            1e-4); /* events are float32 */
+    }
+    assert_true(absent > TW_BLOCK / 2);
+    tw_arena_fini(&arena);
+    tw_classes_fini(&classes);
+    tw_model_unref(model);
+    tw_data_fini(&data);
+    tw_schema_free(schema);
+}
+
 /* The network of the classes learns how their shares depend on a condition. */
 static void test_conditions(void **state)
 {
@@ -429,6 +512,33 @@ static void test_artifact(void **state)
     tw_schema_free(schema);
 }
 
+/* What a model cannot do with such features is refused by name. */
+static void test_refusals(void **state)
+{
+    static const char *const cases[][3] = {
+        {"[{\"name\": \"k\", \"kind\": \"discrete\", \"min\": 0, \"max\": 2}]", "{}", "discrete"},
+        {JETS, "{\"blocks\": 1, \"masks\": [\"010101\"]}", "4 digits"},
+        {"[{\"name\": \"p\", \"transform\": \"log\"}, {\"name\": \"q\", \"transform\": \"log\", \"optional\": true},"
+         " {\"name\": \"eta\"}, {\"name\": \"phi\", " PHI "}]",
+         "{\"coordinates\": [{\"name\": \"m\", \"kind\": \"mass\", \"of\": [[\"p\", \"eta\", \"phi\", 0],"
+         " [\"q\", \"eta\", \"phi\", 0]], \"replaces\": \"p\"}]}",
+         "q is optional"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tw_schema *schema = schema_of(cases[i][0], NULL);
+        json_t *json = json_loads(cases[i][1], 0, NULL);
+        struct tw_error error = {""};
+        void *config;
+
+        assert_int_equal(tw_kind_find("flow")->parse(json, schema, &config, &error), TW_INVALID);
+        if (!strstr(error.text, cases[i][2]))
+            fail_msg("\"%s\" does not say \"%s\"", error.text, cases[i][2]);
+        json_decref(json);
+        tw_schema_free(schema);
+    }
+}
+
 /* A classifier sees presence and discrete values where nothing else differs. */
 static void test_classifier_sees_classes(void **state)
 {
@@ -480,12 +590,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_levels_and_codes),
         cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_shares_with_conditions),
         cmocka_unit_test(test_table_is_bounded),
         cmocka_unit_test(test_normalisation),
         cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_samples_are_images),
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_warm_start),
         cmocka_unit_test(test_artifact),
+        cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_classifier_sees_classes),
     };
 

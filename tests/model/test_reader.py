@@ -16,7 +16,7 @@ import reader
 bench, folder = sys.argv[1:3]
 names = ["flow_tails", "flow_mixed", "flow_torus", "flow_single", "flow_mass", "flow_pair",
          "reweighted_mixed"]
-print(f"1..{len(names) + 3}")
+print(f"1..{len(names) + 4}")
 
 
 def trained(scratch, x, definition_json):
@@ -55,6 +55,22 @@ def classes(**more):
     return x, {"name": "c", "features": features, **more}
 
 
+def mass():
+    """A mass in place of the second momentum, beside classes: rows and features are numbered differently."""
+    draw = np.random.default_rng(3)
+    n = 1000
+    momentum, angle = lambda: draw.lognormal(3, 0.3, n), lambda: draw.uniform(-3, 3, n)
+    x = np.stack([draw.integers(0, 3, n), momentum(), draw.normal(size=n), angle(), draw.normal(size=n), momentum(),
+                  draw.normal(size=n), angle()], 1).astype(np.float32)
+    x[x[:, 0] < 1, 4] = np.nan
+    circle = {"kind": "periodic", "min": -np.pi, "max": np.pi}
+    particle = lambda k: [{"name": f"pt{k}", "transform": "log"}, {"name": f"eta{k}"}, {"name": f"phi{k}", **circle}]
+    pair = {"name": "m", "kind": "mass", "of": [[f"pt{k}", f"eta{k}", f"phi{k}", 0.1] for k in (1, 2)], "replaces": "pt2"}
+    features = [{"name": "n", "kind": "discrete", "min": 0, "max": 2}, *particle(1), {"name": "tag", "optional": True},
+                *particle(2)]
+    return x, {"name": "m", "features": features, "model": {**SMALL, "coordinates": [pair]}}
+
+
 def check(number, name, artifact, events):
     meta, tensors = reader.load(artifact)
     x = np.load(events)
@@ -76,7 +92,7 @@ results = [check(number, name, os.path.join(folder, name + ".safetensors"),
                  os.path.join(folder, name.replace("reweighted", "flow") + "_x.npy"))
            for number, name in enumerate(names, 1)]
 with tempfile.TemporaryDirectory() as made:
-    for name, what in (("ensemble", ensemble()), ("classes", classes(model=SMALL)),
+    for name, what in (("ensemble", ensemble()), ("classes", classes(model=SMALL)), ("classes, mass", mass()),
                        ("classes, conditions", classes(model={**SMALL, "members": 2},
                                                        conditions=[{"name": "t", "min": 0, "max": 2, "value": 0.5}]))):
         results.append(check(len(results) + 1, name, *trained(made, *what)))

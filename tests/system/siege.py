@@ -134,6 +134,7 @@ class Witness(Worker):
         time.sleep(0.02)
         try:
             twin = url and json.load(urllib.request.urlopen(url + "/v1/twins/toy", timeout=10))
+            champion = url and json.load(urllib.request.urlopen(url + "/v1/twins/toy/aliases/champion", timeout=10))
         except (OSError, http.client.HTTPException, ValueError):  # killed before its answer was whole
             return
         if not twin:
@@ -141,7 +142,7 @@ class Witness(Worker):
         if twin.get("fault"):
             raise AssertionError(f"the twin shows a fault: {twin['fault']}")
         shown = {"iteration": (twin["last_iteration"] or {}).get("iteration", 0),
-                 "version": twin["champion"]["version"], "batches": twin["ingest"]["batches"]}
+                 "move": champion["move"], "batches": twin["ingest"]["batches"]}
         for what, number in shown.items():
             if number < self.seen.get(what, 0):
                 raise AssertionError(f"{what} {self.seen[what]} was shown and is {number} now")

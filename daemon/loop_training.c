@@ -1,4 +1,4 @@
-/* The other half of a loop: carrying out a task that was decided on, from its rows to the commit of its outcome. */
+/* The other half of a loop: carrying out a task that was decided on, from its rows to its outcome. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +8,9 @@
 #include "daemon/clock.h"
 #include "daemon/commit.h"
 #include "daemon/log.h"
+#include "daemon/loop_settle.h"
 #include "daemon/loop_state.h"
 #include "daemon/operation.h"
-#include "daemon/policy.h"
 
 enum { QUANTUM_MS = 100, TURN_S = 1 };
 
@@ -45,328 +45,6 @@ bool loop_take_operation(struct loop *loop)
     return true;
 }
 
-/* The decision of the iteration that a retune belongs to, in the words of the outcome. */
-static json_t *final_policy(const json_t *iteration, const char *reason, int version)
-{
-    json_t *policy = json_deep_copy(json_object_get(iteration, "policy"));
-    if (!policy)
-        policy = json_object();
-    json_object_set_new(policy, "outcome", json_string(reason));
-    if (version)
-        json_object_set_new(policy, "version", json_integer(version));
-    return policy;
-}
-
-static double trial_level(const struct loop *loop)
-{
-    pthread_mutex_lock(&loop->twin->lock);
-    double level = loop->twin->definition->loop.gate_level;
-    pthread_mutex_unlock(&loop->twin->lock);
-    return level;
-}
-
-/* What the loop promotes is on trial from the next window on; the trial before it ends. */
-static int begin_trial(struct loop *loop, int before, struct commit *commit, char **record, double level)
-{
-    commit->tried = loop->trial.version;
-    if (commit->tried) {
-        json_t *json = trial_record(&loop->trial, TRIAL_SUPERSEDED, level);
-        *record = json ? json_dumps(json, JSON_COMPACT) : NULL;
-        json_decref(json);
-        commit->regret = *record;
-        if (!*record)
-            return TW_NO_MEMORY;
-    }
-    trial_begin(&loop->trial, 0, before);
-    return TW_OK;
-}
-
-static int name_trial(void *context, struct commit *commit)
-{
-    struct loop *loop = context;
-    loop->trial.version = commit->version->version;
-    char *state = loop_state_text(loop);
-    if (!state)
-        return TW_NO_MEMORY;
-    free((char *)commit->state);
-    commit->state = state;
-    return TW_OK;
-}
-
-/* Everything that a decided task changes, in one transaction. version may be NULL (it failed or was cancelled). */
-static int commit_task(struct loop *loop, struct store_version *version, bool promote, const char *decision,
-                       const char *reason, const char *operation_state, const json_t *result, struct tw_error *error)
-{
-    struct loop_task task = loop->task;
-    struct episode before = loop->episode;
-    struct pace pace = loop->pace;
-    struct trial trial = loop->trial;
-    uint64_t processed = loop->processed;
-    int64_t number = loop->iteration;
-    struct window last = loop->last_window;
-
-    json_t *row = task.iteration ? store_iteration_last(loop->context->store, loop->twin->id) : NULL;
-    if (task.iteration && !row)
-        return tw_error_set(error, TW_NO_MEMORY, "iteration %lld cannot be read", (long long)task.iteration);
-    json_t *policy = final_policy(row, reason, 0);
-    char *policy_text = json_dumps(policy, JSON_COMPACT);
-    json_t *ordinals = json_object_get(row, "ordinals");
-    struct store_iteration iteration = {
-        .twin = loop->twin->id,
-        .iteration = task.iteration,
-        .first_ordinal = (uint64_t)json_integer_value(json_object_get(ordinals, "first")),
-        .last_ordinal = (uint64_t)json_integer_value(json_object_get(ordinals, "last")),
-        .events = (uint64_t)json_integer_value(json_object_get(row, "events")),
-        .version = task.parent,
-        .drift = json_is_true(json_object_get(row, "drift")),
-        .decision = decision,
-        .policy = policy_text,
-        .statistics = json_object_get(row, "statistics"),
-    };
-    bool has_iteration = row != NULL;
-    if (task.initial && task.spooled && promote) {
-        /* the batches that it was trained on are used up: an iteration of their own says so */
-        loop->iteration++;
-        iteration = (struct store_iteration){.twin = loop->twin->id,
-                                             .iteration = loop->iteration,
-                                             .first_ordinal = task.window.first,
-                                             .last_ordinal = task.window.last,
-                                             .decision = "trained",
-                                             .policy = policy_text};
-        loop->last_window = task.window;
-        iteration.events = (uint64_t)json_integer_value(json_object_get(result, "rows"));
-        has_iteration = true;
-        loop->processed = task.window.last + 1;
-    }
-    if (task.iteration) {
-        double gain = 0, error_of_gain = 0;
-        json_unpack((json_t *)result, "{s:{s:{s:F, s:F}}}", "metrics", "gate", "gain", &gain, "error", &error_of_gain);
-        episode_decided(&loop->episode, promote, gain > error_of_gain);
-        pace_decided(&loop->pace);
-        loop->processed = iteration.last_ordinal + 1;
-    }
-    loop->has_task = false;
-    char *record = NULL;
-    char *result_text = result ? json_dumps(result, JSON_COMPACT) : NULL;
-    json_t *failure = strcmp(operation_state, "succeeded") == 0 ? NULL : json_pack("{s:s}", "detail", reason);
-    char *failure_text = failure ? json_dumps(failure, JSON_COMPACT) : NULL;
-
-    struct commit commit = {
-        .twin = loop->twin->id,
-        .iteration = has_iteration ? &iteration : NULL,
-        .version = version,
-        .actor = task.iteration ? "loop" : "operator",
-        .promote = promote,
-        .set_reference = task.initial,
-        .move = task.move,
-        .processed = loop->processed,
-        .operation = task.operation,
-        .operation_state = operation_state,
-        .operation_result = result_text,
-        .operation_error = failure_text,
-    };
-    int status = TW_OK;
-    if (promote && task.iteration) {
-        status = begin_trial(loop, task.parent, &commit, &record, trial_level(loop));
-        commit.numbered = name_trial;
-        commit.context = loop;
-    }
-    commit.state = loop_state_text(loop);
-    if (status == TW_OK)
-        status = loop_state_short(loop) ? TW_NO_MEMORY : commit_write(loop->context->store, &commit, error);
-    if (status == TW_OK) {
-        loop->task.move = commit.move;
-        loop_state_end(loop);
-        training_free(loop->training);
-        loop->training = NULL;
-    } else { /* nothing was written: as before */
-        loop->has_task = true;
-        loop->episode = before;
-        loop->pace = pace;
-        loop->trial = trial;
-        loop->processed = processed;
-        loop->iteration = number;
-        loop->last_window = last;
-    }
-    free(policy_text);
-    free((char *)commit.state);
-    free(record);
-    free(result_text);
-    free(failure_text);
-    json_decref(failure);
-    json_decref(policy);
-    json_decref(row);
-    return status;
-}
-
-/* After the commit: swap in what is served, tell who listens, go on. */
-static void show_task(struct loop *loop, const struct loop_task *task, const struct store_version *version,
-                      bool promoted, int64_t move)
-{
-    struct loop_context *context = loop->context;
-    struct twin *twin = loop->twin;
-    struct tw_error error = {""};
-    if (version)
-        publish_post(context->publisher, twin->name, "version",
-                     store_version_json(context->store, twin->id, version->version));
-    if (promoted)
-        loop_state_serve(loop, version->version, move, &error);
-    if (task->iteration) {
-        json_t *last = store_iteration_last(context->store, twin->id);
-        bool drift = json_is_true(json_object_get(last, "drift"));
-        json_decref(last);
-        loop_state_show(loop, promoted ? version->version : task->parent, drift && !promoted);
-    } else if (task->initial && promoted && task->spooled) {
-        loop_state_show(loop, 0, false);
-    }
-    loop_show_activity(loop);
-    if (task->iteration || (task->initial && task->spooled && promoted))
-        registry_processed(twin, loop->processed - 1);
-    loop_state_announce(loop, task->operation);
-    loop->cpu_seconds = 0;
-}
-
-static void drop_outcome(struct loop *loop)
-{
-    if (loop->concluded)
-        training_outcome_fini(&loop->outcome);
-    loop->concluded = false;
-}
-
-/* The task ends without a version. If that cannot be written now, `ending` says that it is to be tried again. */
-static void give_up(struct loop *loop, const char *operation_state, const char *reason)
-{
-    struct loop_task task = loop->task;
-    struct tw_error error = {""};
-    char quoted[300];
-    const char *decision = strcmp(operation_state, "cancelled") == 0 ? "cancelled" : "rejected";
-    if (!loop->ending) {
-        log_warning("training_ended", "twin=%s operation=%lld state=%s reason=%s", loop->twin->name,
-                    (long long)task.operation, operation_state, log_quote(reason, quoted, sizeof(quoted)));
-        loop->ending = operation_state;
-        snprintf(loop->ending_reason, sizeof(loop->ending_reason), "%s", reason);
-    }
-    int status = commit_task(loop, NULL, false, decision, loop->ending_reason, loop->ending, NULL, &error);
-    if (status != TW_OK) {
-        loop_state_fail(loop, "commit", status, &error);
-        return;
-    }
-    loop->ending = NULL;
-    drop_outcome(loop);
-    show_task(loop, &task, NULL, false, 0);
-}
-
-static json_t *task_result(const struct loop *loop, const struct training_outcome *outcome, const char *decision)
-{
-    return json_pack("{s:s, s:s, s:f, s:O, s:O, s:{s:I, s:I}}", "decision", decision, "reason", outcome->reason,
-                     "cpu_seconds", round(loop->cpu_seconds * 1000) / 1000, "metrics", outcome->metrics, "rows",
-                     json_object_get(outcome->metrics, "rows"), "ordinals", "first",
-                     (json_int_t)loop->task.window.first, "last", (json_int_t)loop->task.window.last);
-}
-
-/* Whoever sees an operation succeed may ask for its version at once: until that is served it counts as running. */
-static void set_settling(struct twin *twin, int64_t operation)
-{
-    pthread_mutex_lock(&twin->lock);
-    twin->settling = operation;
-    pthread_mutex_unlock(&twin->lock);
-}
-
-/* Does a version that passed its gate wait for people? `why` gets a clause that says so. The mode and the distance bind
- * what the loop does by itself, a hold whatever is not the first training. */
-static bool is_advised(const struct loop *loop, const struct training_outcome *outcome, char *why, size_t size)
-{
-    struct twin *twin = loop->twin;
-    bool by_loop = loop->task.iteration != 0;
-    if (loop->task.initial)
-        return false;
-    pthread_mutex_lock(&twin->lock);
-    const struct loop_policy *policy = &twin->definition->loop;
-    double limit = policy->max_distance;
-    const char *advises = policy_advises(by_loop ? policy->mode : LOOP_AUTO, twin->hold);
-    pthread_mutex_unlock(&twin->lock);
-    if (advises)
-        snprintf(why, size, "%s", advises);
-    return advises || (by_loop && distance_exceeds(&outcome->distance, limit, why, size));
-}
-
-/* Stores the blobs (content-addressed, so again is harmless), then the one small transaction. */
-static int accept_outcome(struct loop *loop, const struct training_outcome *outcome, struct tw_error *error)
-{
-    struct store *store = loop->context->store;
-    struct loop_task task = loop->task;
-    char sha256[65], reference[65];
-    int status = store_blob_put(store, outcome->artifact, outcome->artifact_size, sha256, error);
-    if (status == TW_OK)
-        status = store_blob_put(store, outcome->reference, outcome->reference_size, reference, error);
-    if (status != TW_OK)
-        return status;
-
-    bool pass = !outcome->gated || outcome->gate.pass;
-    char why[200] = "";
-    bool promote = pass && !is_advised(loop, outcome, why, sizeof(why));
-    char *metrics = json_dumps(outcome->metrics, JSON_COMPACT);
-    char reason[400];
-    snprintf(reason, sizeof(reason), "%s%s%s", outcome->reason, why[0] ? "; " : "", why);
-    struct store_version version = {
-        .twin = loop->twin->id,
-        .parent = task.parent,
-        .cause = task.initial ? "train" : "weights",
-        .status = pass ? "challenger" : "rejected",
-        .reason = reason,
-        .sha256 = sha256,
-        .reference_sha256 = reference,
-        .seed = task.seed,
-        .first_ordinal = task.window.first,
-        .last_ordinal = task.window.last,
-        .kernels = loop->context->kernels->detail,
-        .metrics = metrics,
-    };
-    set_settling(loop->twin, task.operation);
-    for (int attempt = 0; attempt < 2; attempt++) {
-        const char *decision = promote ? "promoted" : pass ? "advised" : "rejected";
-        json_t *result = task_result(loop, outcome, decision);
-        status = result && metrics ? commit_task(loop, &version, promote, decision, reason, "succeeded", result, error)
-                                   : TW_NO_MEMORY;
-        json_decref(result);
-        if (status != TW_CONFLICT || !promote)
-            break;
-        promote = false; /* people moved the champion meanwhile: theirs stands */
-        snprintf(reason, sizeof(reason), "%s; champion was moved meanwhile", outcome->reason);
-    }
-    if (status == TW_OK) {
-        char quoted[300];
-        log_info("training_decided", "twin=%s operation=%lld version=%d decision=%s cpu_seconds=%.2f reason=%s",
-                 loop->twin->name, (long long)task.operation, version.version,
-                 promote ? "promoted"
-                 : pass  ? "advised"
-                         : "rejected",
-                 loop->cpu_seconds, log_quote(reason, quoted, sizeof(quoted)));
-        show_task(loop, &task, &version, promote, loop->task.move);
-    }
-    set_settling(loop->twin, 0);
-    free(metrics);
-    return status;
-}
-
-/* The outcome stays until it is committed: with a full disk nothing has to be trained again. */
-static void settle_outcome(struct loop *loop)
-{
-    struct tw_error error = {""};
-    int status = accept_outcome(loop, &loop->outcome, &error);
-    if (loop_state_passes(loop, status)) {
-        loop_state_fail(loop, "commit", status, &error);
-        return;
-    }
-    drop_outcome(loop);
-    if (status == TW_CANCELLED)
-        give_up(loop, "cancelled", "cancelled by an operator");
-    else if (status == TW_INVALID)
-        give_up(loop, "failed", error.text);
-    else if (status != TW_OK)
-        loop_state_break(loop, "commit", &error);
-}
-
 /* The same rows and the same seed give the same training later. */
 static void begin_again(struct loop *loop, int status, const struct tw_error *error)
 {
@@ -393,11 +71,11 @@ static void conclude(struct loop *loop)
         return;
     }
     if (status != TW_OK) {
-        give_up(loop, "failed", error.text);
+        loop_settle_give_up(loop, "failed", error.text);
         return;
     }
     loop->concluded = true;
-    settle_outcome(loop);
+    loop_settle(loop);
 }
 
 /* Reads the rows of the task. False if that ended it. */
@@ -431,7 +109,7 @@ static bool begin_training(struct loop *loop)
     if (status == TW_OK)
         status = store_operation_set(loop->context->store, task->operation, "running", 0, NULL, NULL, &error);
     if (status == TW_CONFLICT) {
-        give_up(loop, "cancelled", "cancelled by an operator");
+        loop_settle_give_up(loop, "cancelled", "cancelled by an operator");
         return false;
     }
     if (status == TW_BUSY) { /* trainings of other twins have the memory */
@@ -444,7 +122,7 @@ static bool begin_training(struct loop *loop)
         return false;
     }
     if (status != TW_OK) {
-        give_up(loop, "failed", error.text[0] ? error.text : tw_status_name(status));
+        loop_settle_give_up(loop, "failed", error.text[0] ? error.text : tw_status_name(status));
         return false;
     }
     log_info("training_started", "twin=%s operation=%lld parent=%d first=%llu last=%llu seed=%llu", loop->twin->name,
@@ -496,9 +174,9 @@ bool loop_train(struct loop *loop)
     loop_state_begin(loop);
     if (loop->ending || loop->concluded) { /* what the disk had no room for */
         if (loop->ending)
-            give_up(loop, loop->ending, loop->ending_reason);
+            loop_settle_give_up(loop, loop->ending, loop->ending_reason);
         else
-            settle_outcome(loop);
+            loop_settle(loop);
         return true;
     }
     double start = cpu_now(loop);
@@ -510,8 +188,9 @@ bool loop_train(struct loop *loop)
     if (loop_state_passes(loop, status))
         begin_again(loop, status, &(struct tw_error){"no memory for a step of the training"});
     else if (status != TW_OK)
-        give_up(loop, "failed",
-                status == TW_NOT_FINITE ? "the loss did not stay finite, whatever the rate" : tw_status_name(status));
+        loop_settle_give_up(loop, "failed",
+                            status == TW_NOT_FINITE ? "the loss did not stay finite, whatever the rate"
+                                                    : tw_status_name(status));
     else if (done)
         conclude(loop);
     else
@@ -523,5 +202,5 @@ void loop_cancel(struct loop *loop, int64_t operation)
 {
     loop_state_begin(loop);
     if (loop->has_task && loop->task.operation == operation && !loop->broken)
-        give_up(loop, "cancelled", "cancelled by an operator");
+        loop_settle_give_up(loop, "cancelled", "cancelled by an operator");
 }

@@ -206,26 +206,47 @@ struct json_t *tw_observables_json(const struct tw_observables *observables)
 
 /* --- rows --- */
 
-int tw_observables_extend(const struct tw_observables *observables, const struct tw_data *from, struct tw_data *to)
+/* Computes the observables of rows (n, D + count) whose features are there; of conditions (n, C), or of one row of them
+ * for all. */
+static int compute(const struct tw_observables *observables, size_t n, const float *conditions, bool same, float *rows)
 {
-    size_t d = (size_t)from->schema->features, c = (size_t)from->schema->conditions, first = to->rows;
-    size_t width = d + (size_t)observables->count;
+    size_t c = (size_t)observables->extended->conditions, count = (size_t)observables->count;
+    size_t width = (size_t)observables->extended->features, d = width - count;
     struct tw_expression_column *columns = tw_size_alloc(width + c, sizeof *columns);
-    int status = columns ? tw_data_append_wider(to, from) : TW_NO_MEMORY;
+    int status = columns ? TW_OK : TW_NO_MEMORY;
 
-    if (status) {
-        free(columns);
-        return status;
-    }
-    float *values = to->features + first * width;
-    for (size_t i = 0; i < d; i++)
-        columns[i] = (struct tw_expression_column){values + i, width};
-    for (size_t i = 0; i < c; i++)
-        columns[d + i] = (struct tw_expression_column){to->conditions + first * c + i, c};
-    for (size_t k = 0; !status && k < (size_t)observables->count; k++) {
-        columns[d + c + k] = (struct tw_expression_column){values + d + k, width};
-        status = tw_expression_eval(observables->items[k].expression, columns, from->rows, values + d + k, width);
+    for (size_t i = 0; i < d && !status; i++)
+        columns[i] = (struct tw_expression_column){rows + i, width};
+    for (size_t i = 0; i < c && !status; i++)
+        columns[d + i] = (struct tw_expression_column){conditions + i, same ? 0 : c};
+    for (size_t k = 0; k < count && !status; k++) {
+        columns[d + c + k] = (struct tw_expression_column){rows + d + k, width};
+        status = tw_expression_eval(observables->items[k].expression, columns, n, rows + d + k, width);
     }
     free(columns);
     return status;
+}
+
+int tw_observables_extend(const struct tw_observables *observables, const struct tw_data *from, struct tw_data *to)
+{
+    size_t c = (size_t)from->schema->conditions, first = to->rows;
+    int status = tw_data_append_wider(to, from);
+
+    return status ? status
+                  : compute(observables, from->rows, to->conditions + first * c, false,
+                            to->features + first * (size_t)observables->extended->features);
+}
+
+int tw_observables_rows(const struct tw_observables *observables, size_t n, const float *values,
+                        const float *conditions, float *out)
+{
+    const struct tw_schema *extended = observables->extended;
+    size_t width = (size_t)extended->features, d = width - (size_t)observables->count;
+    float defaults[TW_COLUMNS_MAX];
+
+    for (int c = 0; c < extended->conditions; c++)
+        defaults[c] = (float)extended->columns[extended->features + c].value;
+    for (size_t i = 0; i < n; i++)
+        memcpy(out + i * width, values + i * d, d * sizeof *out);
+    return compute(observables, n, conditions ? conditions : defaults, !conditions, out);
 }

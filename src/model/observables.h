@@ -48,4 +48,9 @@ struct json_t *tw_observables_json(const struct tw_observables *observables);
  * empty or hold such rows. TW_NO_MEMORY or 0. */
 int tw_observables_extend(const struct tw_observables *observables, const struct tw_data *from, struct tw_data *to);
 
+/* The same for bare rows: values (n, D) and conditions (n, C; NULL: the defaults) to out (n, D + count). TW_NO_MEMORY
+ * or 0. */
+int tw_observables_rows(const struct tw_observables *observables, size_t n, const float *values,
+                        const float *conditions, float *out);
+
 #endif

@@ -22,21 +22,45 @@
 
 /* --- weights --- */
 
+/* What the networks see of a model over `schema`. */
+static const struct tw_schema *seen(const struct tw_reweighting *reweighting, const struct tw_schema *schema)
+{
+    return reweighting->observables ? reweighting->observables->extended : schema;
+}
+
+/* The rows with the observables behind them; *out is to be freed. */
+static int extend(const struct tw_reweighting *reweighting, size_t n, const float *values, const float *conditions,
+                  float **out)
+{
+    const struct tw_observables *observables = reweighting->observables;
+
+    *out = NULL;
+    if (!observables)
+        return TW_OK;
+    *out = tw_size_alloc(n + 1, (size_t)observables->extended->features * sizeof **out);
+    return *out ? tw_observables_rows(observables, n, values, conditions, *out) : TW_NO_MEMORY;
+}
+
 int tw_reweighting_log_weights(const struct tw_reweighting *reweighting, const struct tw_kernels *kernels,
                                struct tw_pool *pool, size_t n, const float *values, const float *conditions,
                                double *out)
 {
     double *logit = tw_size_alloc(n + 1, sizeof *logit);
-    int status = logit ? TW_OK : TW_NO_MEMORY;
+    float *extended;
+    int status = extend(reweighting, n, values, conditions, &extended);
 
+    if (!logit)
+        status = TW_NO_MEMORY;
     for (size_t i = 0; i < n; i++)
         out[i] = 0;
     for (int m = 0; m < reweighting->members && !status; m++) {
-        status = tw_model_score(reweighting->member[m], kernels, pool, n, values, conditions, logit);
+        status =
+            tw_model_score(reweighting->member[m], kernels, pool, n, extended ? extended : values, conditions, logit);
         for (size_t i = 0; i < n && !status; i++)
             out[i] += logit[i];
     }
     free(logit);
+    free(extended);
     for (size_t i = 0; i < n && !status; i++) {
         double log_weight = reweighting->scale * out[i] / reweighting->members;
 
@@ -178,7 +202,7 @@ int tw_reweighting_check(const struct tw_reweighting *reweighting, const struct 
         return tw_error_set(error, TW_INVALID, "reweighting: members must be from 1 to %d", TW_REWEIGHTING_MEMBERS_MAX);
     for (int m = 0; m < r->members; m++)
         if (r->member[m] && (tw_model_kind(r->member[m]) != &tw_classifier_kind ||
-                             !tw_schema_equal(tw_model_schema(r->member[m]), schema)))
+                             !tw_schema_equal(tw_model_schema(r->member[m]), seen(r, schema))))
             return tw_error_set(error, TW_INVALID, "reweighting: a member is no classifier of the model's columns");
     if (!(r->scale >= 0 && r->scale <= 100))
         return tw_error_set(error, TW_INVALID, "reweighting: scale must be from 0 to 100");
@@ -196,6 +220,8 @@ struct tw_reweighting tw_reweighting_copy(const struct tw_reweighting *reweighti
 {
     for (int m = 0; m < reweighting->members; m++)
         tw_model_ref(reweighting->member[m]);
+    if (reweighting->observables)
+        tw_observables_ref(reweighting->observables);
     return *reweighting;
 }
 
@@ -203,6 +229,7 @@ void tw_reweighting_fini(struct tw_reweighting *reweighting)
 {
     for (int m = 0; m < reweighting->members; m++)
         tw_model_unref(reweighting->member[m]);
+    tw_observables_unref(reweighting->observables);
     *reweighting = (struct tw_reweighting){0};
 }
 
@@ -212,15 +239,21 @@ struct json_t *tw_reweighting_json(const struct tw_reweighting *reweighting)
 {
     const struct tw_reweighting *r = reweighting;
 
-    return json_pack("{s:i, s:o, s:f, s:f, s:f, s:f, s:f, s:f}", "members", r->members, "model",
-                     tw_model_json(r->member[0]), "scale", r->scale, "log_cap", r->log_cap, "log_mean", r->log_mean,
-                     "log_mean_error", r->log_mean_error, "ess", r->ess, "overflow", r->overflow);
+    json_t *json = json_pack("{s:i, s:o, s:f, s:f, s:f, s:f, s:f, s:f}", "members", r->members, "model",
+                             tw_model_json(r->member[0]), "scale", r->scale, "log_cap", r->log_cap, "log_mean",
+                             r->log_mean, "log_mean_error", r->log_mean_error, "ess", r->ess, "overflow", r->overflow);
+
+    if (json && r->observables && json_object_set_new(json, "observables", tw_observables_json(r->observables))) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 static int read_numbers(const json_t *json, struct tw_reweighting *r, struct tw_error *error)
 {
-    static const char *const known[] = {"members",        "model", "scale",    "log_cap", "log_mean",
-                                        "log_mean_error", "ess",   "overflow", NULL};
+    static const char *const known[] = {"members",        "model", "scale",    "log_cap",     "log_mean",
+                                        "log_mean_error", "ess",   "overflow", "observables", NULL};
     int status = tw_columns_known(json, known, error);
     json_int_t members;
 
@@ -244,7 +277,11 @@ int tw_reweighting_parse(const struct json_t *json, const struct tw_schema *sche
     *parts = (struct tw_reweighting_parts){0};
     if (status || (status = tw_reweighting_check(&read, schema, error)))
         return status;
+    if (json_object_get(json, "observables") &&
+        (status = tw_observables_parse(json_object_get(json, "observables"), schema, &read.observables, error)))
+        return status;
     parts->reweighting = read;
+    schema = seen(&read, schema);
     for (int m = 0; m < read.members; m++) {
         status = kind->parse(json_object_get(json, "model"), schema, &parts->config[m], error);
         if (!status)
@@ -298,6 +335,8 @@ int tw_reweighting_build(struct tw_reweighting_parts *parts, const struct tw_sch
     int status = TW_OK;
 
     *out = parts->reweighting;
+    parts->reweighting.observables = NULL;
+    schema = seen(out, schema);
     for (int m = 0; m < out->members && !status; m++) {
         struct tw_schema *copy = tw_schema_copy(schema);
 
@@ -326,5 +365,6 @@ void tw_reweighting_parts_fini(struct tw_reweighting_parts *parts)
         tw_params_fini(&parts->statistics[m]);
         tw_params_fini(&parts->parameters[m]);
     }
+    tw_observables_unref(parts->reweighting.observables);
     *parts = (struct tw_reweighting_parts){0};
 }

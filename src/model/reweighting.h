@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "model/model.h"
+#include "model/observables.h"
 
 struct tw_artifact_set;
 
@@ -25,6 +26,7 @@ struct tw_artifact_set;
 struct tw_reweighting {
     int members;
     struct tw_model *member[TW_REWEIGHTING_MEMBERS_MAX]; /* classifiers of one architecture; references */
+    struct tw_observables *observables; /* that they see beside the features: a reference; NULL: none */
     double scale;
     double log_cap, log_mean;
     double log_mean_error; /* standard error of log_mean */
@@ -48,8 +50,8 @@ int tw_reweighting_sample(const struct tw_reweighting *reweighting, const struct
                           const struct tw_kernels *kernels, struct tw_pool *pool, uint64_t seed, uint64_t first,
                           size_t n, const float *conditions, float *out);
 
-/* TW_INVALID with a sentence unless members are classifiers of one architecture over `schema` and all numbers are in
- * range. */
+/* TW_INVALID with a sentence unless members are classifiers of one architecture over `schema`, or what the observables
+ * make of it, and all numbers are in range. */
 int tw_reweighting_check(const struct tw_reweighting *reweighting, const struct tw_schema *schema,
                          struct tw_error *error);
 /* A copy that holds references of its own. */

@@ -23,9 +23,11 @@ struct tw_reweight {
     struct tw_model *model;
     const struct tw_kernels *kernels;
     struct tw_reweight_options options;
-    struct tw_data side[2];     /* samples, data: the index is the label */
-    double *held_out[2];        /* for each row, the logit of the network that has not seen it */
-    struct tw_trainer *trainer; /* of the next network, if it has begun */
+    struct tw_observables *observables; /* NULL: none */
+    struct tw_data data;                /* as it came: what new samples are drawn like */
+    struct tw_data side[2];             /* samples, data, with their observables: the index is the label */
+    double *held_out[2];                /* for each row, the logit of the network that has not seen it */
+    struct tw_trainer *trainer;         /* of the next network, if it has begun */
     struct tw_model *trained[TW_REWEIGHTING_MEMBERS_MAX];
     int members; /* trained so far */
     int epochs;  /* of them all */
@@ -139,9 +141,35 @@ static int end_member(struct tw_reweight *r, struct tw_pool *pool)
 
 /* --- the training --- */
 
-int tw_reweight_new(struct tw_model *model, const struct tw_data *data, const struct tw_reweight_options *options,
-                    const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_reweight **out,
-                    struct tw_error *error)
+/* Appends the rows with what the networks see beside them. */
+static int extend(const struct tw_reweight *r, const struct tw_data *from, struct tw_data *to)
+{
+    return r->observables ? tw_observables_extend(r->observables, from, to)
+                          : tw_data_append_rows(to, from, 0, from->rows, -1);
+}
+
+/* Both sides: the data, and samples like them. */
+static int make_sides(struct tw_reweight *r, const struct tw_data *data, struct tw_pool *pool, struct tw_error *error)
+{
+    struct tw_data samples;
+    tw_data_init(&samples, data->schema);
+    int status = tw_data_append_rows(&r->data, data, 0, data->rows, -1);
+    if (status == TW_OK)
+        status = tw_sampler_like(tw_model_base(r->model), data, tw_rng_mix(r->options.seed, STREAM_SAMPLES), r->kernels,
+                                 pool, &samples);
+    if (status == TW_OK && samples.rows != data->rows) /* a flow makes valid events */
+        status = tw_error_set(error, TW_INVALID, "the model makes events outside its own domain");
+    if (status == TW_OK)
+        status = extend(r, &samples, &r->side[0]);
+    if (status == TW_OK)
+        status = extend(r, data, &r->side[1]);
+    tw_data_fini(&samples);
+    return status;
+}
+
+int tw_reweight_new(struct tw_model *model, const struct tw_data *data, struct tw_observables *observables,
+                    const struct tw_reweight_options *options, const struct tw_kernels *kernels, struct tw_pool *pool,
+                    struct tw_reweight **out, struct tw_error *error)
 {
     const unsigned needed = 1u << TW_OUTPUT_LOG_PROB | 1u << TW_OUTPUT_SAMPLE;
     *out = NULL;
@@ -162,6 +190,9 @@ int tw_reweight_new(struct tw_model *model, const struct tw_data *data, const st
     r->model = tw_model_ref(model);
     r->kernels = kernels;
     r->options = *options;
+    if (observables && observables->count > 0)
+        r->observables = tw_observables_ref(observables);
+    tw_data_init(&r->data, data->schema);
     if (r->options.folds == 0)
         r->options.folds = FOLDS;
     if (r->options.samples == 0)
@@ -170,18 +201,13 @@ int tw_reweight_new(struct tw_model *model, const struct tw_data *data, const st
                      ? tw_error_set(error, TW_INVALID, "folds must be from 2 to %d", TW_REWEIGHTING_MEMBERS_MAX)
                      : TW_OK;
     for (int label = 0; label < 2; label++) {
-        tw_data_init(&r->side[label], data->schema);
+        tw_data_init(&r->side[label], r->observables ? r->observables->extended : data->schema);
         r->held_out[label] = tw_size_alloc(data->rows, sizeof *r->held_out[label]);
         if (!r->held_out[label])
             status = TW_NO_MEMORY;
     }
     if (status == TW_OK)
-        status = tw_data_append_rows(&r->side[1], data, 0, data->rows, -1);
-    if (status == TW_OK)
-        status = tw_sampler_like(tw_model_base(model), data, tw_rng_mix(options->seed, STREAM_SAMPLES), kernels, pool,
-                                 &r->side[0]);
-    if (status == TW_OK && r->side[0].rows != data->rows) /* a flow makes valid events */
-        status = tw_error_set(error, TW_INVALID, "the model makes events outside its own domain");
+        status = make_sides(r, data, pool, error);
     if (status == TW_OK)
         *out = r;
     else
@@ -201,6 +227,8 @@ void tw_reweight_free(struct tw_reweight *reweight)
         tw_data_fini(&r->side[label]);
         free(r->held_out[label]);
     }
+    tw_data_fini(&r->data);
+    tw_observables_unref(r->observables);
     tw_model_unref(r->model);
     free(r);
 }
@@ -387,11 +415,11 @@ void tw_reweight_normalise(double *log_weights, size_t n, double *sorted, struct
 static int new_samples(const struct tw_reweight *r, struct tw_pool *pool, struct tw_data *out)
 {
     struct tw_data like;
-    tw_data_init(&like, r->side[1].schema);
+    tw_data_init(&like, r->data.schema);
     int status = TW_OK;
     for (size_t left = r->options.samples; left > 0 && status == TW_OK;) {
-        size_t rows = left < r->side[1].rows ? left : r->side[1].rows;
-        status = tw_data_append_rows(&like, &r->side[1], 0, rows, -1);
+        size_t rows = left < r->data.rows ? left : r->data.rows;
+        status = tw_data_append_rows(&like, &r->data, 0, rows, -1);
         left -= rows;
     }
     if (status == TW_OK)
@@ -401,47 +429,64 @@ static int new_samples(const struct tw_reweight *r, struct tw_pool *pool, struct
     return status;
 }
 
+/* Of what is finite. */
+static double squares_about_mean(const double *x, size_t n)
+{
+    double sum = 0, squares = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(x[i])) {
+            sum += x[i];
+            count++;
+        }
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(x[i]))
+            squares += (x[i] - sum / (double)count) * (x[i] - sum / (double)count);
+    return squares;
+}
+
 /* The mean logit of all networks is less noisy than that of one, which the calibration saw: what it has in common with
  * the truth is the same, so the slope of the truth on it is larger by the ratio of their variances. */
 static double scale_of_mean(const double *logits, const double *mean, size_t n, int members)
 {
-    double one = 0, all = 0, centre = 0;
-    for (size_t i = 0; i < n; i++)
-        centre += mean[i] / (double)n;
-    for (size_t i = 0; i < n; i++)
-        all += (mean[i] - centre) * (mean[i] - centre);
-    for (int m = 0; m < members; m++) {
-        const double *x = logits + (size_t)m * n;
-        double middle = 0;
-        for (size_t i = 0; i < n; i++)
-            middle += x[i] / (double)n;
-        for (size_t i = 0; i < n; i++)
-            one += (x[i] - middle) * (x[i] - middle) / members;
-    }
-    return all > 0 && isfinite(one) ? one / all : 1;
+    double all = squares_about_mean(mean, n), one = 0;
+    for (int m = 0; m < members; m++)
+        one += squares_about_mean(logits + (size_t)m * n, n) / members;
+    return all > 0 && isfinite(one / all) ? one / all : 1;
+}
+
+/* Logits of every network for the new samples: (members, n). */
+static int score_samples(const struct tw_reweight *r, const struct tw_data *samples, struct tw_pool *pool,
+                         double *logits)
+{
+    struct tw_data rows;
+    tw_data_init(&rows, r->side[0].schema);
+    int status = extend(r, samples, &rows);
+    for (int m = 0; m < r->members && status == TW_OK; m++)
+        status = tw_model_score(r->trained[m], r->kernels, pool, rows.rows, rows.features, rows.conditions,
+                                logits + (size_t)m * rows.rows);
+    tw_data_fini(&rows);
+    return status;
 }
 
 static int weigh(const struct tw_reweight *r, const struct tw_data *samples, struct tw_pool *pool,
-                 struct tw_reweighting *weights, struct tw_reweight_report *report)
+                 struct tw_reweighting *weights, struct tw_reweight_report *report, double *log_weights)
 {
     size_t n = samples->rows;
-    int members = r->members, status = TW_OK;
-    double *logits = tw_size_alloc(n, (size_t)(members + 2) * sizeof *logits);
-    if (!logits)
-        return TW_NO_MEMORY;
-    double *mean = logits + (size_t)members * n, *sorted = mean + n;
-    for (int m = 0; m < members && status == TW_OK; m++) {
-        double *x = logits + (size_t)m * n;
-        status = tw_model_score(r->trained[m], r->kernels, pool, n, samples->features, samples->conditions, x);
-        for (size_t i = 0; i < n && status == TW_OK; i++)
-            mean[i] += x[i] / members;
-    }
+    int members = r->members;
+    double *logits = tw_size_alloc(n, (size_t)(members + 1) * sizeof *logits);
+    int status = logits ? score_samples(r, samples, pool, logits) : TW_NO_MEMORY;
     if (status == TW_OK) {
-        double scale = report->scale * scale_of_mean(logits, mean, n, members);
+        for (size_t i = 0; i < n; i++) {
+            log_weights[i] = 0;
+            for (int m = 0; m < members; m++)
+                log_weights[i] += logits[(size_t)m * n + i] / members;
+        }
+        double scale = report->scale * scale_of_mean(logits, log_weights, n, members);
         weights->scale = fmin(scale, SCALE_MAX);
         for (size_t i = 0; i < n; i++)
-            mean[i] *= weights->scale;
-        tw_reweight_normalise(mean, n, sorted, weights, report);
+            log_weights[i] *= weights->scale;
+        tw_reweight_normalise(log_weights, n, logits + (size_t)members * n, weights, report);
         report->sum *= exp(report->offset);
     }
     free(logits);
@@ -449,25 +494,30 @@ static int weigh(const struct tw_reweight *r, const struct tw_data *samples, str
 }
 
 int tw_reweight_finish(struct tw_reweight *reweight, struct tw_pool *pool, struct tw_model **out,
-                       struct tw_reweight_report *report, struct tw_error *error)
+                       struct tw_reweight_report *report, struct tw_data *samples, double **log_weights,
+                       struct tw_error *error)
 {
     struct tw_reweight *r = reweight;
-    struct tw_reweighting weights = {.members = r->members};
-    struct tw_data samples;
+    struct tw_reweighting weights = {.members = r->members, .observables = r->observables};
     *out = NULL;
+    *log_weights = NULL;
     *report = (struct tw_reweight_report){.rows = r->side[1].rows, .epochs = r->epochs};
     if (r->members < r->options.folds)
         return TW_BUSY;
     for (int m = 0; m < r->members; m++)
         weights.member[m] = r->trained[m]; /* tw_model_reweight takes references of its own */
-    tw_data_init(&samples, r->side[1].schema);
     int status = calibrate(r, report);
     if (status == TW_OK)
-        status = new_samples(r, pool, &samples);
+        status = new_samples(r, pool, samples);
+    if (status == TW_OK && !(*log_weights = tw_size_alloc(samples->rows + 1, sizeof **log_weights)))
+        status = TW_NO_MEMORY;
     if (status == TW_OK)
-        status = weigh(r, &samples, pool, &weights, report);
+        status = weigh(r, samples, pool, &weights, report, *log_weights);
     if (status == TW_OK)
         status = tw_model_reweight(r->model, &weights, out, error);
-    tw_data_fini(&samples);
+    if (status != TW_OK) {
+        free(*log_weights);
+        *log_weights = NULL;
+    }
     return status;
 }

@@ -28,11 +28,12 @@ struct tw_reweight_options {
 };
 
 /* All rows of `data` are trained on. The model under the weights of `model`, if it has any, is what gets new ones; it
- * must have log_prob and sample. Copies what it needs of `data`. TW_INVALID with a sentence: fewer than 100 rows, or
- * the model has no density. */
-int tw_reweight_new(struct tw_model *model, const struct tw_data *data, const struct tw_reweight_options *options,
-                    const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_reweight **out,
-                    struct tw_error *error);
+ * must have log_prob and sample. The networks see the observables beside the features (NULL: there are none), so that
+ * weights follow what no single feature shows. Copies what it needs of `data`. TW_INVALID with a sentence: fewer than
+ * 100 rows, a negative weight, or the model has no density. */
+int tw_reweight_new(struct tw_model *model, const struct tw_data *data, struct tw_observables *observables,
+                    const struct tw_reweight_options *options, const struct tw_kernels *kernels, struct tw_pool *pool,
+                    struct tw_reweight **out, struct tw_error *error);
 void tw_reweight_free(struct tw_reweight *reweight); /* accepts NULL */
 
 /* As tw_trainer_run, tw_trainer_progress. */
@@ -52,9 +53,12 @@ struct tw_reweight_report {
     int epochs;           /* of all networks together */
 };
 
-/* Calibrates, draws new samples and normalises; only after *done. *out is the model with its weights. */
+/* Calibrates, draws new samples and normalises; only after *done. *out is the model with its weights. samples
+ * (initialised, of the model's schema) gets the new samples, and *log_weights, to be freed, their weights before the
+ * cap, whose mean is 1. */
 int tw_reweight_finish(struct tw_reweight *reweight, struct tw_pool *pool, struct tw_model **out,
-                       struct tw_reweight_report *report, struct tw_error *error);
+                       struct tw_reweight_report *report, struct tw_data *samples, double **log_weights,
+                       struct tw_error *error);
 
 /* The parts of it that stand alone. */
 

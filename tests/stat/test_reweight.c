@@ -61,13 +61,19 @@ static struct tw_model *reweight(struct tw_model *model, const struct tw_data *d
     struct tw_model *out = NULL;
     struct tw_error error = {""};
     bool done = false;
-    if (tw_reweight_new(model, data, options, kernels, pool, &r, &error))
+    if (tw_reweight_new(model, data, NULL, options, kernels, pool, &r, &error))
         fail_msg("%s", error.text);
     while (!done)
         assert_int_equal(tw_reweight_run(r, pool, slice, &done), TW_OK);
     assert_true(tw_reweight_progress(r) == 1);
-    if (tw_reweight_finish(r, pool, &out, report, &error))
+    struct tw_data samples;
+    double *log_weights;
+    tw_data_init(&samples, data->schema);
+    if (tw_reweight_finish(r, pool, &out, report, &samples, &log_weights, &error))
         fail_msg("%s", error.text);
+    assert_int_equal(samples.rows, report->samples);
+    tw_data_fini(&samples);
+    free(log_weights);
     tw_reweight_free(r);
     return out;
 }
@@ -357,7 +363,7 @@ static void refused(struct tw_model *model, const struct tw_data *data, int fold
     struct tw_reweight_options options = {.folds = folds};
     struct tw_reweight *r;
     struct tw_error error = {""};
-    assert_int_equal(tw_reweight_new(model, data, &options, kernels, NULL, &r, &error), TW_INVALID);
+    assert_int_equal(tw_reweight_new(model, data, NULL, &options, kernels, NULL, &r, &error), TW_INVALID);
     assert_null(r);
     if (!strstr(error.text, word))
         fail_msg("\"%s\" does not say \"%s\"", error.text, word);

@@ -54,7 +54,7 @@ static json_t *conditions_of(const struct cli *cli, const struct options_list *l
 
 struct sampling {
     int64_t n, seed, version, member;
-    const char *out;
+    const char *out, *reweight;
     struct options_list conditions;
 };
 
@@ -100,6 +100,8 @@ int cmd_events_sample(struct cli *cli, int argc, char **argv)
         {"version", 0, OPTIONS_COUNT, &s.version, "V", "version (the champion)"},
         {"member", 0, OPTIONS_COUNT, &s.member, "K", "one member of an ensemble, from 0 (their mixture)"},
         {"condition", 'c', OPTIONS_LIST, &s.conditions, "NAME=VALUE", "a condition; may be repeated"},
+        {"reweight", 0, OPTIONS_TEXT, &s.reweight, "HOW",
+         "of a version with weights: unweighted (default) or weighted"},
         {"out", 0, OPTIONS_TEXT, &s.out, "FILE", ".npy, .csv or .json; - for standard output"},
     };
     char **arg = NULL;
@@ -111,6 +113,8 @@ int cmd_events_sample(struct cli *cli, int argc, char **argv)
     int format = format_of(cli, s.out);
     if (format < 0)
         return CLI_USAGE;
+    if (s.reweight && strcmp(s.reweight, "weighted") && strcmp(s.reweight, "unweighted"))
+        return cli_usage(cli, "--reweight takes weighted or unweighted");
     rc = CLI_OK;
     json_t *conditions = conditions_of(cli, &s.conditions, &rc), *body = json_pack("{s:I}", "n", (json_int_t)s.n);
     if (s.seed >= 0)
@@ -121,6 +125,8 @@ int cmd_events_sample(struct cli *cli, int argc, char **argv)
         json_object_set_new(body, "member", json_integer(s.member));
     if (conditions)
         json_object_set_new(body, "conditions", conditions);
+    if (s.reweight)
+        json_object_set_new(body, "reweight", json_string(s.reweight));
     if (!rc)
         rc = download(cli, arg[0], &s, format, body);
     json_decref(body);

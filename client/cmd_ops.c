@@ -11,10 +11,13 @@
 int cmd_ops_retune(struct cli *cli, int argc, char **argv)
 {
     int64_t events = -1, seed = -1;
-    bool wait = false;
+    bool wait = false, propose = false;
+    const char *kind = "weights";
     const struct options_entry entries[] = {
         {"events", 0, OPTIONS_POSITIVE, &events, "N", "train on the latest N events (what the policy says)"},
         {"seed", 0, OPTIONS_COUNT, &seed, "S", "seed of the training"},
+        {"kind", 0, OPTIONS_TEXT, &kind, "KIND", "weights: of the network (default); reweight: on top of its samples"},
+        {"propose", 0, OPTIONS_FLAG, &propose, NULL, "what passes the gate waits for people"},
         {"wait", 'w', OPTIONS_FLAG, &wait, NULL, "wait until it has ended"},
     };
     char **arg = NULL, key[33];
@@ -29,7 +32,9 @@ int cmd_ops_retune(struct cli *cli, int argc, char **argv)
     sodium_bin2hex(key, sizeof key, random, sizeof random);
     char *path = cli_text("/v1/twins/%s/retunes", arg[0]);
     struct rest_request request = {.method = "POST", .path = path, .idempotency_key = key};
-    json_t *body = json_pack("{s:s}", "kind", "weights"), *operation;
+    json_t *body = json_pack("{s:s}", "kind", kind), *operation;
+    if (propose)
+        json_object_set_new(body, "promote", json_false());
     if (events >= 0)
         json_object_set_new(body, "events", json_integer(events));
     if (seed >= 0)

@@ -63,6 +63,14 @@ static const struct cli_command commands[] = {
      "  twinctl drift zmumu -o csv\n"
      "  until ! twinctl drift zmumu >/dev/null; do sleep 10; done   # ends at a drift, or for want of an answer",
      cmd_drift_run},
+    {"weights", "NAME", "where the twin is off",
+     "The regions in which data and samples differ most, as the newest weights see them: shares of both, and their\n"
+     "ratio with its error, on events that no network was trained on. twinctl retune --kind reweight makes weights.\n\n"
+     "examples:\n"
+     "  twinctl retune zmumu --kind reweight --propose --wait\n"
+     "  twinctl weights zmumu\n"
+     "  twinctl weights zmumu --version 7 --reliability",
+     cmd_weights_show},
     {"watch", "NAME", "the loop, live",
      "A table that is redrawn on a terminal; elsewhere one line for each iteration (-o json: one object a line).\n"
      "It ends with Ctrl-C, or after --count iterations.\n\n"
@@ -71,9 +79,11 @@ static const struct cli_command commands[] = {
      "  twinctl watch zmumu --last 20 --count 5 -o csv",
      cmd_watch_run},
     {"retune", "NAME", "make a challenger now",
-     "Trains the champion on with the latest events. What comes out is served only if it passes the gate.\n\n"
+     "Trains the champion on with the latest events, or puts weights on top of it. What comes out is served only if it\n"
+     "passes the gate.\n\n"
      "examples:\n"
      "  twinctl retune zmumu --wait\n"
+     "  twinctl retune zmumu --kind reweight --propose\n"
      "  twinctl retune zmumu --events 30000 --seed 3",
      cmd_ops_retune},
     {"ops", "[NAME]", "long work: list, wait for, cancel",

@@ -28,6 +28,7 @@ int cmd_feed_run(struct cli *cli, int argc, char **argv);
 int cmd_events_sample(struct cli *cli, int argc, char **argv);
 int cmd_events_log_prob(struct cli *cli, int argc, char **argv);
 int cmd_drift_run(struct cli *cli, int argc, char **argv);
+int cmd_weights_show(struct cli *cli, int argc, char **argv);
 int cmd_watch_run(struct cli *cli, int argc, char **argv);
 int cmd_ops_retune(struct cli *cli, int argc, char **argv);
 int cmd_ops_list(struct cli *cli, int argc, char **argv);

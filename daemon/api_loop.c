@@ -55,13 +55,18 @@ enum route_outcome api_loop_drift(struct http_request *request, struct http_resp
     return ROUTE_DONE;
 }
 
-/* {"kind": "weights", "ordinals"?: {"first", "last"}, "events"?: n, "seed"?: n} */
+/* {"kind": "weights" | "reweight", "ordinals"?: {"first", "last"}, "events"?: n, "seed"?: n, "promote"?: bool} */
 static bool check_retune(const json_t *json, struct http_response *response)
 {
     const char *kind = json_string_value(json_object_get(json, "kind"));
-    if (kind == NULL || strcmp(kind, "weights") != 0) {
+    if (kind == NULL || (strcmp(kind, "weights") != 0 && strcmp(kind, "reweight") != 0)) {
         http_response_problem(response, 400, "bad_kind",
-                              "kind must be \"weights\"; \"theta\" and \"reweight\" are not built yet");
+                              "kind must be \"weights\" or \"reweight\"; \"theta\" is not built yet");
+        return false;
+    }
+    const json_t *promote = json_object_get(json, "promote");
+    if (promote != NULL && !json_is_boolean(promote)) {
+        http_response_problem(response, 400, "bad_request", "promote must be true or false");
         return false;
     }
     static const char *const counts[] = {"events", "seed"};
@@ -127,7 +132,7 @@ enum route_outcome api_loop_retune(struct http_request *request, struct http_res
     if (twin == NULL)
         return ROUTE_DONE;
     const char *key = request->header[HTTP_IDEMPOTENCY_KEY];
-    json_t *json = http_request_object(request, "kind,ordinals,events,seed", response);
+    json_t *json = http_request_object(request, "kind,ordinals,events,seed,promote", response);
     pthread_mutex_lock(&twin->lock);
     bool trained = twin->champion != NULL;
     pthread_mutex_unlock(&twin->lock);

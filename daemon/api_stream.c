@@ -150,7 +150,7 @@ static bool take_memory(struct api_stream *stream)
     size_t rows = stream->rows < stream->chunk_rows ? stream->rows : stream->chunk_rows;
     size_t row = stream->format == TWP_FORMAT_NPY ? stream->npy_row
                  : stream->values != NULL         ? 2 * TEXT_BYTES
-                                                  : (size_t)schema->features * TEXT_BYTES;
+                                                  : ((size_t)schema->features + stream->weighted) * TEXT_BYTES;
     size_t bytes = 2 * rows * row + (stream->values != NULL ? stream->rows * cols * sizeof(float) : 0);
     if (stream->rows > rows && memory_held(MEMORY_ANSWERS) + bytes > memory_limit(MEMORY_ANSWERS) / 2)
         return false;
@@ -168,7 +168,9 @@ void api_stream_answer(struct http_response *response, struct api_stream *stream
         http_response_header(response, "Retry-After", "1");
         return;
     }
-    api_model_headers(response, stream->twin, stream->snapshot->version);
+    http_response_header(response, "Twin-Version", "%d", stream->snapshot->version);
+    http_response_header(response, "Twin-Columns", "%s%s", stream->twin->columns,
+                         stream->weighted ? "," API_STREAM_WEIGHT : "");
     if (stream->rows <= API_STREAM_SMALL) {
         answer_now(response, stream);
         api_stream_free(stream);

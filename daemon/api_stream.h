@@ -14,6 +14,8 @@
 
 enum { API_STREAM_SMALL = TW_BLOCK }; /* rows that are answered without a worker */
 
+#define API_STREAM_WEIGHT "weight" /* the column behind the features of weighted events */
+
 struct api_stream {
     const struct tw_kernels *kernels;
     struct twin *twin;         /* reference */
@@ -27,6 +29,7 @@ struct api_stream {
     uint64_t seed;
     int member;        /* of an ensemble, -1: all of them as one */
     bool spread;       /* over the members, beside log_prob */
+    bool weighted;     /* samples of what is under the version's weights, with a column `weight` */
     float *conditions; /* owned; one row (sample) or one for every event (log_prob); NULL: the defaults */
     float *values;     /* owned; events of log_prob */
 

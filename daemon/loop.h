@@ -42,6 +42,8 @@ struct loop_task {
     uint64_t seed;
     int epochs;
     double replay; /* of the policy when it was decided */
+    bool reweight; /* weights on top of the parent, instead of another network */
+    bool proposes; /* what passes its gate waits for people */
 };
 
 struct loop {

@@ -10,6 +10,7 @@
 #include "daemon/log.h"
 #include "daemon/loop_state.h"
 #include "daemon/policy.h"
+#include "daemon/weights.h"
 
 /* The decision of the iteration that a retune belongs to, in the words of the outcome. */
 static json_t *final_policy(const json_t *iteration, const char *reason, int version)
@@ -223,9 +224,9 @@ void loop_settle_give_up(struct loop *loop, const char *operation_state, const c
 
 static json_t *task_result(const struct loop *loop, const struct training_outcome *outcome, const char *decision)
 {
-    return json_pack("{s:s, s:s, s:f, s:O, s:O, s:{s:I, s:I}}", "decision", decision, "reason", outcome->reason,
-                     "cpu_seconds", round(loop->cpu_seconds * 1000) / 1000, "metrics", outcome->metrics, "rows",
-                     json_object_get(outcome->metrics, "rows"), "ordinals", "first",
+    return json_pack("{s:s, s:s, s:f, s:o, s:O, s:{s:I, s:I}}", "decision", decision, "reason", outcome->reason,
+                     "cpu_seconds", round(loop->cpu_seconds * 1000) / 1000, "metrics", weights_brief(outcome->metrics),
+                     "rows", json_object_get(outcome->metrics, "rows"), "ordinals", "first",
                      (json_int_t)loop->task.window.first, "last", (json_int_t)loop->task.window.last);
 }
 
@@ -248,7 +249,8 @@ static bool is_advised(const struct loop *loop, const struct training_outcome *o
     pthread_mutex_lock(&twin->lock);
     const struct loop_policy *policy = &twin->definition->loop;
     double limit = policy->max_distance;
-    const char *advises = policy_advises(by_loop ? policy->mode : LOOP_AUTO, twin->hold);
+    const char *advises = loop->task.proposes ? "asked for as a proposal"
+                                              : policy_advises(by_loop ? policy->mode : LOOP_AUTO, twin->hold);
     pthread_mutex_unlock(&twin->lock);
     if (advises)
         snprintf(why, size, "%s", advises);
@@ -276,7 +278,7 @@ static int accept_outcome(struct loop *loop, const struct training_outcome *outc
     struct store_version version = {
         .twin = loop->twin->id,
         .parent = task.parent,
-        .cause = task.initial ? "train" : "weights",
+        .cause = training_cause(task.initial, task.reweight),
         .status = pass ? "challenger" : "rejected",
         .reason = reason,
         .sha256 = sha256,

@@ -17,21 +17,23 @@ static const double RETRY_FIRST_S = 0.5, RETRY_MOST_S = 10;
 
 static json_t *task_json(const struct loop_task *task)
 {
-    return json_pack("{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s:f}", "operation",
+    return json_pack("{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s:f, s:b, s:b}", "operation",
                      (json_int_t)task->operation, "iteration", (json_int_t)task->iteration, "initial", task->initial,
                      "spooled", task->spooled, "first", (json_int_t)task->window.first, "last",
                      (json_int_t)task->window.last, "parent", task->parent, "move", (json_int_t)task->move, "seed",
-                     (json_int_t)task->seed, "epochs", task->epochs, "replay", task->replay);
+                     (json_int_t)task->seed, "epochs", task->epochs, "replay", task->replay, "reweight", task->reweight,
+                     "proposes", task->proposes);
 }
 
 static bool task_from_json(struct loop_task *task, const json_t *json)
 {
     json_int_t operation, iteration, first, last, move, seed;
-    int initial, spooled, parent, epochs;
-    double replay = 0; /* states from before it was built have none */
-    if (json_unpack((json_t *)json, "{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s?F}", "operation", &operation,
-                    "iteration", &iteration, "initial", &initial, "spooled", &spooled, "first", &first, "last", &last,
-                    "parent", &parent, "move", &move, "seed", &seed, "epochs", &epochs, "replay", &replay) != 0)
+    int initial, spooled, parent, epochs, reweight = 0, proposes = 0;
+    double replay = 0; /* states from before they were built have none of the last three */
+    if (json_unpack((json_t *)json, "{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s?F, s?b, s?b}", "operation",
+                    &operation, "iteration", &iteration, "initial", &initial, "spooled", &spooled, "first", &first,
+                    "last", &last, "parent", &parent, "move", &move, "seed", &seed, "epochs", &epochs, "replay",
+                    &replay, "reweight", &reweight, "proposes", &proposes) != 0)
         return false;
     *task = (struct loop_task){
         .operation = operation,
@@ -44,6 +46,8 @@ static bool task_from_json(struct loop_task *task, const json_t *json)
         .seed = (uint64_t)seed,
         .epochs = epochs,
         .replay = replay,
+        .reweight = reweight != 0,
+        .proposes = proposes != 0,
     };
     return true;
 }

@@ -82,8 +82,11 @@ static void conclude(struct loop *loop)
 static bool begin_training(struct loop *loop)
 {
     struct loop_task *task = &loop->task;
-    struct training_input input = {
-        .twin = loop->twin, .window = task->window, .seed = task->seed, .epochs = task->epochs};
+    struct training_input input = {.twin = loop->twin,
+                                   .window = task->window,
+                                   .seed = task->seed,
+                                   .epochs = task->epochs,
+                                   .reweight = task->reweight};
     struct tw_error error = {""};
     int status = TW_OK;
     int64_t move;

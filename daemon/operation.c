@@ -95,6 +95,9 @@ static int plan(struct store *store, struct twin *twin, const struct episode *ep
     memset(task, 0, sizeof(*task));
     task->operation = json_integer_value(json_object_get(operation, "id"));
     task->epochs = (int)json_integer_value(json_object_get(request, "epochs"));
+    const char *update = json_string_value(json_object_get(request, "kind"));
+    task->reweight = update && strcmp(update, "reweight") == 0;
+    task->proposes = json_is_false(json_object_get(request, "promote"));
     pthread_mutex_lock(&twin->lock);
     task->parent = twin->champion ? twin->champion->version : 0;
     task->move = twin->champion_move;

@@ -35,7 +35,7 @@ static const struct route routes[] = {
     {"GET",    "/v1/twins/{twin}/batches",          api_data_batches,      ROUTE_CALL,  false, KIB,    "limit,cursor"},
     {"GET",    "/v1/twins/{twin}/feeds",            api_data_feeds,        ROUTE_HERE,  false, KIB,    ""},
 
-    {"GET",    "/v1/twins/{twin}/sample",           api_sample_get,        ROUTE_QUERY, false, KIB,    "n,seed,version,member,conditions"},
+    {"GET",    "/v1/twins/{twin}/sample",           api_sample_get,        ROUTE_QUERY, false, KIB,    "n,seed,version,member,conditions,reweight"},
     {"POST",   "/v1/twins/{twin}/sample",           api_sample_post,       ROUTE_QUERY, false, MIB,    ""},
     {"POST",   "/v1/twins/{twin}/log_prob",         api_log_prob_post,     ROUTE_QUERY, false, MIB,    "version,member,spread,columns,conditions"},
 
@@ -43,6 +43,7 @@ static const struct route routes[] = {
     {"GET",    "/v1/twins/{twin}/drift",            api_loop_drift,        ROUTE_HERE,  false, KIB,    ""},
     {"GET",    "/v1/twins/{twin}/metrics",          api_metrics_get,       ROUTE_CALL,  false, KIB,    "name,verdict,feature,from,to,step,limit,cursor"},
     {"GET",    "/v1/twins/{twin}/histograms",       api_histograms_get,    ROUTE_QUERY, false, KIB,    "feature,bins,version"},
+    {"GET",    "/v1/twins/{twin}/weights",          api_weights_get,       ROUTE_CALL,  false, KIB,    "version"},
     {"POST",   "/v1/twins/{twin}/retunes",          api_loop_retune,       ROUTE_CALL,  true,  MIB,    ""},
 
     {"GET",    "/v1/operations",                    api_operations_list,   ROUTE_CALL,  false, KIB,    "limit,cursor,twin"},

@@ -91,10 +91,32 @@ json_t *store_version_json(struct store *store, int64_t twin, int version)
                          (int64_t)version);
 }
 
+static json_t *number_row(sqlite3_stmt *row)
+{
+    return store_sql_integer(row, 0);
+}
+
+int store_version_newest(struct store *store, int64_t twin, const char *cause)
+{
+    json_t *number = store_sql_one(store, number_row,
+                                   "SELECT version FROM versions WHERE twin = ?1 AND cause = ?2"
+                                   " ORDER BY version DESC LIMIT 1",
+                                   "it", twin, cause);
+    int version = (int)json_integer_value(number);
+    json_decref(number);
+    return version;
+}
+
+/* What is long is left out of a list: /weights has it. */
+#define BRIEF                                                                                                          \
+    "version, parent, created, cause, status, reason, artifact, seed,"                                                 \
+    " json_remove(metrics, '$.weights.reliability', '$.weights.closure', '$.weights.map'),"                            \
+    " first_ordinal, last_ordinal, kernels"
+
 json_t *store_list_versions(struct store *store, int64_t twin, int limit, const char *cursor)
 {
     struct store_page page = {
-        .sql = "SELECT " COLUMNS " FROM versions WHERE twin = ?3 AND version < ?1 ORDER BY version DESC LIMIT ?2",
+        .sql = "SELECT " BRIEF " FROM versions WHERE twin = ?3 AND version < ?1 ORDER BY version DESC LIMIT ?2",
         .make = version_row,
         .start = INT64_MAX,
         .limit = limit,

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "daemon/memory.h"
+#include "daemon/weights.h"
 #include "stat/replay.h"
 
 /* Fewer rows than this are no basis for a training, whatever the model. */
@@ -15,13 +16,14 @@ enum { ROWS_MIN = 200 };
 struct training {
     struct training_input input;
     const struct tw_kernels *kernels;
-    struct tw_data data;     /* of the window, then what is replayed */
-    size_t fresh;            /* rows of the window */
-    struct tw_replay replay; /* how old rows were weighed */
-    json_t *lost;            /* ordinals that could not be read, as window_read; NULL: none */
-    size_t left_out;         /* oldest rows, for which memory-mb has no room */
-    size_t held;             /* taken from the share of trainings */
-    struct tw_trainer *trainer;
+    struct tw_data data;        /* of the window, then what is replayed */
+    size_t fresh;               /* rows of the window */
+    struct tw_replay replay;    /* how old rows were weighed */
+    json_t *lost;               /* ordinals that could not be read, as window_read; NULL: none */
+    size_t left_out;            /* oldest rows, for which memory-mb has no room */
+    size_t held;                /* taken from the share of trainings */
+    struct tw_trainer *trainer; /* or: */
+    struct weights *weights;
 };
 
 /* A key of part TRAIN that no row of a window has. */
@@ -65,19 +67,39 @@ static int add_replay(struct training *training, struct tw_pool *pool, struct tw
     return status == TW_INVALID ? TW_OK : status; /* too few rows to weigh: the window alone */
 }
 
-static int prepare(struct training *training, struct tw_pool *pool, struct tw_error *error)
+const char *training_cause(bool initial, bool reweight)
+{
+    return initial ? "train" : reweight ? "reweight" : "weights";
+}
+
+static int make_trainer(struct training *training, struct tw_error *error)
 {
     const struct training_input *input = &training->input;
     const struct definition *definition = input->twin->definition;
+    struct tw_train_options options;
+    tw_trainer_defaults(&options, definition->kind, training->data.rows, input->parent != NULL);
+    options.seed = input->seed;
+    if (input->epochs > 0)
+        options.epochs = input->epochs;
+    return tw_trainer_new(definition->kind, definition->model, definition->schema, &training->data,
+                          input->parent ? input->parent->model : NULL, &options, training->kernels, &training->trainer,
+                          error);
+}
+
+static int prepare(struct training *training, struct tw_pool *pool, struct tw_error *error)
+{
+    const struct training_input *input = &training->input;
+    size_t most = input->reweight ? weights_rows(input->twin) : window_rows_training(input->twin);
     /* Others hold their rows until they are through. Where they have most of the share it is not worth reading. */
     if (memory_held(MEMORY_TRAINING) > memory_limit(MEMORY_TRAINING) / 2)
         return TW_BUSY;
-    int status = window_read(input->twin, &input->window, window_rows_training(input->twin), &training->data, NULL,
-                             NULL, NULL, &training->left_out, &training->lost, error);
+    int status = window_read(input->twin, &input->window, most, &training->data, NULL, NULL, NULL, &training->left_out,
+                             &training->lost, error);
     if (status != TW_OK)
         return status;
-    bool replays = input->parent && input->replay > 0 && input->old;
-    size_t bytes = window_bytes_training(input->twin, training->data.rows + (replays ? input->old->rows : 0));
+    bool replays = input->parent && input->replay > 0 && input->old && !input->reweight;
+    size_t rows = training->data.rows + (replays ? input->old->rows : 0);
+    size_t bytes = input->reweight ? weights_bytes(input->twin, rows) : window_bytes_training(input->twin, rows);
     if (!memory_take(MEMORY_TRAINING, bytes))
         return TW_BUSY;
     training->held = bytes;
@@ -90,15 +112,9 @@ static int prepare(struct training *training, struct tw_pool *pool, struct tw_er
         status = add_replay(training, pool, error);
     if (status != TW_OK)
         return status;
-
-    struct tw_train_options options;
-    tw_trainer_defaults(&options, definition->kind, training->data.rows, input->parent != NULL);
-    options.seed = input->seed;
-    if (input->epochs > 0)
-        options.epochs = input->epochs;
-    return tw_trainer_new(definition->kind, definition->model, definition->schema, &training->data,
-                          input->parent ? input->parent->model : NULL, &options, training->kernels, &training->trainer,
-                          error);
+    return input->reweight ? weights_begin(input->twin, input->parent->model, &training->data, input->seed,
+                                           training->kernels, pool, &training->weights, error)
+                           : make_trainer(training, error);
 }
 
 int training_begin(const struct training_input *input, const struct tw_kernels *kernels, struct tw_pool *pool,
@@ -127,6 +143,7 @@ void training_free(struct training *training)
     if (!training)
         return;
     tw_trainer_free(training->trainer);
+    weights_free(training->weights);
     tw_data_fini(&training->data);
     json_decref(training->lost);
     memory_give(MEMORY_TRAINING, training->held);
@@ -137,12 +154,13 @@ void training_free(struct training *training)
 
 int training_step(struct training *training, struct tw_pool *pool, double seconds, bool *done)
 {
-    return tw_trainer_run(training->trainer, pool, seconds, done);
+    return training->weights ? weights_step(training->weights, pool, seconds, done)
+                             : tw_trainer_run(training->trainer, pool, seconds, done);
 }
 
 double training_progress(const struct training *training)
 {
-    return tw_trainer_progress(training->trainer);
+    return training->weights ? weights_progress(training->weights) : tw_trainer_progress(training->trainer);
 }
 
 /* Mean and standard error of what is finite. */
@@ -181,6 +199,9 @@ static int gate(const struct training *training, struct tw_pool *pool, struct tr
         mean_error(after, rows.rows, mean, error_of_mean);
     if (status == TW_OK && input->parent) {
         status = tw_model_proper_score(input->parent->model, training->kernels, pool, &rows, before);
+        double doubt = training->weights ? weights_doubt(out->model) : 0;
+        for (size_t i = 0; i < rows.rows; i++)
+            after[i] -= doubt;
         if (status == TW_OK)
             tw_gate_gains(after, before, rows.weights, rows.rows, before);
         if (status == TW_OK)
@@ -198,16 +219,29 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-static json_t *metrics(const struct training *training, const struct training_outcome *out, double log_prob,
-                       double log_prob_error)
+/* What a training of a network says about itself. */
+static json_t *training_metrics(const struct training *training)
 {
     struct tw_train_report report;
     tw_trainer_report(training->trainer, &report);
-    json_t *json = json_pack("{s:I, s:I, s:i, s:i, s:I, s:o, s:o, s:i, s:o, s:o}", "rows", (json_int_t)training->fresh,
-                             "invalid_rows", (json_int_t)training->data.invalid, "epochs", report.epochs, "best_epoch",
-                             report.best_epoch, "steps", (json_int_t)report.steps, "start_loss",
-                             number(report.start_loss), "stop_loss", number(report.stop_loss), "recoveries",
-                             report.recoveries, "log_prob", number(log_prob), "log_prob_error", number(log_prob_error));
+    return json_pack("{s:i, s:i, s:I, s:o, s:o, s:i}", "epochs", report.epochs, "best_epoch", report.best_epoch,
+                     "steps", (json_int_t)report.steps, "start_loss", number(report.start_loss), "stop_loss",
+                     number(report.stop_loss), "recoveries", report.recoveries);
+}
+
+static json_t *metrics(const struct training *training, const struct training_outcome *out, double log_prob,
+                       double log_prob_error)
+{
+    json_t *own = training->weights ? json_pack("{s:o}", "weights", weights_report(training->weights))
+                                    : training_metrics(training);
+    json_t *json = json_pack("{s:I, s:I, s:o, s:o}", "rows", (json_int_t)training->fresh, "invalid_rows",
+                             (json_int_t)training->data.invalid, "log_prob", number(log_prob), "log_prob_error",
+                             number(log_prob_error));
+    if (json && (!own || json_object_update(json, own) != 0)) {
+        json_decref(json);
+        json = NULL;
+    }
+    json_decref(own);
     if (json && training->left_out)
         json_object_set_new(json, "rows_left_out", json_integer((json_int_t)training->left_out));
     if (json && training->lost)
@@ -233,7 +267,8 @@ static int save(const struct training *training, struct training_outcome *out)
 {
     struct tw_model_record record = {.seed = training->input.seed};
     snprintf(record.twin, sizeof(record.twin), "%s", training->input.twin->name);
-    snprintf(record.cause, sizeof(record.cause), "%s", training->input.parent ? "weights" : "train");
+    snprintf(record.cause, sizeof(record.cause), "%s",
+             training_cause(!training->input.parent, training->input.reweight));
     snprintf(record.kernels, sizeof(record.kernels), "%s", training->kernels->detail);
     if (training->input.parent)
         snprintf(record.parent, sizeof(record.parent), "%s", training->input.parent->sha256);
@@ -269,7 +304,8 @@ int training_finish(struct training *training, const struct tw_data *reference, 
 {
     memset(out, 0, sizeof(*out));
     double log_prob = NAN, log_prob_error = NAN;
-    int status = tw_trainer_model(training->trainer, &out->model);
+    int status = training->weights ? weights_finish(training->weights, &training->data, pool, &out->model, error)
+                                   : tw_trainer_model(training->trainer, &out->model);
     if (status == TW_OK)
         status = gate(training, pool, out, &log_prob, &log_prob_error);
     if (status == TW_OK)

@@ -1,4 +1,5 @@
-/* A training on its way from rows to a version: initial (`train`) or a warm-started retune (`weights`).
+/* A training on its way from rows to a version: initial (`train`), a warm-started retune (`weights`), or weights on top
+ * of the parent (`reweight`).
  *
  * It is a pure function of (definition, parent, range of ordinals, seed, kernels): interrupted and begun again it gives
  * the same bytes.
@@ -23,7 +24,8 @@ struct training_input {
     struct snapshot *parent; /* NULL: from scratch */
     struct window window;
     uint64_t seed;
-    int epochs; /* 0: the default */
+    int epochs;    /* 0: the default */
+    bool reweight; /* needs a parent */
     struct loop_policy policy;
     double level;              /* of its gate */
     double replay;             /* share of the training's weight that `old` gets; 0: none */
@@ -31,6 +33,9 @@ struct training_input {
 };
 
 struct training;
+
+/* "train", "weights" or "reweight": how the version came about. */
+const char *training_cause(bool initial, bool reweight);
 
 /* Reads the rows and prepares. TW_INVALID: too few rows, with a sentence. TW_BUSY: other trainings hold
  * the memory that there is; to be begun again later. */

@@ -405,7 +405,8 @@ void tw_reweight_normalise(double *log_weights, size_t n, double *sorted, struct
     reweighting->ess = report->ess;
     reweighting->overflow = report->overflow;
     for (size_t i = 0; i < n; i++)
-        log_weights[i] = isfinite(log_weights[i]) ? log_weights[i] - log(mean) - top : 0;
+        log_weights[i] =
+            isfinite(log_weights[i]) ? fmin(log_weights[i], reweighting->log_cap) - reweighting->log_mean : 0;
     report->sum = mean * exp(top) * (double)n;
 }
 

@@ -54,8 +54,8 @@ struct tw_reweight_report {
 };
 
 /* Calibrates, draws new samples and normalises; only after *done. *out is the model with its weights. samples
- * (initialised, of the model's schema) gets the new samples, and *log_weights, to be freed, their weights before the
- * cap, whose mean is 1. */
+ * (initialised, of the model's schema) gets the new samples, and *log_weights, to be freed, the logs of their weights.
+ */
 int tw_reweight_finish(struct tw_reweight *reweight, struct tw_pool *pool, struct tw_model **out,
                        struct tw_reweight_report *report, struct tw_data *samples, double **log_weights,
                        struct tw_error *error);
@@ -67,9 +67,10 @@ int tw_reweight_finish(struct tw_reweight *reweight, struct tw_pool *pool, struc
 void tw_reweight_calibrate(const double *logits, const float *labels, const float *weights, size_t n, double *scale,
                            double *offset, double *scale_error);
 
-/* Normalises log weights to mean 1 in place: those that are not finite are set to the mean and counted, the sums of
- * the report and of `reweighting` (all but its members and scale) follow. The cap is the smallest weight that takes at
- * most a thousandth of the sum away, and never more than TW_REWEIGHTING_MAX. `sorted` is scratch (n). */
+/* Caps log weights and normalises them to mean 1, in place; those that are not finite get weight 1 and are counted. The
+ * sums of the report, before the cap, and those of `reweighting` (all but its members and scale) follow. The cap is the
+ * smallest weight that takes at most a thousandth of the sum away, and never more than TW_REWEIGHTING_MAX. `sorted` is
+ * scratch (n). */
 void tw_reweight_normalise(double *log_weights, size_t n, double *sorted, struct tw_reweighting *reweighting,
                            struct tw_reweight_report *report);
 

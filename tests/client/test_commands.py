@@ -18,7 +18,7 @@ from cases import TWINCTL, code, environment, finish, has, lacks, run, same, sta
 from fakes import TOKEN, Http, npy
 
 HOME = tempfile.TemporaryDirectory(prefix="twinctl-commands-")
-COMMANDS = ("status create train feed sample log-prob drift watch retune ops versions show promote rollback "
+COMMANDS = ("status create train feed sample log-prob drift weights watch retune ops versions show promote rollback "
             "history backup restore doctor").split()
 
 TWIN = {"name": "zmumu", "verdict": "drifted", "since": "2026-03-01T12:00:00.5Z", "activity": "retuning",
@@ -459,6 +459,28 @@ def test_wait():
         has(code(ctl(http, "ops", "--wait-for", "17", "--timeout", "1"), 75).err, "goes on")
 
 
+def test_weights():
+    """weights: the map, the diagram or all of it; the summary on stderr"""
+    report = {"version": 4, "parent": 3, "status": "rejected", "ess": 0.8125, "largest": 3.5, "overflow": 0.001, "events": 900,
+              "map": [{"where": "pt above 31 GeV", "ranges": [], "events": 100, "data": 0.2, "samples": 0.1, "ratio": 2.0,
+                       "error": 0.1}],
+              "closure": [{"feature": "pt", "unit": "GeV", "before": {"chi2": 99.5, "ndf": 19, "p_value": 1e-12},
+                           "after": {"chi2": 17.25, "ndf": 19, "p_value": 0.57}}],
+              "reliability": [{"predicted": 0.4, "observed": 0.4375, "error": 0.01, "events": 500}]}
+    with Http() as http:
+        http.answer("GET", "/v1/twins/zmumu/weights", (200, report))
+        result = code(ctl(http, "weights", "zmumu"), 0)
+        has(result.out, "WHERE", "pt above 31 GeV", "DATA/SAMPLES")
+        has(result.err, "version 4 (rejected)", "on version 3", "0.8125", "900 held-out")
+        has(code(ctl(http, "weights", "zmumu", "--version", "4", "--reliability", "-o", "csv"), 0).out, "0.4375")
+        same(http.requests[-1]["query"], {"version": ["4"]})
+        has(code(ctl(http, "weights", "zmumu", "--closure"), 0).out, "99.5", "17.25")
+        code(ctl(http, "weights", "zmumu", "--closure", "--reliability"), 64)
+        same(json.loads(code(ctl(http, "weights", "zmumu", "-o", "json"), 0).out), report)
+        http.answer("GET", "/v1/twins/zmumu/weights", (404, {"detail": "there are no weights to report on"}))
+        has(code(ctl(http, "weights", "zmumu"), 1).err, "no weights")
+
+
 def test_retune():
     """retune asks with an Idempotency-Key of its own"""
     with Http() as http:
@@ -468,6 +490,8 @@ def test_retune():
         first, second = http.requests
         same(json.loads(first["body"]), {"kind": "weights", "events": 30000, "seed": 3})
         same(json.loads(second["body"]), {"kind": "weights"})
+        code(ctl(http, "retune", "zmumu", "--kind", "reweight", "--propose"), 0)
+        same(json.loads(http.requests[-1]["body"]), {"kind": "reweight", "promote": False})
         assert first["headers"]["Idempotency-Key"] != second["headers"]["Idempotency-Key"]
 
 
@@ -545,6 +569,9 @@ def test_sample():
                  "--out", out), 0)
         same(json.loads(http.requests[-1]["body"]), {"n": 3, "seed": 7, "version": 2, "conditions": {"alpha": 0.5}})
         same(np.load(out).tolist(), data.tolist())
+        code(ctl(http, "sample", "zmumu", "--reweight", "weighted"), 0)
+        same(json.loads(http.requests[-1]["body"]), {"n": 1000, "reweight": "weighted"})
+        code(ctl(http, "sample", "zmumu", "--reweight", "twice"), 64)
         http.answer("POST", "/v1/twins/zmumu/sample", (409, {"detail": "zmumu is not trained yet"}))
         has(code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no.csv"), 1).err, "not trained")
         same([n for n in os.listdir(HOME.name) if n.startswith("no.csv")], [])

@@ -45,13 +45,17 @@
 enum {
     TW_CUSUM_SIZES = 4,   /* lambda = 1/2, 1, 2, 4 / sqrt(rows of the window), the shift in its standard errors */
     TW_CUSUM_BLOCKS = 16, /* of a window */
-    TW_CUSUM_UNREST = 3,
+    TW_CUSUM_UNREST = 3,  /* windows without alarm that end one */
     TW_CUSUM_PATHS = TW_COMPONENTS * 2 * TW_CUSUM_SIZES
 };
 
+/* More rows than any pool will hold, few enough that sums do not wrap and doubles count them. */
+#define TW_CUSUM_ROWS_MAX ((uint64_t)1 << 45)
+
 struct tw_cusum {
-    int columns;   /* the features, then the log-likelihood if it is watched */
-    bool log_prob; /* it is */
+    int columns;    /* the features, then the log-likelihood if it is watched */
+    bool log_prob;  /* it is */
+    bool *periodic; /* (columns) */
     struct tw_sketch_grid grid;
     struct tw_sketch pool;
     double *log_w;   /* (columns, TW_CUSUM_PATHS): ln W */
@@ -59,7 +63,7 @@ struct tw_cusum {
     int unrest;      /* windows without alarm that are wanting before an alarm is over; 0: there is none */
     uint64_t paused; /* tag of the first window that stays out of the pool, while there is unrest */
     uint64_t windows;
-    struct tw_sketch window; /* the last one and its tag, until it is settled; not part of the state */
+    struct tw_sketch last; /* the last window and its tag, until it is settled; not part of the state */
     uint64_t tag;
 };
 
@@ -78,8 +82,17 @@ struct tw_cusum_sample {
     const double *log_prob;
 };
 
-/* Empty; TW_NO_MEMORY or 0. */
+/* Empty, no column periodic; TW_NO_MEMORY or 0. */
 int tw_cusum_alloc(struct tw_cusum *cusum, int columns, bool log_prob);
+/* The values of one column of a sample: a feature as it lies, or the log-likelihood as floats. TW_NO_MEMORY or 0. */
+struct tw_cusum_values {
+    const float *at;
+    size_t stride;
+    float *own;
+};
+int tw_cusum_values_init(struct tw_cusum_values *values, const struct tw_cusum_sample *sample, int column);
+void tw_cusum_values_fini(struct tw_cusum_values *values);
+
 /* Starts on the reference, with a grid from `events`, which must not depend on reference or windows: the champion's
  * samples. TW_NO_MEMORY or 0. Release with _fini, also a zeroed one. */
 int tw_cusum_init(struct tw_cusum *cusum, const struct tw_cusum_sample *events,
@@ -87,7 +100,26 @@ int tw_cusum_init(struct tw_cusum *cusum, const struct tw_cusum_sample *events,
 void tw_cusum_fini(struct tw_cusum *cusum);
 int tw_cusum_copy(const struct tw_cusum *cusum, struct tw_cusum *out);
 
-/* Takes a window in. out: (columns). `tag` names the window in `start`. */
+/* What the detector needs of a window: counts by column, block and cell. Those of several daemons, which share grid and
+ * version, add up to one window; blocks go by identity, so it does not matter who counted which row. */
+struct tw_cusum_window {
+    int columns;
+    uint64_t *counts; /* (columns, TW_CUSUM_BLOCKS, TW_SKETCH_CELLS) */
+};
+int tw_cusum_window_init(struct tw_cusum_window *window, int columns); /* empty; TW_NO_MEMORY or 0 */
+void tw_cusum_window_fini(struct tw_cusum_window *window);
+/* Counts rows. TW_NO_MEMORY or 0. */
+int tw_cusum_window_count(struct tw_cusum_window *window, const struct tw_cusum *cusum,
+                          const struct tw_cusum_sample *sample, struct tw_pool *pool);
+void tw_cusum_window_add(struct tw_cusum_window *window, const struct tw_cusum_window *other);
+/* In bytes (malloc'd) and back. Any bytes are taken: TW_CORRUPT. */
+int tw_cusum_window_to_bytes(const struct tw_cusum_window *window, unsigned char **bytes, size_t *size);
+int tw_cusum_window_from_bytes(struct tw_cusum_window *window, const unsigned char *bytes, size_t size);
+
+/* Takes a window of at least one row in. out: (columns). `tag` names the window in `start`. */
+void tw_cusum_take(struct tw_cusum *cusum, const struct tw_cusum_window *window, uint64_t tag, struct tw_pool *pool,
+                   struct tw_cusum_column *out);
+/* The same with rows that are counted here. TW_NO_MEMORY or 0. */
 int tw_cusum_step(struct tw_cusum *cusum, const struct tw_cusum_sample *window, uint64_t tag, struct tw_pool *pool,
                   struct tw_cusum_column *out);
 /* After each step: did this window alarm, by whatever detector? `threshold` is that of a column's p-value. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "golden_smooth.h"
+#include "stat/contrast.h"
 #include "stat/cusum.h"
 
 static const struct toy NOMINAL = {0, 0.6, 0.3};
@@ -326,13 +327,118 @@ static void test_restart(void **state)
     tw_cusum_fini(&cusum);
 }
 
+/* Two daemons count halves of a window; one of them gets the other's counts as bytes. */
+static void test_merge(void **state)
+{
+    struct tw_cusum cusum = begin(45, 3000), copy;
+    struct tw_cusum_column whole[TOY_FEATURES + 1], merged[TOY_FEATURES + 1];
+    struct tw_data window = events(&NOMINAL, 46, 1, 2000);
+    double *scores = log_prob(&window);
+    assert_int_equal(tw_cusum_copy(&cusum, &copy), TW_OK);
+    assert_int_equal(tw_cusum_step(&cusum, &(struct tw_cusum_sample){&window, scores}, 1, NULL, whole), TW_OK);
+
+    struct tw_cusum_window halves[2], carried;
+    unsigned char *bytes;
+    size_t size;
+    for (int h = 0; h < 2; h++) {
+        struct tw_data half;
+        tw_data_init(&half, schema);
+        assert_int_equal(tw_data_append_rows(&half, &window, h ? 700 : 0, h ? 1300 : 700, -1), TW_OK);
+        struct tw_cusum_sample sample = {&half, scores + (h ? 700 : 0)};
+        assert_int_equal(tw_cusum_window_init(&halves[h], copy.columns), TW_OK);
+        assert_int_equal(tw_cusum_window_count(&halves[h], &copy, &sample, NULL), TW_OK);
+        tw_data_fini(&half);
+    }
+    assert_int_equal(tw_cusum_window_to_bytes(&halves[1], &bytes, &size), TW_OK);
+    for (size_t cut = 0; cut < size; cut += 7)
+        assert_int_equal(tw_cusum_window_from_bytes(&carried, bytes, cut), TW_CORRUPT);
+    assert_int_equal(tw_cusum_window_from_bytes(&carried, bytes, size), TW_OK);
+    tw_cusum_window_add(&carried, &halves[0]);
+    tw_cusum_take(&copy, &carried, 1, NULL, merged);
+    assert_memory_equal(whole, merged, sizeof whole);
+    assert_memory_equal(cusum.log_w, copy.log_w, (size_t)copy.columns * TW_CUSUM_PATHS * sizeof(double));
+    free(bytes);
+    tw_cusum_window_fini(&halves[0]);
+    tw_cusum_window_fini(&halves[1]);
+    tw_cusum_window_fini(&carried);
+    tw_cusum_fini(&cusum);
+    tw_cusum_fini(&copy);
+    test_free(scores);
+    tw_data_fini(&window);
+}
+
+/* Counts of n normals: mean, width; those above `dead_from` and below `dead_to` are lost, a share `absent` is NaN. */
+static void fill(struct tw_sketch *sketch, const struct tw_sketch_grid *grid, uint64_t key, double mean, double width,
+                 double dead_from, double dead_to, double absent)
+{
+    enum { N = 40000 };
+    tw_real *draws = test_malloc(N * sizeof *draws);
+    tw_rng_normal(key, 0, 0, N, draws);
+    for (uint64_t i = 0; i < N; i++) {
+        float x = tw_rng_uniform(key, 1, i) < absent ? NAN : (float)(mean + width * (double)draws[i]);
+        if (!(x > dead_from && x < dead_to))
+            tw_sketch_fill(sketch, grid, 0, &x, 1, 1);
+    }
+    test_free(draws);
+}
+
+/* Sizes come out as they were put in, within their errors; a dead region is found where it is. */
+static void test_contrast(void **state)
+{
+    enum { GRID = 5000 };
+    float *values = test_malloc(GRID * sizeof *values);
+    tw_real *draws = test_malloc(GRID * sizeof *draws);
+    struct tw_sketch_grid grid;
+    tw_rng_normal(1, 0, 0, GRID, draws);
+    for (int i = 0; i < GRID; i++)
+        values[i] = (float)(10 + 2 * (double)draws[i]);
+    assert_int_equal(tw_sketch_grid_init(&grid, 1), TW_OK);
+    assert_int_equal(tw_sketch_grid_column(&grid, 0, values, GRID, 1), TW_OK);
+    static const struct {
+        double mean, width, dead_from, dead_to, absent;
+        enum tw_component component;
+        double size;
+    } cases[] = {
+        {10.1, 2, 0, 0, 0.1, TW_COMPONENT_LOCATION, 0.05}, {9.7, 2, 0, 0, 0.1, TW_COMPONENT_LOCATION, -0.15},
+        {10, 2.1, 0, 0, 0.1, TW_COMPONENT_SCALE, 0.05},    {10, 1.9, 0, 0, 0.1, TW_COMPONENT_SCALE, -0.05},
+        {10, 2, 0, 0, 0.13, TW_COMPONENT_ABSENT, 0.03},
+    };
+    struct tw_sketch before, since;
+    struct tw_contrast found;
+    struct tw_excess excess;
+    assert_int_equal(tw_sketch_init(&before, 1), TW_OK);
+    fill(&before, &grid, 2, 10, 2, 0, 0, 0.1);
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        assert_int_equal(tw_sketch_init(&since, 1), TW_OK);
+        fill(&since, &grid, 3 + k, cases[k].mean, cases[k].width, cases[k].dead_from, cases[k].dead_to,
+             cases[k].absent);
+        tw_contrast_column(&grid, &before, &since, 0, false, &found);
+        assert_int_equal(found.component, cases[k].component);
+        assert_true(fabs(found.size - cases[k].size) < 3 * found.size_error + 0.05 * fabs(cases[k].size));
+        assert_true(fabs(found.spread - 2) < 0.1);
+        tw_sketch_fini(&since);
+    }
+    assert_int_equal(tw_sketch_init(&since, 1), TW_OK);
+    fill(&since, &grid, 20, 10, 2, 10.5, 11.5, 0);
+    tw_contrast_excess(&grid, &before, &since, 0, -1, &excess);
+    assert_true(excess.ratio < -0.8 && excess.significance > 30 && excess.observed < excess.expected / 4);
+    assert_true(fabs((double)grid.edges[excess.first - 1] - 10.5) < 0.2);
+    assert_true(fabs((double)grid.edges[excess.last] - 11.5) < 0.2);
+    tw_sketch_fini(&since);
+    tw_sketch_fini(&before);
+    tw_sketch_grid_fini(&grid);
+    test_free(values);
+    test_free(draws);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_components), cmocka_unit_test(test_sketch),
         cmocka_unit_test(test_valid),      cmocka_unit_test(test_small_shift),
         cmocka_unit_test(test_returns),    cmocka_unit_test(test_periodic_and_log_prob),
-        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_restart),    cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_contrast),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,135 @@
+/* A window as the detector sees it, counted, added up and carried elsewhere. In bytes: "TWCUSUMW", u32 columns, then
+ * all counts as LEB128. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "base/size.h"
+#include "stat/cusum.h"
+#include "stat/leb128.h"
+
+enum { COUNTS = TW_CUSUM_BLOCKS * TW_SKETCH_CELLS }; /* of a column */
+
+int tw_cusum_values_init(struct tw_cusum_values *values, const struct tw_cusum_sample *sample, int column)
+{
+    size_t features = (size_t)sample->data->schema->features, rows = sample->data->rows;
+    *values = (struct tw_cusum_values){sample->data->features + column, features, NULL};
+    if ((size_t)column < features)
+        return TW_OK;
+    values->own = tw_size_alloc(rows + 1, sizeof *values->own);
+    if (!values->own)
+        return TW_NO_MEMORY;
+    for (size_t i = 0; i < rows; i++)
+        values->own[i] = (float)sample->log_prob[i];
+    values->at = values->own;
+    values->stride = 1;
+    return TW_OK;
+}
+
+void tw_cusum_values_fini(struct tw_cusum_values *values)
+{
+    free(values->own);
+    values->own = NULL;
+}
+
+int tw_cusum_window_init(struct tw_cusum_window *window, int columns)
+{
+    *window = (struct tw_cusum_window){.columns = columns};
+    window->counts = tw_size_alloc((size_t)columns * COUNTS, sizeof *window->counts);
+    return window->counts ? TW_OK : TW_NO_MEMORY;
+}
+
+void tw_cusum_window_fini(struct tw_cusum_window *window)
+{
+    free(window->counts);
+    *window = (struct tw_cusum_window){0};
+}
+
+struct counting {
+    struct tw_cusum_window *window;
+    const struct tw_cusum *cusum;
+    const struct tw_cusum_sample *sample;
+    unsigned char *block; /* (rows) which block a row belongs to */
+    int *status;          /* (columns) */
+};
+
+static void count_column(void *context, size_t task, unsigned worker)
+{
+    const struct counting *counting = context;
+    uint64_t *counts = counting->window->counts + task * COUNTS;
+    struct tw_cusum_values values;
+    counting->status[task] = tw_cusum_values_init(&values, counting->sample, (int)task);
+    if (counting->status[task])
+        return;
+    for (size_t i = 0; i < counting->sample->data->rows; i++)
+        counts[counting->block[i] * TW_SKETCH_CELLS +
+               tw_sketch_grid_cell(&counting->cusum->grid, (int)task, values.at[i * values.stride])]++;
+    tw_cusum_values_fini(&values);
+}
+
+/* The block is a hash of the row's identity: nothing of its values, nor of its place. A batch may be sorted. */
+int tw_cusum_window_count(struct tw_cusum_window *window, const struct tw_cusum *cusum,
+                          const struct tw_cusum_sample *sample, struct tw_pool *pool)
+{
+    const struct tw_data *data = sample->data;
+    struct counting counting = {.window = window, .cusum = cusum, .sample = sample};
+    counting.block = tw_size_alloc(data->rows + 1, 1);
+    counting.status = tw_size_alloc((size_t)window->columns, sizeof *counting.status);
+    int status = counting.block && counting.status ? TW_OK : TW_NO_MEMORY;
+    if (status == TW_OK) {
+        for (size_t i = 0; i < data->rows; i++)
+            counting.block[i] = (unsigned char)(tw_rng_mix(data->keys[i], UINT64_C(0x626c6f636b)) % TW_CUSUM_BLOCKS);
+        tw_pool_run(pool, (size_t)window->columns, count_column, &counting);
+        for (int c = 0; c < window->columns && status == TW_OK; c++)
+            status = counting.status[c];
+    }
+    free(counting.block);
+    free(counting.status);
+    return status;
+}
+
+void tw_cusum_window_add(struct tw_cusum_window *window, const struct tw_cusum_window *other)
+{
+    for (size_t i = 0; i < (size_t)window->columns * COUNTS; i++)
+        window->counts[i] += other->counts[i];
+}
+
+static const char magic[8] = "TWCUSUMW";
+
+int tw_cusum_window_to_bytes(const struct tw_cusum_window *window, unsigned char **bytes, size_t *size)
+{
+    uint32_t columns = (uint32_t)window->columns;
+    size_t count = (size_t)columns * COUNTS;
+    *bytes = malloc(sizeof magic + sizeof columns + count * TW_LEB128_MAX);
+    if (!*bytes)
+        return TW_NO_MEMORY;
+    memcpy(*bytes, magic, sizeof magic);
+    memcpy(*bytes + sizeof magic, &columns, sizeof columns);
+    unsigned char *at = *bytes + sizeof magic + sizeof columns;
+    for (size_t i = 0; i < count; i++)
+        at = tw_leb128_put(at, window->counts[i]);
+    *size = (size_t)(at - *bytes);
+    return TW_OK;
+}
+
+int tw_cusum_window_from_bytes(struct tw_cusum_window *window, const unsigned char *bytes, size_t size)
+{
+    struct tw_leb128 reader = {bytes, size, false};
+    char found[sizeof magic];
+    uint32_t columns;
+    *window = (struct tw_cusum_window){0};
+    tw_leb128_bytes(&reader, found, sizeof found);
+    tw_leb128_bytes(&reader, &columns, sizeof columns);
+    if (reader.failed || memcmp(found, magic, sizeof magic) || columns < 1 || columns > reader.left / COUNTS)
+        return TW_CORRUPT;
+    if (tw_cusum_window_init(window, (int)columns))
+        return TW_NO_MEMORY;
+    for (size_t i = 0; i < (size_t)columns * COUNTS && !reader.failed; i++) {
+        window->counts[i] = tw_leb128_get(&reader);
+        reader.failed = reader.failed || window->counts[i] > TW_CUSUM_ROWS_MAX;
+    }
+    if (!reader.failed && reader.left == 0)
+        return TW_OK;
+    tw_cusum_window_fini(window);
+    return TW_CORRUPT;
+}

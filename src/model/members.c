@@ -7,14 +7,14 @@
 
 /* Streams of random numbers that nothing else uses. */
 #define STREAM_SEED   0x6d656d6265722d31u
-#define STREAM_WEIGHT 0x6d656d6265722d32u
+#define STREAM_COPIES 0x6d656d6265722d32u
 #define STREAM_CHOICE 0x6d656d6265722d33u
 
-/* The tensors of `one` again, under the name of a member. */
-static int declare(const struct tw_params *one, int member, struct tw_params *all)
+/* The tensors of `own` again, under the name of a member. */
+static int declare(const struct tw_params *own, int member, struct tw_params *all)
 {
-    for (int t = 0; t < one->count; t++) {
-        const struct tw_tensor *tensor = &one->tensors[t];
+    for (int t = 0; t < own->count; t++) {
+        const struct tw_tensor *tensor = &own->tensors[t];
         char name[2 * TW_TENSOR_NAME_MAX];
 
         snprintf(name, sizeof name, "member%d/%s", member, tensor->name);
@@ -32,17 +32,20 @@ int tw_members_layout(const struct tw_kind *kind, void *config, const struct tw_
                       struct tw_params *statistics, struct tw_params *parameters)
 {
     int members = tw_kind_members(kind, config);
-    struct tw_params one;
+    struct tw_params own_statistics, own_parameters;
 
     if (members == 1)
         return kind->layout(config, schema, statistics, parameters);
-    tw_params_init(&one);
+    tw_params_init(&own_statistics);
+    tw_params_init(&own_parameters);
 
-    int status = kind->layout(config, schema, statistics, &one);
+    int status = kind->layout(config, schema, &own_statistics, &own_parameters);
 
     for (int m = 0; m < members && !status; m++)
-        status = declare(&one, m, parameters);
-    tw_params_fini(&one);
+        if (!(status = declare(&own_statistics, m, statistics)))
+            status = declare(&own_parameters, m, parameters);
+    tw_params_fini(&own_statistics);
+    tw_params_fini(&own_parameters);
     return status;
 }
 
@@ -62,9 +65,24 @@ uint64_t tw_members_seed(uint64_t seed, int member)
     return member ? tw_rng_mix(tw_rng_mix(seed, STREAM_SEED), (uint64_t)member) : seed;
 }
 
-double tw_members_weight(int member, uint64_t key)
+int tw_members_copies(int member, uint64_t key)
 {
-    return -log(tw_rng_uniform(tw_rng_mix(STREAM_WEIGHT, (uint64_t)member), key, 0));
+    double u = tw_rng_uniform(tw_rng_mix(STREAM_COPIES, (uint64_t)member), key, 0), p = exp(-1), below = p;
+    int k = 0;
+
+    for (; u > below && p > 0; below += p)
+        p /= ++k;
+    return k;
+}
+
+int tw_members_resample(const struct tw_data *from, int member, struct tw_data *to)
+{
+    int status = TW_OK;
+
+    for (size_t i = 0; i < from->rows && !status; i++)
+        for (int k = tw_members_copies(member, from->keys[i]); k > 0 && !status; k--)
+            status = tw_data_append_rows(to, from, i, 1, -1);
+    return status;
 }
 
 int tw_members_of_event(uint64_t seed, uint64_t event, int members)

@@ -17,7 +17,7 @@ struct tw_model {
     struct tw_schema *schema;
     struct tw_params statistics, parameters;
     int members;
-    struct tw_params views[TW_MEMBERS_MAX]; /* (members) of the parameters */
+    struct tw_params own_statistics[TW_MEMBERS_MAX], own_parameters[TW_MEMBERS_MAX]; /* (members): views */
     /* With weights: the model under them, whose everything above is shared, and they. */
     struct tw_model *base;
     struct tw_reweighting reweighting;
@@ -45,8 +45,10 @@ int tw_model_new(const struct tw_kind *kind, void *config, struct tw_schema *sch
     tw_params_init(statistics);
     tw_params_init(parameters);
     model->members = tw_kind_members(kind, config);
-    for (int m = 0; m < model->members; m++)
-        model->views[m] = tw_members_view(&model->parameters, model->members, m);
+    for (int m = 0; m < model->members; m++) {
+        model->own_statistics[m] = tw_members_view(&model->statistics, model->members, m);
+        model->own_parameters[m] = tw_members_view(&model->parameters, model->members, m);
+    }
     return TW_OK;
 }
 
@@ -136,8 +138,8 @@ struct tw_kind_state tw_model_state(const struct tw_model *model, int member)
 {
     return (struct tw_kind_state){.config = model->config,
                                   .schema = model->schema,
-                                  .statistics = &model->statistics,
-                                  .parameters = &model->views[member]};
+                                  .statistics = &model->own_statistics[member],
+                                  .parameters = &model->own_parameters[member]};
 }
 
 /* --- artifact --- */
@@ -257,6 +259,20 @@ static int put_weights(struct tw_model **out, struct tw_reweighting_parts *parts
     return status;
 }
 
+static bool statistics_ok(const struct tw_kind *kind, const void *config, const struct tw_schema *schema,
+                          const struct tw_params *statistics)
+{
+    int members = tw_kind_members(kind, config);
+
+    for (int m = 0; m < members; m++) {
+        struct tw_params own = tw_members_view(statistics, members, m);
+
+        if (!kind->statistics_ok(config, schema, &own))
+            return false;
+    }
+    return true;
+}
+
 int tw_model_load(const unsigned char *bytes, size_t size, struct tw_model **out, struct tw_model_record *record,
                   struct tw_error *error)
 {
@@ -296,7 +312,7 @@ int tw_model_load(const unsigned char *bytes, size_t size, struct tw_model **out
     }
     if ((status = tw_artifact_read(&artifact, sets, count, error)))
         goto out;
-    if (!kind->statistics_ok(config, schema, &statistics)) {
+    if (!statistics_ok(kind, config, schema, &statistics)) {
         status =
             tw_error_set(error, TW_CORRUPT, "artifact: a width is not positive, or the table of classes is broken");
         goto out;

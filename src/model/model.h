@@ -44,7 +44,7 @@ const struct tw_model *tw_model_base(const struct tw_model *model);
 
 /* --- for the trainer --- */
 
-/* Takes over config, schema and both sets (which are left empty), also on failure. parameters are those of all members
+/* Takes over config, schema and both sets (which are left empty), also on failure. The sets are those of all members
  * (tw_members_layout). One reference. */
 int tw_model_new(const struct tw_kind *kind, void *config, struct tw_schema *schema, struct tw_params *statistics,
                  struct tw_params *parameters, struct tw_model **out);

@@ -90,36 +90,43 @@ double tw_model_mixture(const double *log_prob, int members)
     return top + log(sum / members);
 }
 
-/* log_prob of each member for the columns of a prepared block, which are overwritten: out (events, members). */
-static int block_log_prob(const struct query *q, struct tw_arena *arena, int events, int cols, size_t prepared,
-                          tw_real *x, const tw_real *conditions, double *out)
+/* What lies outside a member's own domain is computed at 0 instead, so that kernels see numbers only. */
+static void replace_outside(const double *jacobian, int rows, int cols, tw_real *x)
+{
+    for (int i = 0; i < cols; i++)
+        for (int r = 0; r < rows && jacobian[i] == -INFINITY; r++)
+            x[r * cols + i] = 0;
+}
+
+/* What one member says of usable rows: (cols). */
+static int ask_member(const struct query *q, struct tw_arena *arena, int member, const float *rows,
+                      const float *conditions, int events, int cols, double *out)
 {
     const struct tw_kind *kind = tw_model_kind(q->model);
-    int members = tw_model_members(q->model), status = TW_OK;
-    size_t bytes = prepared * (size_t)cols * sizeof *x;
-    tw_real *kept = members > 1 ? tw_arena_alloc(arena, bytes) : NULL;
-    double *one = tw_arena_alloc(arena, (size_t)cols * sizeof *one);
-    struct tw_arena mark = *arena;
+    struct tw_kind_state state = tw_model_state(q->model, member);
+    size_t c = (size_t)state.schema->conditions, prepared = (size_t)kind->prepared_rows(state.config, state.schema);
+    double *jacobian = tw_arena_alloc(arena, (size_t)cols * sizeof *jacobian);
+    tw_real *x = tw_arena_alloc(arena, (prepared + c) * (size_t)cols * sizeof *x);
+    tw_real *extra = c && x ? x + prepared * (size_t)cols : NULL;
 
-    if ((members > 1 && !kept) || !one)
+    if (!jacobian || !x)
         return TW_NO_MEMORY;
-    if (kept)
-        memcpy(kept, x, bytes);
-    for (int m = 0; m < members && !status; m++) {
-        struct tw_kind_state state = tw_model_state(q->model, m);
+    kind->prepare_block(&state, rows, events, cols, x, jacobian);
+    replace_outside(jacobian, (int)prepared, cols, x);
+    if (c)
+        tw_columns_conditions(state.schema, state.statistics, conditions, events, cols, extra);
+    if (q->score)
+        return kind->score(&state, q->kernels, arena, cols, x, extra, out);
 
-        if (m > 0)
-            memcpy(x, kept, bytes);
-        tw_arena_rewind(arena, &mark);
-        status = kind->log_prob(&state, q->kernels, arena, cols, x, conditions, one);
-        for (int i = 0; i < events && !status; i++)
-            out[i * members + m] = one[i];
-    }
+    int status = kind->log_prob(&state, q->kernels, arena, cols, x, extra, out);
+
+    for (int i = 0; i < events && !status; i++)
+        out[i] += jacobian[i];
     return status;
 }
 
-/* The answer for an event from what its members say in prepared coordinates. */
-static void answer(const struct query *q, size_t event, bool ok, double *members, double jacobian)
+/* The answer for an event from what its members say. */
+static void answer(const struct query *q, size_t event, bool ok, double *members)
 {
     int count = tw_model_members(q->model);
 
@@ -128,56 +135,37 @@ static void answer(const struct query *q, size_t event, bool ok, double *members
         return;
     }
     for (int m = 0; m < count; m++)
-        members[m] = log_prob_of(ok, members[m] + jacobian);
+        members[m] = log_prob_of(ok, members[m]);
     if (q->apart)
         memcpy(q->out + event * (size_t)count, members, (size_t)count * sizeof *members);
     else
         q->out[event] = tw_model_mixture(members, count);
 }
 
-/* What lies outside the model's own domain is computed at 0 instead, so that kernels see numbers only. */
-static void replace_outside(const double *jacobian, int rows, int cols, tw_real *x)
-{
-    for (int i = 0; i < cols; i++)
-        for (int r = 0; r < rows && jacobian[i] == -INFINITY; r++)
-            x[r * cols + i] = 0;
-}
-
 static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, int events)
 {
-    const struct tw_kind *kind = tw_model_kind(q->model);
     const struct tw_schema *schema = tw_model_schema(q->model);
-    struct tw_kind_state state = tw_model_state(q->model, 0);
-    int members = tw_model_members(q->model);
+    int members = q->score ? 1 : tw_model_members(q->model), cols = columns(q, (size_t)events), status = TW_OK;
     size_t d = (size_t)schema->features, c = (size_t)schema->conditions;
-    size_t prepared = (size_t)kind->prepared_rows(state.config, schema);
     float *rows = tw_arena_alloc(arena, (size_t)events * d * sizeof *rows);
     bool *ok = tw_arena_alloc(arena, (size_t)events * sizeof *ok);
-    int cols = columns(q, (size_t)events), status;
-    double *jacobian = tw_arena_alloc(arena, (size_t)cols * sizeof *jacobian);
-    double *out = tw_arena_alloc(arena, (size_t)members * (size_t)cols * sizeof *out);
-    tw_real *x = tw_arena_alloc(arena, (prepared + c) * (size_t)cols * sizeof *x);
+    double *one = tw_arena_alloc(arena, (size_t)cols * sizeof *one);
+    double *all = tw_arena_alloc(arena, (size_t)members * (size_t)events * sizeof *all);
+    struct tw_arena mark = *arena;
 
-    if (!rows || !ok || !jacobian || !out || !x)
+    if (!rows || !ok || !one || !all)
         return TW_NO_MEMORY;
-    if (!usable_rows(schema, q->values + at * d, events, rows, ok)) {
-        for (int i = 0; i < events; i++)
-            answer(q, at + (size_t)i, false, out, 0);
-        return TW_OK;
+
+    bool some = usable_rows(schema, q->values + at * d, events, rows, ok);
+
+    for (int m = 0; m < members && some && !status; m++) {
+        tw_arena_rewind(arena, &mark);
+        status = ask_member(q, arena, m, rows, c ? q->conditions + at * c : NULL, events, cols, one);
+        for (int i = 0; i < events && !status; i++)
+            all[i * members + m] = one[i];
     }
-
-    tw_real *conditions = c ? x + prepared * (size_t)cols : NULL;
-
-    kind->prepare_block(&state, rows, events, cols, x, jacobian);
-    replace_outside(jacobian, (int)prepared, cols, x);
-    if (c)
-        tw_columns_conditions(schema, state.statistics, q->conditions + at * c, events, cols, conditions);
-    if (q->score)
-        status = kind->score(&state, q->kernels, arena, cols, x, conditions, out);
-    else
-        status = block_log_prob(q, arena, events, cols, prepared, x, conditions, out);
     for (int i = 0; i < events && !status; i++)
-        answer(q, at + (size_t)i, ok[i], out + (q->score ? i : i * members), jacobian[i]);
+        answer(q, at + (size_t)i, ok[i], all + i * members);
     return status;
 }
 

@@ -6,16 +6,13 @@
 
 #include "base/size.h"
 #include "model/columns.h"
-#include "model/members.h"
 
 void tw_rows_fini(struct tw_rows *rows)
 {
     free(rows->features);
     free(rows->extra);
     free(rows->weights);
-    free(rows->given);
     free(rows->labels);
-    free(rows->keys);
     memset(rows, 0, sizeof *rows);
 }
 
@@ -30,15 +27,13 @@ static int reserve(struct tw_rows *rows, size_t count, bool labelled)
     rows->extra = extra ? tw_size_alloc(extra, sizeof *rows->extra) : NULL;
     rows->weights = tw_size_alloc(count ? count : 1, sizeof *rows->weights);
     rows->labels = labelled ? tw_size_alloc(count ? count : 1, sizeof *rows->labels) : NULL;
-    rows->keys = tw_size_alloc(count ? count : 1, sizeof *rows->keys);
-    return rows->features && (rows->extra || !extra) && rows->weights && (rows->labels || !labelled) && rows->keys
-               ? TW_OK
-               : TW_NO_MEMORY;
+    return rows->features && (rows->extra || !extra) && rows->weights && (rows->labels || !labelled) ? TW_OK
+                                                                                                     : TW_NO_MEMORY;
 }
 
 /* Appends event `c` of a prepared block, or leaves it out. */
 static void take(struct tw_rows *rows, const tw_real *features, const tw_real *extra, int c, double weight,
-                 const float *label, uint64_t key)
+                 const float *label)
 {
     tw_real *to = rows->features + rows->count * (size_t)rows->width;
 
@@ -55,7 +50,6 @@ static void take(struct tw_rows *rows, const tw_real *features, const tw_real *e
     rows->weight += weight;
     if (rows->labels)
         rows->labels[rows->count] = (tw_real)*label;
-    rows->keys[rows->count] = key;
     rows->count++;
 }
 
@@ -83,7 +77,7 @@ int tw_rows_init(struct tw_rows *rows, const struct tw_kind *kind, const struct 
                                   x + prepared * TW_BLOCK);
         for (int i = 0; i < events; i++)
             take(rows, x, x + prepared * TW_BLOCK, i, (double)data->weights[at + (size_t)i],
-                 kind->labelled ? &data->labels[at + (size_t)i] : NULL, data->keys[at + (size_t)i]);
+                 kind->labelled ? &data->labels[at + (size_t)i] : NULL);
     }
     free(x);
     return TW_OK;
@@ -94,24 +88,6 @@ void tw_rows_scale(struct tw_rows *rows, double factor)
     for (size_t i = 0; i < rows->count; i++)
         rows->weights[i] = (tw_real)((double)rows->weights[i] * factor);
     rows->weight *= factor;
-}
-
-int tw_rows_resample(struct tw_rows *rows, int member)
-{
-    double sum = 0;
-
-    if (!rows->given) {
-        rows->given = tw_size_alloc(rows->count ? rows->count : 1, sizeof *rows->given);
-        if (!rows->given)
-            return TW_NO_MEMORY;
-        memcpy(rows->given, rows->weights, rows->count * sizeof *rows->given);
-    }
-    for (size_t i = 0; i < rows->count; i++)
-        sum += (double)rows->given[i] * tw_members_weight(member, rows->keys[i]);
-    for (size_t i = 0; i < rows->count; i++)
-        rows->weights[i] =
-            (tw_real)((double)rows->given[i] * tw_members_weight(member, rows->keys[i]) * rows->weight / sum);
-    return TW_OK;
 }
 
 static void gather(const tw_real *from, int width, size_t row, int c, tw_real *to)

@@ -15,10 +15,8 @@ struct tw_rows {
     tw_real *features; /* (count, width) */
     tw_real *extra;    /* (count, C), standardised; NULL if C == 0 */
     tw_real *weights;  /* (count) */
-    tw_real *given;    /* (count): weights before they were resampled; NULL until then */
     tw_real *labels;   /* (count) or NULL */
     double weight;     /* sum of weights */
-    uint64_t *keys;    /* (count): identities, tw_data.keys */
 };
 
 #define TW_ROWS_FAR 1000.0
@@ -29,9 +27,6 @@ void tw_rows_fini(struct tw_rows *rows); /* accepts a zeroed one */
 
 /* Multiplies all weights. */
 void tw_rows_scale(struct tw_rows *rows, double factor);
-/* Weights of a member of an ensemble (tw_members_weight): those that the rows came with, times the member's, scaled so
- * that their sum stays. To be called again for another member. TW_NO_MEMORY or 0. */
-int tw_rows_resample(struct tw_rows *rows, int member);
 
 /* The block of rows order[first] .. order[first+events-1] (order NULL: first .. first+events-1), 1 <= events <=
  * TW_BLOCK, padded as struct tw_block says. Memory comes from the arena; false when it is out. */

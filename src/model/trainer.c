@@ -40,16 +40,19 @@ struct tw_trainer {
     struct tw_train_options options;
     struct tw_schema *schema;
     void *config;
-    struct tw_params statistics;
-    struct tw_params best;   /* of all members: the start, until something better is found */
-    struct tw_params params; /* of the member in training */
+    struct tw_params statistics; /* of all members */
+    struct tw_params best;       /* of all members: the start, until something better is found */
+    struct tw_params params;     /* of the member in training */
     struct tw_optim optim;
     struct good_state good;
-    struct tw_rows train, stop;
+    struct tw_data train_data, stop_data; /* empty once no member needs them any more */
+    struct tw_rows train, stop;           /* of the member in training */
     uint32_t *order;
     struct tw_minibatch batch;
     int members, member;
-    uint64_t seed; /* of the member */
+    bool warm;
+    struct tw_params own; /* statistics of the member: a view */
+    uint64_t seed;        /* of the member */
     enum phase phase;
     int epoch;                  /* being trained or judged, from 1; 0: the start is judged */
     int anneal_from, anneal_to; /* epochs behind which a member is past its best, and ends; 0: not yet */
@@ -116,28 +119,11 @@ static int check_options(const struct tw_train_options *o, struct tw_error *erro
 static struct tw_kind_state state_of(const struct tw_trainer *t, const struct tw_params *params)
 {
     return (struct tw_kind_state){
-        .config = t->config, .schema = t->schema, .statistics = &t->statistics, .parameters = params};
+        .config = t->config, .schema = t->schema, .statistics = &t->own, .parameters = params};
 }
 
-/* The start of each member. */
-static int init_members(struct tw_trainer *t, struct tw_model *parent)
-{
-    int status = TW_OK;
-
-    for (int m = 0; m < t->members && !status; m++) {
-        struct tw_params view = tw_members_view(&t->best, t->members, m);
-
-        if (parent)
-            memcpy(view.block, tw_model_state(parent, m).parameters->block, view.size * sizeof *view.block);
-        else
-            status = t->kind->init(t->config, t->schema, &view, tw_rng_mix(tw_members_seed(t->options.seed, m), 0));
-    }
-    return status;
-}
-
-/* Config, statistics and parameters: from the parent, or fresh. */
-static int make_model(struct tw_trainer *t, const json_t *config, const struct tw_data *train, struct tw_model *parent,
-                      struct tw_error *error)
+/* Config, and memory for statistics and parameters of all members: the parent's, or still to be made. */
+static int make_model(struct tw_trainer *t, const json_t *config, const struct tw_model *parent, struct tw_error *error)
 {
     json_t *json = NULL;
     int status;
@@ -151,25 +137,36 @@ static int make_model(struct tw_trainer *t, const json_t *config, const struct t
     }
     status = t->kind->parse(config, t->schema, &t->config, error);
     json_decref(json);
-    if (status || (status = tw_members_layout(t->kind, t->config, t->schema, &t->statistics, &t->best)))
+    if (status || (status = tw_members_layout(t->kind, t->config, t->schema, &t->statistics, &t->best)) ||
+        (status = tw_params_alloc(&t->statistics)) || (status = tw_params_alloc(&t->best)))
         return status;
     t->members = tw_kind_members(t->kind, t->config);
-    if (parent) {
-        tw_params_fini(&t->statistics);
-        status = tw_params_copy(&t->statistics, tw_model_state(parent, 0).statistics);
-        if (!status && t->kind->adapt)
-            status = t->kind->adapt(t->config, train, &t->statistics);
-    } else {
-        status = tw_params_alloc(&t->statistics);
-        if (!status)
-            status = t->kind->prepare(t->config, train, &t->statistics);
+    t->warm = parent;
+    for (int m = 0; parent && m < t->members; m++) {
+        struct tw_params statistics = tw_members_view(&t->statistics, t->members, m);
+        struct tw_params start = tw_members_view(&t->best, t->members, m);
+        struct tw_kind_state from = tw_model_state(parent, m);
+
+        memcpy(statistics.block, from.statistics->block, statistics.size * sizeof *statistics.block);
+        memcpy(start.block, from.parameters->block, start.size * sizeof *start.block);
     }
-    if (status || (status = tw_params_alloc(&t->best)) || (status = init_members(t, parent)))
-        return status;
 
     struct tw_params first = tw_members_view(&t->best, t->members, 0);
 
     return tw_params_copy(&t->params, &first);
+}
+
+/* Statistics and start of the member, which its parent has given already where there is one. */
+static int make_start(struct tw_trainer *t, const struct tw_data *train)
+{
+    struct tw_params start = tw_members_view(&t->best, t->members, t->member);
+    int status;
+
+    t->own = tw_members_view(&t->statistics, t->members, t->member);
+    if (t->warm)
+        return t->kind->adapt ? t->kind->adapt(t->config, train, &t->own) : TW_OK;
+    status = t->kind->prepare(t->config, train, &t->own);
+    return status ? status : t->kind->init(t->config, t->schema, &start, tw_rng_mix(t->seed, 0));
 }
 
 static bool negative_weight(const struct tw_data *data)
@@ -185,6 +182,8 @@ static int make_rows(struct tw_trainer *t, const struct tw_data *train, const st
 {
     struct tw_kind_state state = state_of(t, &t->params);
 
+    tw_rows_fini(&t->train);
+    tw_rows_fini(&t->stop);
     if (tw_rows_init(&t->train, t->kind, &state, train) || tw_rows_init(&t->stop, t->kind, &state, stop))
         return TW_NO_MEMORY;
     if (t->train.count == 0 || t->train.count > UINT32_MAX)
@@ -196,7 +195,10 @@ static int make_rows(struct tw_trainer *t, const struct tw_data *train, const st
                             "negative weights have to be refined to positive ones first, which is "
                             "not supported yet");
     tw_rows_scale(&t->train, (double)t->train.count / t->train.weight);
-    return TW_OK;
+    t->steps = (long)((t->train.count + (size_t)t->options.batch - 1) / (size_t)t->options.batch);
+    free(t->order);
+    t->order = tw_size_alloc(t->train.count, sizeof *t->order);
+    return t->order ? TW_OK : TW_NO_MEMORY;
 }
 
 static void save_good(struct tw_trainer *t)
@@ -209,27 +211,25 @@ static void save_good(struct tw_trainer *t)
 
 static int make_buffers(struct tw_trainer *t)
 {
-    t->steps = (long)((t->train.count + (size_t)t->options.batch - 1) / (size_t)t->options.batch);
-    t->order = tw_size_alloc(t->train.count, sizeof *t->order);
     t->good.params = tw_size_alloc(t->params.size + 1, sizeof *t->good.params);
-    if (!t->order || !t->good.params || tw_optim_init(&t->optim, &t->params) ||
-        tw_optim_init(&t->good.optim, &t->params) ||
-        tw_minibatch_init(&t->batch, t->kind, t->kernels, t->options.batch / TW_BLOCK, t->params.size))
-        return TW_NO_MEMORY;
-    return TW_OK;
+    return !t->good.params || tw_optim_init(&t->optim, &t->params) || tw_optim_init(&t->good.optim, &t->params) ||
+                   tw_minibatch_init(&t->batch, t->kind, t->kernels, t->options.batch / TW_BLOCK, t->params.size)
+               ? TW_NO_MEMORY
+               : TW_OK;
 }
 
-/* What is asked of a member is asked of it as if there were no other. */
-static int begin_member(struct tw_trainer *t, int member)
+/* From the rows of the member to its first judgement, as if there were no other. */
+static int start_member(struct tw_trainer *t, const struct tw_data *train, const struct tw_data *stop,
+                        struct tw_error *error)
 {
-    struct tw_params start = tw_members_view(&t->best, t->members, member);
+    struct tw_params start = tw_members_view(&t->best, t->members, t->member);
+    int status;
 
-    if (t->members > 1 && (tw_rows_resample(&t->train, member) || tw_rows_resample(&t->stop, member)))
-        return TW_NO_MEMORY;
+    t->seed = tw_members_seed(t->options.seed, t->member);
+    if ((status = make_start(t, train)) || (status = make_rows(t, train, stop, error)))
+        return status;
     memcpy(t->params.block, start.block, start.size * sizeof *start.block);
     tw_optim_restart(&t->optim, &t->params);
-    t->member = member;
-    t->seed = tw_members_seed(t->options.seed, member);
     t->phase = JUDGE;
     t->epoch = t->anneal_from = t->anneal_to = 0;
     t->step = 0;
@@ -239,11 +239,36 @@ static int begin_member(struct tw_trainer *t, int member)
     return TW_OK;
 }
 
+static int begin_member(struct tw_trainer *t, int member, struct tw_error *error)
+{
+    struct tw_data train, stop;
+    int status;
+
+    t->member = member;
+    if (t->members == 1) {
+        status = start_member(t, &t->train_data, &t->stop_data, error);
+    } else {
+        tw_data_init(&train, t->schema);
+        tw_data_init(&stop, t->schema);
+        status = tw_members_resample(&t->train_data, member, &train);
+        if (!status)
+            status = tw_members_resample(&t->stop_data, member, &stop);
+        if (!status)
+            status = start_member(t, &train, &stop, error);
+        tw_data_fini(&train);
+        tw_data_fini(&stop);
+    }
+    if (member + 1 == t->members) {
+        tw_data_fini(&t->train_data);
+        tw_data_fini(&t->stop_data);
+    }
+    return status;
+}
+
 int tw_trainer_new(const struct tw_kind *kind, const struct json_t *config, const struct tw_schema *schema,
                    const struct tw_data *data, struct tw_model *parent, const struct tw_train_options *options,
                    const struct tw_kernels *kernels, struct tw_trainer **out, struct tw_error *error)
 {
-    struct tw_data train, stop;
     struct tw_trainer *t;
     int status = check_options(options, error);
 
@@ -252,30 +277,24 @@ int tw_trainer_new(const struct tw_kind *kind, const struct json_t *config, cons
         return status;
     if (kind->labelled && !data->labels)
         return tw_error_set(error, TW_INVALID, "kind \"%s\" needs labels", kind->name);
-    tw_data_init(&train, schema);
-    tw_data_init(&stop, schema);
     t = calloc(1, sizeof *t);
-    status = TW_NO_MEMORY;
-    if (!t || tw_data_append_parts(&train, data, 1u << TW_PART_TRAIN) ||
-        tw_data_append_parts(&stop, data, 1u << TW_PART_STOP))
-        goto out;
+    if (!t)
+        return TW_NO_MEMORY;
     t->kind = kind;
     t->kernels = kernels;
     t->options = *options;
     t->schema = tw_schema_copy(schema);
-    if (!t->schema)
-        goto out;
-    status = make_model(t, config, &train, parent, error);
+    tw_data_init(&t->train_data, t->schema);
+    tw_data_init(&t->stop_data, t->schema);
+    if (!t->schema || tw_data_append_parts(&t->train_data, data, 1u << TW_PART_TRAIN) ||
+        tw_data_append_parts(&t->stop_data, data, 1u << TW_PART_STOP))
+        status = TW_NO_MEMORY;
     if (!status)
-        status = make_rows(t, &train, &stop, error);
+        status = make_model(t, config, parent, error);
     if (!status)
         status = make_buffers(t);
     if (!status)
-        status = begin_member(t, 0);
-
-out:
-    tw_data_fini(&train);
-    tw_data_fini(&stop);
+        status = begin_member(t, 0, error);
     if (status)
         tw_trainer_free(t);
     else
@@ -297,6 +316,8 @@ void tw_trainer_free(struct tw_trainer *trainer)
     tw_params_fini(&t->best);
     tw_optim_fini(&t->optim);
     tw_optim_fini(&t->good.optim);
+    tw_data_fini(&t->train_data);
+    tw_data_fini(&t->stop_data);
     tw_rows_fini(&t->train);
     tw_rows_fini(&t->stop);
     tw_minibatch_fini(&t->batch);
@@ -396,9 +417,11 @@ static void add_report(struct tw_train_report *total, const struct tw_train_repo
 
 static int end_member(struct tw_trainer *t)
 {
+    struct tw_error error;
+
     add_report(&t->total, &t->report, t->members);
     if (t->member + 1 < t->members)
-        return begin_member(t, t->member + 1);
+        return begin_member(t, t->member + 1, &error);
     t->phase = DONE;
     return TW_OK;
 }

@@ -4,8 +4,8 @@
  * of workers or timing. A minibatch is a fixed number of blocks; each block's gradient has its own buffer; the sums are
  * made in block order.
  *
- * The members of an ensemble are trained one after the other, each as if there were no other, with a seed and weights
- * of the rows of its own (model/members.h), so that an optimiser's state is there once. A warm start gives each member
+ * The members of an ensemble are trained one after the other, each as if there were no other, with a seed and rows of
+ * its own (model/members.h), so that an optimiser's state is there once. A warm start gives each member
  * its own counterpart of the parent. A single model is kept as it was at its best. There bias and variance of its
  * density balance, and the spread of members, which knows of variance alone, would be too narrow by half: bands need
  * undersmoothing (Hall 1992, Ann. Statist. 20, 675). So a member goes on: as long again as it took until patience was
@@ -25,7 +25,7 @@ struct tw_trainer;
 
 struct tw_train_options {
     uint64_t seed;
-    int epochs;          /* at most; also the length of the schedule */
+    int epochs;          /* at most; also the length of the schedule; of a member half of what it has at most */
     int batch;           /* events a step, a multiple of TW_BLOCK */
     double rate;         /* peak learning rate of Adam */
     double warmup;       /* share of the steps with linearly rising rate; cosine to zero afterwards */

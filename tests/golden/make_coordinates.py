@@ -177,7 +177,7 @@ def log_prob_of(meta, tensors, x):
     pair = meta["model"]["coordinates"][0]["kind"] == "pair"
     for name in ("j_phi",) if pair else ("b_phi", "j_phi"):
         y[:, NAMES.index(name)] = wrap(y[:, NAMES.index(name)] - y[:, origin])
-    log_prob[inside] = (reader.density(meta, tensors, "parameters", y) + jacobian)[inside]
+    log_prob[inside] = (reader.density(meta, tensors, y, x, None) + jacobian)[inside]
     return log_prob
 
 

@@ -72,14 +72,14 @@ def code(x, meta):
                           [1.0 * (at[:, j:j + 1] == np.arange(1, n)) for j, n in enumerate(counts)], 1)
 
 
-def log_prob_of_class(meta, tensors, prefix, x, c):
+def log_prob_of_class(meta, tensors, x, c):
     """c: conditions as networks see them, or None."""
     at, counts = levels(x, meta)
     if not counts:
         return 0
     table, shares = tensors["statistics/class_levels"], tensors["statistics/class_shares"]
     known = int((shares[:-1] > 0).sum())
-    a = network(tensors, f"{prefix}/classes", meta["model"]["activation"], c) if c is not None else np.zeros((len(x), known))
+    a = network(tensors, "parameters/classes", meta["model"]["activation"], c) if c is not None else np.zeros((len(x), known))
     p = shares[:known] * np.exp(a[:, :known])
     p *= (1 - shares[-1]) / p.sum(1, keepdims=True)
     same = (at[:, None] == table[:known]).all(2)
@@ -307,19 +307,28 @@ def log_prob(meta, tensors, x, conditions=None):
 
 
 def log_prob_of_flows(meta, tensors, x, conditions):
-    members, x = meta["model"].get("members", 1), np.asarray(x, np.float64)
+    members = meta["model"].get("members", 1)
+    if members == 1:
+        return log_prob_of_flow(meta, tensors, x, conditions)
+    each = [log_prob_of_flow(meta, member(tensors, n), x, conditions) for n in range(members)]
+    return np.logaddexp.reduce(each, 0) - np.log(members)
+
+
+def member(tensors, n):
+    """The tensors of one flow of an ensemble, under the names that they have in one that is alone."""
+    return {name.replace(f"/member{n}/", "/"): tensor for name, tensor in tensors.items() if f"/member{n}/" in name}
+
+
+def log_prob_of_flow(meta, tensors, x, conditions):
+    x, c = np.asarray(x, np.float64), None
     y, jacobian = coordinates(x, meta, tensors)
-    prefixes = ["parameters"] if members == 1 else [f"parameters/member{n}" for n in range(members)]
-    c = None
     if meta["conditions"]:
         c = ((np.asarray(conditions, np.float64) - tensors["statistics/condition_mean"])
              / tensors["statistics/condition_width"])
-    each = [density(meta, tensors, prefix, y.copy(), x, c) + log_prob_of_class(meta, tensors, prefix, x, c)
-            for prefix in prefixes]
-    return np.logaddexp.reduce(each, 0) - np.log(members) + jacobian
+    return density(meta, tensors, y, x, c) + log_prob_of_class(meta, tensors, x, c) + jacobian
 
 
-def density(meta, tensors, prefix, y, x, c):
+def density(meta, tensors, y, x, c):
     """Log density of a flow, given the class, at coordinates y (n, D) of events x, which are overwritten; c as above."""
     model, there = meta["model"], ~np.isnan(x)
     kinds = [(f, kind) for f, kind in enumerate(kinds_of(meta)) if kind != "discrete"]
@@ -338,7 +347,7 @@ def density(meta, tensors, prefix, y, x, c):
             else:
                 inputs.append(y[:, f:f + 1] * (np.sqrt(3) / bound if kind == "bounded" else 1))
         inputs = np.concatenate(inputs + extra, 1)
-        p, at = network(tensors, f"{prefix}/block{b}", model["activation"], inputs), 0
+        p, at = network(tensors, f"parameters/block{b}", model["activation"], inputs), 0
         for (f, kind), moved in zip(kinds, mask):
             if moved == "1":
                 to, log_slope = spline(kind, bins, bound, y[:, f], p[:, at:at + count[kind]])

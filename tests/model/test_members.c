@@ -1,7 +1,6 @@
 /* Ensembles: members are trained apart on resampled rows, share an artifact, and answer as a mixture. */
 #include "common.h"
 #include "model/members.h"
-#include "model/rows.h"
 
 #define MEMBERS  3
 #define ENSEMBLE "{\"kind\": \"flow\", \"members\": 3, \"blocks\": 2, \"hidden\": [8], \"bins\": 4}"
@@ -64,53 +63,46 @@ static double *members_log_prob(const struct tw_model *model, const struct tw_da
     return out;
 }
 
-/* Mean 1, variance 1, third moment 6, and another draw for each member. */
-static void test_weights(void **state)
+/* Poisson of mean 1, and another draw for each member. */
+static void test_copies(void **state)
 {
     const int n = 200000;
     double sum[3] = {0}, product = 0;
 
     for (int i = 0; i < n; i++) {
-        double w = tw_members_weight(2, tw_data_key(7, (uint64_t)i)),
-               v = tw_members_weight(3, tw_data_key(7, (uint64_t)i));
+        uint64_t key = tw_data_key(7, (uint64_t)i);
+        double k = tw_members_copies(2, key), l = tw_members_copies(3, key);
 
-        assert_true(w > 0);
-        sum[0] += w / n;
-        sum[1] += w * w / n;
-        sum[2] += w * w * w / n;
-        product += w * v / n;
+        assert_true(k == tw_members_copies(2, key));
+        sum[0] += k / n;
+        sum[1] += k * k / n;
+        sum[2] += k == 0 ? 1.0 / n : 0;
+        product += k * l / n;
     }
     assert_float_equal(sum[0], 1, 0.01);
-    assert_float_equal(sum[1], 2, 0.04);
-    assert_float_equal(sum[2], 6, 0.4);
-    assert_float_equal(product, 1, 0.02);
+    assert_float_equal(sum[1], 2, 0.03);
+    assert_float_equal(sum[2], exp(-1), 0.005);
+    assert_float_equal(product, 1, 0.015);
 }
 
-/* The weights that rows came with count; those of the member before do not. */
+/* Rows come as often as the member sees them, with all that belongs to them. */
 static void test_resampled_rows(void **state)
 {
     struct fixture *f = *state;
-    struct tw_kind_state of = tw_model_state(f->model, 0);
-    struct tw_rows rows;
-    double sum = 0, wanted = 0;
+    struct tw_data rows;
+    size_t at = 0;
 
+    tw_data_init(&rows, f->schema);
+    assert_int_equal(tw_members_resample(&f->data, 2, &rows), 0);
     for (size_t i = 0; i < f->data.rows; i++)
-        f->data.weights[i] = i % 2 ? 3 : 0.5f;
-    assert_int_equal(tw_rows_init(&rows, tw_model_kind(f->model), &of, &f->data), 0);
-    assert_int_equal(rows.count, f->data.rows);
-    for (size_t i = 0; i < f->data.rows; i++)
-        wanted += (i % 2 ? 3 : 0.5) * tw_members_weight(2, f->data.keys[i]);
-    assert_int_equal(tw_rows_resample(&rows, 1), 0);
-    assert_int_equal(tw_rows_resample(&rows, 2), 0);
-    for (size_t i = 0; i < rows.count; i++) {
-        double weight = (i % 2 ? 3 : 0.5) * tw_members_weight(2, f->data.keys[i]) * rows.weight / wanted;
-
-        assert_float_equal(rows.weights[i], weight, 1e-5 * weight);
-        sum += (double)rows.weights[i];
-        f->data.weights[i] = 1;
-    }
-    assert_float_equal(sum, rows.weight, 1e-4 * sum);
-    tw_rows_fini(&rows);
+        for (int k = tw_members_copies(2, f->data.keys[i]); k > 0; k--, at++) {
+            assert_true(at < rows.rows && rows.keys[at] == f->data.keys[i]);
+            assert_memory_equal(rows.features + at * MIXED_FEATURES, f->data.features + i * MIXED_FEATURES,
+                                MIXED_FEATURES * sizeof *rows.features);
+            assert_true(rows.conditions[at] == f->data.conditions[i] && rows.weights[at] == f->data.weights[i]);
+        }
+    assert_int_equal(at, rows.rows);
+    tw_data_fini(&rows);
 }
 
 /* A member does not depend on how many others there are, and differs from them. */
@@ -127,6 +119,11 @@ static void test_members_are_apart(void **state)
         assert_int_equal(a->size, b->size);
         assert_memory_equal(a->block, b->block, a->size * sizeof *a->block);
     }
+
+    struct tw_kind_state first = tw_model_state(f->model, 0), second = tw_model_state(f->model, 1);
+
+    assert_true(tw_params_at(first.statistics, 0)[1] != tw_params_at(second.statistics, 0)[1]); /* mean eta */
+    assert_float_equal(tw_params_at(first.statistics, 0)[1], tw_params_at(second.statistics, 0)[1], 0.15);
     for (int m = 1; m < MEMBERS; m++) {
         double apart = 0;
 
@@ -326,7 +323,7 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_copies),
         cmocka_unit_test(test_resampled_rows),
         cmocka_unit_test(test_members_are_apart),
         cmocka_unit_test(test_mixture),

@@ -26,6 +26,7 @@ void cmd_twins_print(const struct cli *cli, const json_t *items)
         {"EVENTS", "ingest.events", OUTPUT_TEXT, NULL},
         {"LAG", "ingest.lag_batches", OUTPUT_TEXT, NULL},
         {"SINCE", "since", OUTPUT_TIME, NULL},
+        {"MODE", "mode", OUTPUT_TEXT, NULL},
     };
     output_items(stdout, cli->format, items, columns, sizeof columns / sizeof *columns, true);
 }

@@ -34,7 +34,7 @@ enum route_outcome api_loop_drift(struct http_request *request, struct http_resp
     json_t *state = registry_twin_json(twin);
     json_t *last = json_object_get(state, "last_iteration");
     json_t *answer = json_object();
-    static const char *const of_state[] = {"verdict", "verdict_reason", "since", "activity", "champion"};
+    static const char *const of_state[] = {"verdict", "verdict_reason", "since", "activity", "champion", "mode"};
     static const char *const of_last[] = {"iteration", "time",  "version",  "ordinals",
                                           "events",    "drift", "decision", "policy"};
     json_object_set_new(answer, "twin", json_string(twin->name));

@@ -91,6 +91,11 @@ int definition_policy_mode(const json_t *loop_json, struct loop_policy *loop, st
     return 0;
 }
 
+const char *definition_policy_mode_name(enum loop_mode mode)
+{
+    return modes[mode];
+}
+
 void definition_policy_patch(json_t *loop, const json_t *patch)
 {
     bool mode = json_object_get(patch, "mode"), automatic = json_object_get(patch, "auto");

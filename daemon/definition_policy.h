@@ -10,6 +10,7 @@
 int definition_policy_read(const char *member, const json_t *value, struct loop_policy *loop, struct tw_error *error);
 /* `mode` and its older form `auto`, which must not contradict each other. */
 int definition_policy_mode(const json_t *loop_json, struct loop_policy *loop, struct tw_error *error);
+const char *definition_policy_mode_name(enum loop_mode mode);
 /* Before a patch is merged into `loop`: naming one of mode and auto takes the other away. */
 void definition_policy_patch(json_t *loop, const json_t *patch);
 /* Adds them all, defaults written out. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "daemon/clock.h"
+#include "daemon/definition_policy.h"
 #include "daemon/registry.h"
 
 const char *registry_activity_name(enum activity activity)
@@ -81,12 +82,13 @@ json_t *registry_twin_json(struct twin *twin)
     pthread_mutex_lock(&twin->lock);
     int64_t since;
     const char *reason, *words = verdict(twin, &since, &reason);
-    json_t *json = json_pack("{s:s,s:s,s:o,s:s,s:s?,s:o,s:s,s:o,s:b,s:o,s:o}", "name", twin->name, "description",
+    json_t *json = json_pack("{s:s,s:s,s:o,s:s,s:s?,s:o,s:s,s:o,s:b,s:o,s:o,s:s}", "name", twin->name, "description",
                              twin->definition->description, "created", time_json(twin->created_ms), "verdict", words,
                              "verdict_reason", reason, "since", time_json(since), "activity",
                              registry_activity_name(shown_activity(twin)), "champion", champion_json(twin), "hold",
                              twin->hold, "ingest", ingest_json(twin), "last_iteration",
-                             twin->last_iteration ? json_deep_copy(twin->last_iteration) : json_null());
+                             twin->last_iteration ? json_deep_copy(twin->last_iteration) : json_null(), "mode",
+                             definition_policy_mode_name(twin->definition->loop.mode));
     if (json && twin->fault[0])
         json_object_set_new(json, "fault", json_string(twin->fault));
     pthread_mutex_unlock(&twin->lock);

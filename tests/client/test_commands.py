@@ -21,7 +21,7 @@ HOME = tempfile.TemporaryDirectory(prefix="twinctl-commands-")
 COMMANDS = ("status create train feed sample log-prob drift weights watch retune ops versions show promote rollback "
             "history backup restore doctor").split()
 
-TWIN = {"name": "zmumu", "verdict": "drifted", "since": "2026-03-01T12:00:00.5Z", "activity": "retuning",
+TWIN = {"name": "zmumu", "verdict": "drifted", "mode": "advise", "since": "2026-03-01T12:00:00.5Z", "activity": "retuning",
         "champion": {"version": 3, "since": "2026-03-01T11:00:00Z"},
         "ingest": {"batches": 40, "events": 40000, "duplicates": 1, "gaps": 0, "invalid_rows": 2, "lag_batches": 5}}
 
@@ -243,14 +243,14 @@ def test_status():
         http.answer("GET", "/v1/twins", lambda r: (200, {"items": [TWIN], "next_cursor": "a b&c"}) if "cursor" not in
                     r["query"] else page([{**TWIN, "name": "ttbar", "verdict": "true", "champion": None}]))
         lines = code(ctl(http, "status"), 0).out.splitlines()
-        same(lines[0].split(), ["TWIN", "VERDICT", "ACTIVITY", "CHAMPION", "EVENTS", "LAG", "SINCE"])
-        same(lines[1].split(), ["zmumu", "drifted", "retuning", "3", "40000", "5", "2026-03-01", "12:00:00"])
+        same(lines[0].split(), ["TWIN", "VERDICT", "ACTIVITY", "CHAMPION", "EVENTS", "LAG", "SINCE", "MODE"])
+        same(lines[1].split(), ["zmumu", "drifted", "retuning", "3", "40000", "5", "2026-03-01", "12:00:00", "advise"])
         same(lines[2].split()[:4], ["ttbar", "true", "retuning", "-"])
         same(http.requests[-1]["query"]["cursor"], ["a b&c"])
         same(len(set(line.index("4000") for line in lines[1:])), 1)
         rows = code(ctl(http, "status", "-o", "csv"), 0).out.splitlines()
-        same(rows[0], "name,verdict,activity,champion.version,ingest.events,ingest.lag_batches,since")
-        same(rows[2], "ttbar,true,retuning,,40000,5,2026-03-01T12:00:00.5Z")
+        same(rows[0], "name,verdict,activity,champion.version,ingest.events,ingest.lag_batches,since,mode")
+        same(rows[2], "ttbar,true,retuning,,40000,5,2026-03-01T12:00:00.5Z,advise")
         same(len(json.loads(code(ctl(http, "status", "-o", "json"), 0).out)), 2)
         http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
         same(json.loads(code(ctl(http, "status", "zmumu", "-o", "json"), 0).out), TWIN)

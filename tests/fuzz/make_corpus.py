@@ -175,6 +175,8 @@ def definitions():
     definition("deep", "[" * 3000)
     definition("hidden_1e9", dict(least, model={"hidden": [1000000000]}))
     definition("hidden_1e30", text(least)[:-1] + ', "model": {"hidden": [1e30]}}')
+    definition("policy", dict(least, loop={"mode": "advise", "cooldown": 3, "max_retunes": {"count": 4, "hours": 24},
+                                           "max_distance": 1, "recall": 2, "replay": 0.5}), {"loop": {"auto": True}})
     definition("integer_2e63", text(least)[:-1] + ', "loop": {"window": 9223372036854775808}}')
     definition("real_1e999", text(least)[:-1] + ', "loop": {"silence_s": 1e999}}')
     definition("largest", dict(least, model={"blocks": 64, "bins": 64, "hidden": [4096] * 8}))

@@ -55,7 +55,8 @@ static int note_lost(json_t **lost, uint64_t ordinal)
 size_t window_row_bytes(const struct twin *twin)
 {
     const struct tw_schema *schema = twin->definition->schema;
-    return (size_t)(schema->features + schema->conditions + 1) * sizeof(float) + sizeof(uint64_t);
+    int columns = schema->features + schema->conditions + tw_schema_codes(schema) + 1;
+    return (size_t)columns * sizeof(float) + sizeof(uint64_t);
 }
 
 static size_t at_most(size_t rows)

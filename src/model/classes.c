@@ -6,13 +6,6 @@
 
 /* --- factors --- */
 
-static int levels_of(const struct tw_column *column)
-{
-    if (column->kind == TW_DISCRETE)
-        return (int)(column->max - column->min) + 1 + column->optional;
-    return column->optional ? 2 : 1;
-}
-
 int tw_classes_init(struct tw_classes *classes, const struct tw_schema *schema)
 {
     size_t n = (size_t)schema->features;
@@ -26,7 +19,7 @@ int tw_classes_init(struct tw_classes *classes, const struct tw_schema *schema)
     }
     for (int f = 0; f < schema->features; f++) {
         const struct tw_column *column = &schema->columns[f];
-        int levels = levels_of(column);
+        int levels = tw_schema_levels(column);
 
         classes->factor_of[f] = -1;
         if (levels == 1)

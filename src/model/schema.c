@@ -192,6 +192,22 @@ static int check_names(const struct tw_schema *schema, struct tw_error *error)
     return TW_OK;
 }
 
+int tw_schema_levels(const struct tw_column *column)
+{
+    if (column->kind == TW_DISCRETE)
+        return (int)(column->max - column->min) + 1 + column->optional;
+    return column->optional ? 2 : 1;
+}
+
+int tw_schema_codes(const struct tw_schema *schema)
+{
+    int sum = 0;
+
+    for (int i = 0; i < schema->features; i++)
+        sum += tw_schema_levels(&schema->columns[i]) - 1;
+    return sum;
+}
+
 int tw_schema_parse(const struct json_t *features, const struct json_t *conditions, struct tw_schema **out,
                     struct tw_error *error)
 {
@@ -218,6 +234,9 @@ int tw_schema_parse(const struct json_t *features, const struct json_t *conditio
         status = parse_list(conditions, "conditions", TW_CONDITION, schema->columns + schema->features, error);
     if (!status)
         status = check_names(schema, error);
+    if (!status && tw_schema_codes(schema) > TW_COLUMNS_MAX)
+        status =
+            tw_error_set(error, TW_INVALID, "features: the values of discrete ones are more than %d", TW_COLUMNS_MAX);
     if (status)
         goto fail;
     *out = schema;
@@ -317,10 +336,7 @@ struct json_t *tw_schema_conditions_json(const struct tw_schema *schema)
 
 bool tw_schema_has_classes(const struct tw_schema *schema)
 {
-    for (int i = 0; i < schema->features; i++)
-        if (schema->columns[i].optional || schema->columns[i].kind == TW_DISCRETE)
-            return true;
-    return false;
+    return tw_schema_codes(schema) > 0;
 }
 
 int tw_schema_find(const struct tw_schema *schema, const char *name)

@@ -46,8 +46,8 @@ struct tw_schema {
     struct tw_column *columns;
 };
 
-/* `features` is a JSON array, `conditions` an array or NULL. Unknown members give TW_INVALID with a sentence that names
- * the member. Release with _free. */
+/* `features` is a JSON array, `conditions` an array or NULL. Unknown members, and more than a model can hold, give
+ * TW_INVALID with a sentence that names the member. Release with _free. */
 int tw_schema_parse(const struct json_t *features, const struct json_t *conditions, struct tw_schema **out,
                     struct tw_error *error);
 void tw_schema_free(struct tw_schema *schema);
@@ -63,7 +63,12 @@ struct json_t *tw_schema_conditions_json(const struct tw_schema *schema);
 
 /* True if it can name a column: letters, digits and _, not a digit first, shorter than TW_NAME_MAX. */
 bool tw_schema_name_ok(const char *name);
-/* True if a feature is optional or discrete: events are of several classes (model/classes.h). */
+/* What a column can be told apart by without a number (model/classes.h): its values where it is discrete, and absent or
+ * there where it is optional; 1 where it is neither. */
+int tw_schema_levels(const struct tw_column *column);
+/* The sum of levels - 1 over the features, at most TW_COLUMNS_MAX: what a network is told of an event's class. */
+int tw_schema_codes(const struct tw_schema *schema);
+/* True if a feature is optional or discrete: events are of several classes. */
 bool tw_schema_has_classes(const struct tw_schema *schema);
 
 /* Index of a feature or condition by name, -1 if there is none. */

@@ -1,4 +1,6 @@
 /* Definitions that are refused, each with the name of the member; domains; and the way back to JSON. */
+#include <stdio.h>
+
 #include "common.h"
 
 static void refused(const char *features, const char *conditions, const char *word)
@@ -15,6 +17,17 @@ static void refused(const char *features, const char *conditions, const char *wo
         fail_msg("\"%s\" does not name \"%s\"", error.text, word);
     json_decref(f);
     json_decref(c);
+}
+
+/* 17 features of 64 values: more than a network is told of. */
+static void refused_many(void)
+{
+    char text[17 * 80], *at = text;
+
+    for (int k = 0; k < 17; k++)
+        at += sprintf(at, "%c{\"name\": \"k%d\", \"kind\": \"discrete\", \"min\": 0, \"max\": 63}", k ? ',' : '[', k);
+    strcpy(at, "]");
+    refused(text, NULL, "more than 1024");
 }
 
 static void test_refusals(void **state)
@@ -34,6 +47,7 @@ static void test_refusals(void **state)
     refused("[{\"name\": \"a\", \"kind\": \"discrete\", \"min\": 0, \"max\": 2.5}]", NULL, "integers");
     refused("[{\"name\": \"a\", \"kind\": \"discrete\", \"min\": 0, \"max\": 64}]", NULL, "64 values");
     refused("[{\"name\": \"a\", \"kind\": \"discrete\", \"min\": 0, \"max\": 2, \"transform\": \"log\"}]", NULL, "log");
+    refused_many();
     refused("[{\"name\": \"b\"}]", "[{\"name\": \"a\", \"optional\": true}]", "optional");
     refused("[{\"name\": \"a\", \"kind\": \"angle\"}]", NULL, "kind");
     refused("[{\"name\": \"a\", \"kind\": \"periodic\"}]", NULL, "min and max");

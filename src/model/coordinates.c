@@ -38,6 +38,8 @@ int tw_coordinates_find(const struct tw_coordinates *coordinates, int f)
 
 static enum tw_transform_kind kind_of(const struct tw_coordinate *c, int slot)
 {
+    if (c->kind == TW_COORDINATE_DIFFERENCE)
+        return c->angles ? TW_TRANSFORM_PERIODIC : TW_TRANSFORM_REAL;
     if (c->kind == TW_COORDINATE_PAIR && (slot == TW_PAIR_PHI || slot == TW_PAIR_AZIMUTH))
         return TW_TRANSFORM_PERIODIC;
     return c->kind == TW_COORDINATE_PAIR && slot == TW_PAIR_COSINE ? TW_TRANSFORM_BOUNDED : TW_TRANSFORM_REAL;
@@ -232,7 +234,44 @@ static void inverse_pair(const struct tw_coordinate *c, const struct tw_params *
     }
 }
 
-/* --- both --- */
+/* --- difference --- */
+
+static void forward_difference(const struct tw_coordinate *c, const struct tw_params *statistics, const float *row,
+                               double *y, double *log_jacobian)
+{
+    double first = (double)row[c->features[0]], second = (double)row[c->minus], mean, width, unused = 0;
+
+    if (c->angles) {
+        y[0] = tw_transform_forward(&c->circle, first, log_jacobian);
+        y[0] = tw_transform_wrap(y[0] - tw_transform_forward(&c->circle, second, &unused));
+        return;
+    }
+    tw_columns_moments(statistics, c->features[0], &mean, &width);
+    y[0] = (first - second - mean) / width;
+    *log_jacobian -= log(width);
+}
+
+static void inverse_difference(const struct tw_coordinate *c, const struct tw_params *statistics, const double *y,
+                               float *row)
+{
+    double second = (double)row[c->minus], mean, width, unused = 0;
+
+    if (c->angles) {
+        double angle = y[0] + tw_transform_forward(&c->circle, second, &unused);
+
+        row[c->features[0]] = tw_transform_to_float(&c->circle, tw_transform_inverse(&c->circle, angle));
+        return;
+    }
+    tw_columns_moments(statistics, c->features[0], &mean, &width);
+    row[c->features[0]] = any(second + mean + width * y[0]);
+}
+
+/* --- all of them --- */
+
+static bool is_absent(const struct tw_coordinate *c, const float *row)
+{
+    return c->kind == TW_COORDINATE_DIFFERENCE && isnan(row[c->features[0]]);
+}
 
 void tw_coordinates_forward(const struct tw_coordinates *coordinates, int k, const struct tw_params *statistics,
                             double bound, const float *row, double *y, double *log_jacobian)
@@ -240,12 +279,19 @@ void tw_coordinates_forward(const struct tw_coordinates *coordinates, int k, con
     const struct tw_coordinate *c = &coordinates->list[k];
     double jacobian = 0;
 
+    if (is_absent(c, row)) {
+        y[0] = 0;
+        return;
+    }
     switch (c->kind) {
     case TW_COORDINATE_MASS:
         forward_mass(c, statistics, row, y, &jacobian);
         break;
     case TW_COORDINATE_PAIR:
         forward_pair(c, statistics, bound, row, y, &jacobian);
+        break;
+    case TW_COORDINATE_DIFFERENCE:
+        forward_difference(c, statistics, row, y, &jacobian);
         break;
     }
 
@@ -263,12 +309,17 @@ void tw_coordinates_inverse(const struct tw_coordinates *coordinates, int k, con
 {
     const struct tw_coordinate *c = &coordinates->list[k];
 
+    if (is_absent(c, row))
+        return;
     switch (c->kind) {
     case TW_COORDINATE_MASS:
         inverse_mass(c, statistics, y, row);
         break;
     case TW_COORDINATE_PAIR:
         inverse_pair(c, statistics, bound, y, row);
+        break;
+    case TW_COORDINATE_DIFFERENCE:
+        inverse_difference(c, statistics, y, row);
         break;
     }
 }
@@ -280,6 +331,8 @@ static double raw(const struct tw_coordinate *c, int slot, const float *row)
 {
     double edge, unused = 0, m;
 
+    if (c->kind == TW_COORDINATE_DIFFERENCE)
+        return (double)row[c->features[0]] - (double)row[c->minus];
     if (c->kind == TW_COORDINATE_MASS) {
         m = mass_of(c, row, &edge, &unused);
         return m > edge ? tw_peak_forward(&c->peak, m, &unused) : NAN;

@@ -1,8 +1,9 @@
 /* Coordinates that a flow works in instead of features.
  *
- *   mass   the mass of some particles in place of one of their transverse momenta
- *   pair   transverse momentum, rapidity, azimuth and mass of two particles and the direction of their decay, in place
- * of both momenta (flow/decay.h)
+ * mass: that of some particles, in place of one of their transverse momenta.
+ * pair: transverse momentum, rapidity, azimuth and mass of two particles and the direction of their decay, in place of
+ * both momenta (flow/decay.h).
+ * difference: of a feature and another one, in place of the first, which may be optional.
  *
  * Coordinate k replaces some features, one or six. It is a function of these and of others, of those replaced only by
  * coordinates before it. So the Jacobian is block triangular, and an event is recovered coordinate by coordinate.
@@ -47,11 +48,12 @@ int tw_coordinates_prepare(const struct tw_coordinates *coordinates, const struc
                            struct tw_params *statistics);
 
 /* Values y of coordinate k for an event in the feed's units; *log_jacobian += log |det dy / d features|. Outside the
- * domain all are NaN and *log_jacobian is -inf. `bound` is that of bounded values. */
+ * domain all are NaN and *log_jacobian is -inf; where a difference is absent it is 0. `bound` is that of bounded
+ * values. */
 void tw_coordinates_forward(const struct tw_coordinates *coordinates, int k, const struct tw_params *statistics,
                             double bound, const float *row, double *y, double *log_jacobian);
 /* Sets the features that coordinate k replaces, given y and the other features of the row: in their domain, and in that
- * of the coordinate as far as float32 can tell. */
+ * of the coordinate as far as float32 can tell. A difference whose feature is NaN stays absent. */
 void tw_coordinates_inverse(const struct tw_coordinates *coordinates, int k, const struct tw_params *statistics,
                             double bound, const double *y, float *row);
 

@@ -83,7 +83,7 @@ static int read_particle(const struct reader *r, const json_t *value, struct tw_
     return check_there(r, p->mass);
 }
 
-static int read_of(const struct reader *r, const json_t *value, struct tw_coordinate *c)
+static int read_particles(const struct reader *r, const json_t *value, struct tw_coordinate *c)
 {
     size_t n = json_array_size(value);
 
@@ -145,8 +145,10 @@ static int read_kind(const struct reader *r, const json_t *value, enum tw_coordi
         *kind = TW_COORDINATE_MASS;
     else if (text && !strcmp(text, "pair"))
         *kind = TW_COORDINATE_PAIR;
+    else if (text && !strcmp(text, "difference"))
+        *kind = TW_COORDINATE_DIFFERENCE;
     else
-        return REFUSE(r, "kind must be \"mass\" or \"pair\"");
+        return REFUSE(r, "kind must be \"mass\", \"pair\" or \"difference\"");
     return TW_OK;
 }
 
@@ -157,9 +159,9 @@ static int read_member(const struct reader *r, const char *member, const json_t 
     if (!strcmp(member, "kind"))
         return read_kind(r, value, &c->kind);
     if (!strcmp(member, "of"))
-        return read_of(r, value, c);
-    if (!strcmp(member, "replaces"))
         return TW_OK; /* belongs to the kind */
+    if (!strcmp(member, "replaces"))
+        return TW_OK; /* too */
     if (!strcmp(member, "peak"))
         return read_peak(r, value, &c->peak);
     if (!strcmp(member, "min"))
@@ -176,7 +178,7 @@ static int occurs(const struct tw_coordinate_particle *p, int f)
 
 static int occurs_in(const struct tw_coordinate *c, int f)
 {
-    int sum = 0;
+    int sum = c->kind == TW_COORDINATE_DIFFERENCE ? (c->features[0] == f) + (c->minus == f) : 0;
 
     for (int i = 0; i < c->count; i++)
         sum += occurs(&c->of[i], f);
@@ -228,6 +230,35 @@ static int order_pair(const struct reader *r, struct tw_coordinate *c)
     return TW_OK;
 }
 
+/* Difference: two real features, or two angles of one circle. */
+static int read_difference(const struct reader *r, const json_t *json, struct tw_coordinate *c)
+{
+    const json_t *of = json_object_get(json, "of");
+    const struct tw_column *first, *second;
+
+    if (json_object_get(json, "peak") || json_object_get(json, "min"))
+        return REFUSE(r, "a difference has neither peak nor min");
+    if (json_array_size(of) != 2 || !find_feature(r, json_array_get(of, 0), &c->features[0]) ||
+        !find_feature(r, json_array_get(of, 1), &c->minus))
+        return REFUSE(r, "of must be an array of two names of features");
+    first = &r->schema->columns[c->features[0]];
+    second = &r->schema->columns[c->minus];
+    if (first->kind == TW_DISCRETE)
+        return REFUSE(r, "of: feature %s is discrete", first->name);
+    c->angles = first->kind == TW_PERIODIC && second->kind == TW_PERIODIC && first->min == second->min &&
+                first->max == second->max;
+    c->circle = (struct tw_transform_column){.kind = TW_TRANSFORM_PERIODIC, .min = first->min, .max = first->max};
+    c->slots = 1;
+
+    int status = check_there(r, c->minus);
+
+    if (status)
+        return status;
+    return c->angles || (tw_columns_kind(first) == TW_TRANSFORM_REAL && tw_columns_kind(second) == TW_TRANSFORM_REAL)
+               ? TW_OK
+               : REFUSE(r, "of: both must be real, without log and without bounds, or angles of the same min and max");
+}
+
 /* A feature that is replaced occurs once, is not replaced already, and nothing that stands before needs it. */
 static int check_replaced(const struct reader *r, const struct tw_coordinate *c)
 {
@@ -263,13 +294,21 @@ static int read_coordinate(const struct reader *r, const json_t *json, struct tw
     for (const char *const *name = required; *name; name++)
         if (!json_object_get(json, *name))
             return REFUSE(r, "%s is missing", *name);
+    if (c->kind != TW_COORDINATE_DIFFERENCE)
+        status = read_particles(r, json_object_get(json, "of"), c);
+    if (!status && c->kind != TW_COORDINATE_MASS && json_object_get(json, "replaces"))
+        status = REFUSE(r, "replaces: a pair replaces pt, eta and phi of both, a difference the first of its features");
+    if (status)
+        return status;
     switch (c->kind) {
     case TW_COORDINATE_MASS:
         status = order_mass(r, json, c);
         break;
     case TW_COORDINATE_PAIR:
-        status = json_object_get(json, "replaces") ? REFUSE(r, "replaces: a pair replaces pt, eta and phi of both")
-                                                   : order_pair(r, c);
+        status = order_pair(r, c);
+        break;
+    case TW_COORDINATE_DIFFERENCE:
+        status = read_difference(r, json, c);
         break;
     }
     return status ? status : check_replaced(r, c);
@@ -278,6 +317,9 @@ static int read_coordinate(const struct reader *r, const json_t *json, struct tw
 /* With numbers as reals, so that what is written is the same whoever wrote it first. */
 static json_t *coordinate_json(const json_t *json, const struct tw_coordinate *c)
 {
+    if (c->kind == TW_COORDINATE_DIFFERENCE)
+        return json_deep_copy(json);
+
     json_t *of = json_deep_copy(json_object_get(json, "of")), *particle, *peak = json_null();
     size_t i;
 

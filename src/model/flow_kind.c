@@ -472,8 +472,11 @@ static void to_raw(const struct tw_kind_state *state, int cols, const tw_real *x
         struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->coupling.bound);
         const tw_real *origin = first >= 0 ? x + row_of(c, first) * cols : NULL;
 
-        if (replaced(c, f))
+        if (replaced(c, f)) {
+            for (int i = 0; i < cols; i++)
+                out[(size_t)i * n + (size_t)f] = 0; /* there, for now */
             continue;
+        }
         for (int i = 0; i < cols; i++) {
             double y = (double)x[k * cols + i] + (origin ? (double)origin[i] : 0);
 

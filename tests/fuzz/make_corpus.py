@@ -214,7 +214,9 @@ def definitions():
     pair = FEATURES + [{"name": "pt2", "transform": "log"}]
     both = {"name": "z", "kind": "pair", "of": [["pt", "y", "phi", 0.1], ["pt2", "y2", "phi2", 0]]}
     pair.append({"name": "y2"})
-    for name, entry in (("pair", both), ("line", dict(mass, peak={"at": 91.19, "width": 2.5})), ("edge", dict(mass, min=60)),
+    difference = {"name": "d", "kind": "difference", "of": ["y2", "y"]}
+    angles = dict(difference, of=["phi2", "phi"])
+    for name, entry in (("pair", both), ("difference", difference), ("angles", angles), ("line", dict(mass, peak={"at": 91.19, "width": 2.5})), ("edge", dict(mass, min=60)),
                         ("plain", dict(mass, replaces="pt2")), ("missing", {"name": "m"})):
         about = {"kind": "flow", "features": pair, "model": dict(MODEL, coordinates=[entry])}
         put("model", f"mass_{name}", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, 0.3))

@@ -3,6 +3,7 @@
 
 flow_mass  the mass of two particles in place of a momentum, then that of three
 flow_pair  two particles as a pair and its decay, then the mass of three
+flow_difference  of rapidities and of angles, then the mass of two
 
 Four-vectors are summed and boosted in extended precision, and Jacobians are numerical derivatives: no formula of
 docs/model-format.md for either is used. The chain of splines is computed by tests/model/reader.py, which the other golden
@@ -34,7 +35,10 @@ A, B, J = ["a_pt", "a_eta", "a_phi", 0.10566], ["b_pt", "b_eta", "b_phi", 1.777]
 LINE = dict(peak=dict(at=91.19, width=2.5), min=0.0)
 THREE = dict(name="m_abj", kind="mass", of=[A, J, B], replaces="j_pt", peak=None, min=110.0)
 LISTS = {"flow_mass": [dict(name="m_ab", kind="mass", of=[B, A], replaces="b_pt", **LINE), THREE],
-         "flow_pair": [dict(name="z", kind="pair", of=[A, B], **LINE), THREE]}
+         "flow_pair": [dict(name="z", kind="pair", of=[A, B], **LINE), THREE],
+         "flow_difference": [dict(name="deta", kind="difference", of=["b_eta", "a_eta"]),
+                             dict(name="dphi", kind="difference", of=["j_phi", "b_phi"]),
+                             dict(name="m_ab", kind="mass", of=[A, B], replaces="b_pt", **LINE)]}
 MODEL = dict(kind="flow", blocks=4, hidden=[8, 6], activation="silu", bins=5, bound=4.0, harmonics=1, torus=True,
              masks=["0011010110", "1100101001", "0101101001", "1010010110"])
 
@@ -162,6 +166,12 @@ def log_prob_of(meta, tensors, x):
     mean, width = tensors["statistics/mean"], tensors["statistics/width"]
     for coordinate in meta["model"]["coordinates"]:
         pair = coordinate["kind"] == "pair"
+        if coordinate["kind"] == "difference":
+            first, second = (NAMES.index(n) for n in coordinate["of"])
+            delta = x[:, first].astype(np.float64) - x[:, second].astype(np.float64)
+            angle = "kind" in FEATURES[first]
+            y[:, first] = wrap(np.radians(delta)) if angle else (delta - mean[first]) / width[first]
+            continue  # the Jacobian is that of the feature
         names = [n for p in coordinate["of"] for n in p[:3]] if pair else [coordinate["replaces"]]
         fs = [NAMES.index(n) for n in names]
         for f in fs:  # the feature's own
@@ -174,8 +184,8 @@ def log_prob_of(meta, tensors, x):
             if made:
                 y[i, fs], jacobian[i] = made[0], jacobian[i] + made[1]
     # relative to the pair, or to the first angle
-    pair = meta["model"]["coordinates"][0]["kind"] == "pair"
-    for name in ("j_phi",) if pair else ("b_phi", "j_phi"):
+    kind = meta["model"]["coordinates"][0]["kind"]
+    for name in {"pair": ["j_phi"], "mass": ["b_phi", "j_phi"], "difference": ["b_phi"]}[kind]:
         y[:, NAMES.index(name)] = wrap(y[:, NAMES.index(name)] - y[:, origin])
     log_prob[inside] = (reader.density(meta, tensors, y, x, None) + jacobian)[inside]
     return log_prob

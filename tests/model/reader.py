@@ -38,14 +38,17 @@ def kind_of(feature):
 
 def replaced_by(coordinate):
     """The features in whose places its values stand."""
-    return [coordinate["replaces"]] if coordinate["kind"] == "mass" else [n for p in coordinate["of"] for n in p[:3]]
+    if coordinate["kind"] == "pair":
+        return [n for p in coordinate["of"] for n in p[:3]]
+    return [coordinate["replaces"] if coordinate["kind"] == "mass" else coordinate["of"][0]]
 
 
 def kinds_of(meta):
     """How each coordinate is spread."""
     kinds, names = [kind_of(f) for f in meta["features"]], [f["name"] for f in meta["features"]]
     for coordinate in meta["model"].get("coordinates", []):
-        new = ["real"] if coordinate["kind"] == "mass" else ["real", "real", "periodic", "real", "bounded", "periodic"]
+        new = {"mass": ["real"], "pair": ["real", "real", "periodic", "real", "bounded", "periodic"]}.get(coordinate["kind"])
+        new = new or [kinds[names.index(coordinate["of"][0])]]
         for name, kind in zip(replaced_by(coordinate), new):
             kinds[names.index(name)] = kind
     return kinds
@@ -92,7 +95,7 @@ def coordinates(x, meta, tensors):
     bound, y, terms, jacobian = meta["model"]["bound"], np.zeros_like(x), np.zeros_like(x), np.zeros(len(x))
     names, replaced = [f["name"] for f in meta["features"]], []
     for coordinate in meta["model"].get("coordinates", []):
-        values, extra = (mass_coordinate if coordinate["kind"] == "mass" else pair_coordinate)(coordinate, meta, tensors, x)
+        values, extra = COORDINATES[coordinate["kind"]](coordinate, meta, tensors, x)
         columns = [names.index(n) for n in replaced_by(coordinate)]
         y[:, columns], jacobian, replaced = values, jacobian + extra, replaced + columns
     for f, feature in enumerate(meta["features"]):
@@ -212,6 +215,18 @@ def pair_coordinate(coordinate, meta, tensors, x):
                          np.arctan2(across, along)])
     jacobian += log_slope - 2 * np.log(pt) - np.log(k) - np.log(width[[0, 1, 3]]).sum() - np.log(-np.expm1(-gap))
     return np.where(inside[:, None], y, 0), np.where(inside, jacobian, -np.inf)
+
+
+def difference_coordinate(coordinate, meta, tensors, x):
+    first, second = ([f["name"] for f in meta["features"]].index(n) for n in coordinate["of"])
+    feature, width, delta = meta["features"][first], tensors["statistics/width"][first], x[:, first] - x[:, second]
+    if feature.get("kind") == "periodic":
+        turn = 2 * np.pi / (feature["max"] - feature["min"])
+        return wrap(delta * turn)[:, None], np.full(len(x), np.log(turn))
+    return ((delta - tensors["statistics/mean"][first]) / width)[:, None], np.full(len(x), -np.log(width))
+
+
+COORDINATES = {"mass": mass_coordinate, "pair": pair_coordinate, "difference": difference_coordinate}
 
 
 def softplus(s):

@@ -14,7 +14,7 @@ import numpy as np
 import reader
 
 bench, folder = sys.argv[1:3]
-names = ["flow_tails", "flow_mixed", "flow_torus", "flow_single", "flow_mass", "flow_pair",
+names = ["flow_tails", "flow_mixed", "flow_torus", "flow_single", "flow_mass", "flow_pair", "flow_difference",
          "reweighted_mixed"]
 print(f"1..{len(names) + 4}")
 

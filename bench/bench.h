@@ -68,6 +68,7 @@ void recovery_run(const struct bench *bench, const char *definition, const char 
                   const char *train, const char *held);
 
 /* Compares a stream, window by window, as the loop does: a JSON line each. */
+void two_sample_run(const struct bench *bench, const char *test, const char *definition, const char *a, const char *b);
 void drift_run(const struct bench *bench, const char *definition, const char *reference, const char *stream);
 
 #endif

@@ -16,6 +16,7 @@ static const char help[] =
     "       twin-bench --train DEFINITION.json EVENTS.npy OUT.safetensors [OPTIONS]\n"
     "       twin-bench --recovery DEFINITION.json BEFORE AFTER TRAIN.npy HELD.npy [OPTIONS]\n"
     "       twin-bench --drift DEFINITION.json REFERENCE.npy STREAM.npy [OPTIONS]\n"
+    "       twin-bench --test TEST DEFINITION.json A.npy B.npy [OPTIONS]\n"
     "\n"
     "Times the library, or does one thing on given input. Prints one JSON object.\n"
     "\n"
@@ -31,6 +32,8 @@ static const char help[] =
     "                nothing: one line of JSON a window. Bins are made from samples of the --from\n"
     "                artifact, whose log-likelihood is then watched too; without one, from the first\n"
     "                tenth of the reference, which is set aside\n"
+    "  --test        one two-sample test, c2st, ks, cvm, chi2 or mmd, of A against B: each statistic with\n"
+    "                its p-value, and the least one after Holm's correction\n"
     "\n"
     "  --features N --blocks N --hidden N,N --bins N    the flow of --json (16, 8, 128,128, 8)\n"
     "  --seconds S          of each measurement of --json (2)\n"
@@ -102,6 +105,7 @@ enum {
     TRAIN,
     RECOVERY,
     DRIFT,
+    TEST,
     FEATURES,
     BLOCKS,
     HIDDEN,
@@ -135,6 +139,7 @@ static const struct option options[] = {{"json", 0, 0, JSON},
                                         {"train", 0, 0, TRAIN},
                                         {"recovery", 0, 0, RECOVERY},
                                         {"drift", 0, 0, DRIFT},
+                                        {"test", 0, 0, TEST},
                                         {"features", 1, 0, FEATURES},
                                         {"blocks", 1, 0, BLOCKS},
                                         {"hidden", 1, 0, HIDDEN},
@@ -171,6 +176,7 @@ static void set(struct bench *b, int option, const char *text, int *mode)
     case TRAIN:
     case RECOVERY:
     case DRIFT:
+    case TEST:
         if (*mode)
             usage("one mode at a time", NULL);
         *mode = option;
@@ -257,10 +263,11 @@ static void set(struct bench *b, int option, const char *text, int *mode)
 
 static void run(const struct bench *b, int mode, char **args, int count)
 {
-    static const int wanted[] = {[JSON] = 0, [LOG_PROB] = 3, [SAMPLE] = 3, [TRAIN] = 3, [RECOVERY] = 5, [DRIFT] = 3};
+    static const int wanted[] = {
+        [JSON] = 0, [LOG_PROB] = 3, [SAMPLE] = 3, [TRAIN] = 3, [RECOVERY] = 5, [DRIFT] = 3, [TEST] = 4};
 
     if (!mode)
-        usage("one of --json, --log-prob, --sample, --train, --recovery, --drift is needed", NULL);
+        usage("one of --json, --log-prob, --sample, --train, --recovery, --drift, --test is needed", NULL);
     if (count != wanted[mode])
         usage("wrong number of files", NULL);
     switch (mode) {
@@ -281,6 +288,9 @@ static void run(const struct bench *b, int mode, char **args, int count)
         break;
     case DRIFT:
         drift_run(b, args[0], args[1], args[2]);
+        break;
+    case TEST:
+        two_sample_run(b, args[0], args[1], args[2], args[3]);
         break;
     }
 }

@@ -132,21 +132,26 @@ static void label_heavy(const double *scores, const double *weights, size_t n, i
 
 /* With the weights of each sample adding up to 1: AUC = sum_a w V(s), where V is the placement. Its error has w^2 in
  * the place of 1/n^2. Under the null hypothesis V is 1 - H of one distribution function H of the scores of both
- * samples, so that AUC - 1/2 has the variance sum w^2 (H - 1/2)^2 over both. share_a: a's part of H. */
+ * samples, so that AUC - 1/2 has the variance sum w^2 (H - 1/2)^2 over both. Weights that depend on the score make it
+ * skewed, and the variance that is estimated moves with it: Hall's transformation (1992, J. R. Stat. Soc. B 54, 221) of
+ * z = (AUC - 1/2) / sqrt(variance) with the skewness k, z + k/6 + k z^2/3 + k^2 z^3/27, which rises with z, takes out
+ * both to first order. share_a: a's part of H. */
 static void weigh(const struct heavy *rows, size_t count, double share_a, struct tw_c2st *out)
 {
-    double below_a = 0, below_b = 0, auc = 0, null = 0, first[2] = {0}, second[2] = {0}, squares[2] = {0};
+    double below_a = 0, below_b = 0, auc = 0, null = 0, third = 0, first[2] = {0}, second[2] = {0}, squares[2] = {0};
     for (size_t i = 0; i < count;) {
-        double equal[2] = {0}, square[2] = {0};
+        double equal[2] = {0}, square[2] = {0}, cube = 0; /* a's with the sign that its rows have in AUC */
         size_t j = i;
         for (; j < count && rows[j].score == rows[i].score; j++) {
             equal[rows[j].label] += rows[j].weight;
             square[rows[j].label] += rows[j].weight * rows[j].weight;
+            cube += (rows[j].label ? 1 : -1) * pow(rows[j].weight, 3);
         }
         double placed[2] = {1 - below_b - equal[1] / 2, below_a + equal[0] / 2};
         double h = share_a * placed[1] + (1 - share_a) * (1 - placed[0]) - 0.5;
         auc += equal[0] * placed[0];
         null += (square[0] + square[1]) * h * h;
+        third += cube * h * h * h;
         for (int k = 0; k < 2; k++) {
             first[k] += square[k] * placed[k];
             second[k] += square[k] * placed[k] * placed[k];
@@ -161,8 +166,11 @@ static void weigh(const struct heavy *rows, size_t count, double share_a, struct
         variance += second[k] - 2 * auc * first[k] + auc * auc * squares[k];
     out->auc = auc;
     out->error = sqrt(fmax(0, variance));
-    if (null > 0)
-        out->p_value = fmax(0.5 * erfc((auc - 0.5) / sqrt(null) * M_SQRT1_2), DBL_MIN);
+    if (null > 0) {
+        double z = (auc - 0.5) / sqrt(null), k = third / (null * sqrt(null));
+        double hall = z + k / 6 + k * z * z / 3 + k * k * z * z * z / 27;
+        out->p_value = fmax(0.5 * erfc(hall * M_SQRT1_2), DBL_MIN);
+    }
 }
 
 int tw_c2st_u_weighted(const double *a, const double *weights_a, size_t n, const double *b, const double *weights_b,

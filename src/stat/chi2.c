@@ -13,6 +13,9 @@
  * right where it is not. The null hypothesis also says more of v_i than the bin itself does: v_i = p_i (r_i^a / W^a +
  * r_i^b / W^b) with r_i = s_i / w_i and p_i from both samples, which is Pearson's statistic where all weights are 1.
  * Weights of both signs leave no meaning to r_i; then v_i stands as it is above.
+ *
+ * An estimate of v_i that scatters by a share e of itself makes the sum too large, by e^2 on average: v_i is raised by
+ * so much. e^2 is at most that of the mean of w^2 in the bin, sum w^4 / (sum w^2)^2 - 1/n, which is 0 without weights.
  */
 #include <float.h>
 #include <math.h>
@@ -22,11 +25,11 @@
 #include "stat/chi2.h"
 #include "stat/gamma.h"
 
-enum { BINS_MAX = 32, ROWS_IN_BIN = 20, EFFECTIVE_MIN = 2 * ROWS_IN_BIN };
+enum { BINS_MAX = 32, ROWS_IN_BIN = 20, WEIGHED_IN_BIN = 40 /* with weights */ };
 
 struct bin {
-    double share;          /* of the pooled sample */
-    double wa, wb, sa, sb; /* sums of w and w^2 of its own */
+    double share;                  /* of the pooled sample */
+    double wa, wb, sa, sb, ea, eb; /* sums of w and w^2, and the bound on e^2, of its own */
 };
 
 struct histogram {
@@ -47,6 +50,18 @@ static double squares_of(const struct tw_side *side)
     return side->weights ? side->sums.squares : (double)side->n;
 }
 
+/* The bound on e^2 for rows first .. last-1. */
+static double scatter_of(const struct tw_side *side, size_t first, size_t last)
+{
+    double squares = 0, fourths = 0;
+    for (size_t i = first; side->weights && i < last; i++) {
+        double square = (double)side->weights[i] * side->weights[i];
+        squares += square;
+        fourths += square * square;
+    }
+    return squares > 0 ? fmax(0, fourths / (squares * squares) - 1 / (double)(last - first)) : 0;
+}
+
 /* Ends a bin where the pooled share has reached its next multiple of 1/bins. The pooled share is that of squared
  * weights, each sample by its effective events: a function of the rows and not of whose they are, where weights are 1,
  * and everywhere one that rises. */
@@ -55,6 +70,7 @@ static void fill(const struct tw_pair *pair, int wanted, struct histogram *h)
     const struct tw_side *a = &pair->a, *b = &pair->b;
     struct tw_cursor c = {0}, begin = {0};
     double filled = 0;
+    size_t first_a = 0, first_b = 0; /* of the bin that is being filled */
     *h = (struct histogram){.a = sum_of(a), .b = sum_of(b), .total = a->sums.effective + b->sums.effective};
     h->part_a = a->sums.effective / h->total;
     while (tw_pair_next(pair, &c)) {
@@ -65,11 +81,15 @@ static void fill(const struct tw_pair *pair, int wanted, struct histogram *h)
         /* a remainder of less than half a bin belongs to the one before */
         bool merge = last && h->count && (share - filled) * wanted < 0.5;
         struct bin *bin = &h->bins[merge ? h->count - 1 : h->count++];
+        if (!merge)
+            first_a = begin.i, first_b = begin.j;
         bin->share += share - filled;
         bin->wa += c.sum_a - begin.sum_a;
         bin->wb += c.sum_b - begin.sum_b;
         bin->sa += c.squares_a - begin.squares_a;
         bin->sb += c.squares_b - begin.squares_b;
+        bin->ea = scatter_of(a, first_a, c.i);
+        bin->eb = scatter_of(b, first_b, c.j);
         filled = share;
         begin = c;
     }
@@ -88,10 +108,12 @@ static double statistic_of(const struct histogram *h, const struct tw_pair *pair
     for (int i = 0; i < h->count; i++) {
         const struct bin *bin = &h->bins[i];
         double pa = bin->wa / h->a, pb = bin->wb / h->b, d = pa - pb, p = h->part_a * pa + (1 - h->part_a) * pb;
-        double v = bin->sa / (h->a * h->a) + bin->sb / (h->b * h->b);
-        if (!signs)
-            v = p * (ratio(bin->sa, bin->wa, squares_of(&pair->a), h->a) / h->a +
-                     ratio(bin->sb, bin->wb, squares_of(&pair->b), h->b) / h->b);
+        double va = bin->sa / (h->a * h->a), vb = bin->sb / (h->b * h->b);
+        if (!signs) {
+            va = p * ratio(bin->sa, bin->wa, squares_of(&pair->a), h->a) / h->a;
+            vb = p * ratio(bin->sb, bin->wb, squares_of(&pair->b), h->b) / h->b;
+        }
+        double v = va + vb + (va * va * bin->ea + vb * vb * bin->eb) / (va + vb);
         if (!(v > 0))
             continue;
         straight += d * d / v;
@@ -110,11 +132,12 @@ int tw_chi2_of(const struct tw_pair *pair, double *statistic, int *bins, double 
         *bins = 1;
     if (a->n == 0 || b->n == 0)
         return TW_OK;
-    int status = tw_weights_need_sums(&a->sums, &b->sums, EFFECTIVE_MIN, error);
+    int in_bin = a->weights || b->weights ? WEIGHED_IN_BIN : ROWS_IN_BIN;
+    int status = tw_weights_need_sums(&a->sums, &b->sums, 2 * in_bin, error);
     if (status)
         return status;
     struct histogram h;
-    fill(pair, (int)fmin(BINS_MAX, fmin(a->sums.effective, b->sums.effective) / ROWS_IN_BIN), &h);
+    fill(pair, (int)fmin(BINS_MAX, fmin(a->sums.effective, b->sums.effective) / in_bin), &h);
     if (bins)
         *bins = h.count;
     if (h.count < 2)

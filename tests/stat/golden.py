@@ -101,7 +101,8 @@ def weighted(a, wa, b, wb):
 def chi2(a, wa, b, wb):
     """Two histograms in the bins of src/stat/chi2.h; SciPy's contingency table where there are no weights."""
     na, nb = np.sum(wa)**2 / np.sum(wa**2), np.sum(wb)**2 / np.sum(wb**2)
-    bins, part = int(min(32, min(na, nb) / 20)), na / (na + nb)
+    plain = np.all(wa == 1) and np.all(wb == 1)
+    bins, part = int(min(32, min(na, nb) / (20 if plain else 40))), na / (na + nb)
     z = np.unique(np.concatenate([a, b]))
     pooled = part * shares(a, wa**2, z) + (1 - part) * shares(b, wb**2, z)
     edges, filled = [], 0.0
@@ -113,7 +114,7 @@ def chi2(a, wa, b, wb):
         edges.pop()
     cut = lambda x, w: np.bincount(np.searchsorted(edges, x, "left"), w, len(edges) + 1)
     table = np.array([cut(a, wa), cut(b, wb)])
-    if np.all(wa == 1) and np.all(wb == 1):
+    if plain:
         found = stats.chi2_contingency(table, correction=False)
         return len(edges) + 1, found[0], found[1]
     squares = np.array([cut(a, wa**2), cut(b, wb**2)])
@@ -122,7 +123,10 @@ def chi2(a, wa, b, wb):
     p = part * share[0] + (1 - part) * share[1]
     signs = (wa < 0).any() or (wb < 0).any()
     ratio = np.where(table > 0, squares / np.where(table > 0, table, 1), squares.sum(1, keepdims=True) / whole)
-    v = (squares / whole**2).sum(0) if signs else p * (ratio / whole).sum(0)
+    parts = squares / whole**2 if signs else p * ratio / whole
+    scatter = np.array([cut(x, w**4) / cut(x, w**2)**2 - 1 / cut(x, np.ones(len(x))) for x, w in ((a, wa), (b, wb))])
+    scatter = np.where(squares > 0, scatter, 0)
+    v = parts.sum(0) + (parts**2 * scatter).sum(0) / parts.sum(0)
     # the covariance of the differences, without the last bin, as it stands: a generalised Hotelling statistic
     d = share[0] - share[1]
     u = np.diag(v)
@@ -156,7 +160,9 @@ def weighted_u(a, wa, b, wb):
     h = lambda z: sum(n / (na + nb) * (shares(x, w, z, "left") + shares(x, w, z, "right")) / 2
                       for n, x, w in ((na, a, wa), (nb, b, wb))) - 0.5
     null = np.sum(wa**2 * h(a)**2) + np.sum(wb**2 * h(b)**2)
-    return auc, error, stats.norm.sf((auc - 0.5) / np.sqrt(null))
+    k = (np.sum(wb**3 * h(b)**3) - np.sum(wa**3 * h(a)**3)) / null**1.5
+    z = (auc - 0.5) / np.sqrt(null)
+    return auc, error, stats.norm.sf(z + k / 6 + k * z**2 / 3 + k**2 * z**3 / 27)
 
 
 def delong(a, b):

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/store_sql.h"
+#include "stat/adjust.h"
 
 static const char *const members[STATISTICS_COLUMNS] = {
     [STATISTICS_VALUE] = "value",     [STATISTICS_ERROR] = "error",         [STATISTICS_FLOOR] = "floor",
@@ -156,6 +157,50 @@ static json_t *statistic_json(const struct statistic *statistic, const struct st
     return json;
 }
 
+static bool one_family(const json_t *a, const json_t *b)
+{
+    return b && json_equal(json_object_get(a, "name"), json_object_get(b, "name")) &&
+           json_equal(json_object_get(a, "verdict"), json_object_get(b, "verdict"));
+}
+
+/* p_adjusted of entries begin .. end-1, the columns of one test, as tw_drift has it. */
+static int adjust_family(json_t *list, size_t begin, size_t end)
+{
+    int count = (int)(end - begin), status;
+    double *p = calloc((size_t)count, 2 * sizeof *p), *adjusted = p + count;
+    if (!p)
+        return TW_NO_MEMORY;
+    for (int i = 0; i < count; i++) {
+        const json_t *value = json_object_get(json_array_get(list, begin + (size_t)i), "p_value");
+        p[i] = json_is_number(value) ? json_number_value(value) : 1;
+    }
+    status = tw_adjust_holm(p, count, adjusted);
+    for (int i = 0; i < count && !status; i++) {
+        json_t *entry = json_array_get(list, begin + (size_t)i);
+        bool has = json_is_number(json_object_get(entry, "p_value"));
+        if (json_object_set_new(entry, "p_adjusted", has ? json_real(adjusted[i]) : json_null()))
+            status = TW_NO_MEMORY;
+    }
+    free(p);
+    return status;
+}
+
+/* It follows from the p-values, so that it is not stored. */
+static int adjust(json_t *list)
+{
+    size_t count = json_array_size(list), end;
+    int status = 0;
+    for (size_t begin = 0; begin < count && !status; begin = end) {
+        const json_t *first = json_array_get(list, begin);
+        const char *verdict = json_string_value(json_object_get(first, "verdict"));
+        for (end = begin + 1; one_family(first, json_array_get(list, end));)
+            end++;
+        if (same(verdict, "drift"))
+            status = adjust_family(list, begin, end);
+    }
+    return status;
+}
+
 json_t *store_series_json(sqlite3 *db, int64_t twin, const void *packed, size_t size)
 {
     struct store_series *series = NULL;
@@ -170,6 +215,10 @@ json_t *store_series_json(sqlite3 *db, int64_t twin, const void *packed, size_t 
             json_decref(list);
             list = NULL;
         }
+    }
+    if (list && adjust(list)) {
+        json_decref(list);
+        list = NULL;
     }
     store_series_free(series, known);
     free(statistics);

@@ -25,8 +25,8 @@ void store_series_free(struct store_series *series, size_t count);
 int store_series_number(sqlite3 *db, int64_t twin, const json_t *statistics, struct statistic **out, size_t *count,
                         struct tw_error *error);
 
-/* Packed statistics as JSON: [{"name", "verdict", "feature", "value", "error", "floor", "p_value", "threshold"}]. NULL:
- * they do not decode, or memory is out. */
+/* Packed statistics as JSON: [{"name", "verdict", "feature", "value", "error", "floor", "p_value", "threshold",
+ * and for drift "p_adjusted"}]. NULL: they do not decode, or memory is out. */
 json_t *store_series_json(sqlite3 *db, int64_t twin, const void *packed, size_t size);
 
 #endif

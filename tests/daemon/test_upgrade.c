@@ -195,7 +195,7 @@ static void check_work(struct store *store)
     json_t *last = store_iteration_last(store, TWIN);
     assert_json(json_incref(json_object_get(last, "statistics")),
                 "[{\"name\": \"c2st\", \"verdict\": \"drift\", \"feature\": null, \"value\": 0.5, \"error\": null,"
-                " \"floor\": null, \"p_value\": null, \"threshold\": null}]");
+                " \"floor\": null, \"p_value\": null, \"threshold\": null, \"p_adjusted\": null}]");
     json_decref(last);
     struct store_operation operation = {.twin = TWIN, .kind = "train", .request = "{\"epochs\":3}", .key = "k1"};
     assert_int_equal(store_operation_insert(store, &operation, NULL), TW_EXISTS);

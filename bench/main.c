@@ -133,39 +133,18 @@ enum {
     HELP
 };
 
-static const struct option options[] = {{"json", 0, 0, JSON},
-                                        {"log-prob", 0, 0, LOG_PROB},
-                                        {"sample", 0, 0, SAMPLE},
-                                        {"train", 0, 0, TRAIN},
-                                        {"recovery", 0, 0, RECOVERY},
-                                        {"drift", 0, 0, DRIFT},
-                                        {"test", 0, 0, TEST},
-                                        {"features", 1, 0, FEATURES},
-                                        {"blocks", 1, 0, BLOCKS},
-                                        {"hidden", 1, 0, HIDDEN},
-                                        {"bins", 1, 0, BINS},
-                                        {"seconds", 1, 0, SECONDS},
-                                        {"threads", 1, 0, THREADS},
-                                        {"repeat", 1, 0, REPEAT},
-                                        {"rows", 1, 0, ROWS},
-                                        {"columns", 1, 0, COLUMNS},
-                                        {"seed", 1, 0, SEED},
-                                        {"member", 1, 0, MEMBER},
-                                        {"from", 1, 0, FROM},
-                                        {"epochs", 1, 0, EPOCHS},
-                                        {"batch", 1, 0, BATCH},
-                                        {"rate", 1, 0, RATE},
-                                        {"decay", 1, 0, DECAY},
-                                        {"weight-decay", 1, 0, WEIGHT_DECAY},
-                                        {"patience", 1, 0, PATIENCE},
-                                        {"parts", 1, 0, PARTS},
-                                        {"window", 1, 0, WINDOW},
-                                        {"run-time", 1, 0, RUN_TIME},
-                                        {"detectors", 1, 0, DETECTORS},
-                                        {"until-alarm", 0, 0, UNTIL_ALARM},
-                                        {"quiet", 0, 0, QUIET},
-                                        {"help", 0, 0, HELP},
-                                        {0}};
+static const struct option options[] = {
+    {"json", 0, 0, JSON},         {"log-prob", 0, 0, LOG_PROB},   {"sample", 0, 0, SAMPLE},
+    {"train", 0, 0, TRAIN},       {"recovery", 0, 0, RECOVERY},   {"drift", 0, 0, DRIFT},
+    {"test", 0, 0, TEST},         {"features", 1, 0, FEATURES},   {"blocks", 1, 0, BLOCKS},
+    {"hidden", 1, 0, HIDDEN},     {"bins", 1, 0, BINS},           {"seconds", 1, 0, SECONDS},
+    {"threads", 1, 0, THREADS},   {"repeat", 1, 0, REPEAT},       {"rows", 1, 0, ROWS},
+    {"columns", 1, 0, COLUMNS},   {"seed", 1, 0, SEED},           {"member", 1, 0, MEMBER},
+    {"from", 1, 0, FROM},         {"epochs", 1, 0, EPOCHS},       {"batch", 1, 0, BATCH},
+    {"rate", 1, 0, RATE},         {"decay", 1, 0, DECAY},         {"weight-decay", 1, 0, WEIGHT_DECAY},
+    {"patience", 1, 0, PATIENCE}, {"parts", 1, 0, PARTS},         {"window", 1, 0, WINDOW},
+    {"run-time", 1, 0, RUN_TIME}, {"detectors", 1, 0, DETECTORS}, {"until-alarm", 0, 0, UNTIL_ALARM},
+    {"quiet", 0, 0, QUIET},       {"help", 0, 0, HELP},           {0}};
 
 static void set(struct bench *b, int option, const char *text, int *mode)
 {

@@ -194,8 +194,8 @@ static int compare_rows(const struct compare_input *input, const struct tw_data 
     int status = compare_columns(input, window, kernels, pool, out, &sight, error);
     struct tw_fidelity fidelity;
     if (status == TW_OK) {
-        int outcome = tw_fidelity(input->champion->model, window, input->observables, tw_rng_mix(input->seed, 1),
-                                  kernels, pool, &fidelity, error);
+        int outcome = tw_fidelity(input->champion->model, window, input->observables, sight.log_prob,
+                                  tw_rng_mix(input->seed, 1), kernels, pool, &fidelity, error);
         if (outcome == TW_OK) {
             json_array_append_new(out->statistics, statistic_json("c2st", "fidelity", NULL, fidelity.auc,
                                                                   fidelity.error, fidelity.floor, NAN, NAN));

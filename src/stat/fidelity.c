@@ -12,17 +12,18 @@
 
 #define ROWS_MIN 80 /* halves of 40, the least that the judge takes */
 
-static int mean_log_prob(const struct tw_model *model, const struct tw_data *window, const struct tw_kernels *kernels,
-                         struct tw_pool *pool, struct tw_fidelity *out)
+static int mean_log_prob(const struct tw_model *model, const struct tw_data *window, const double *known,
+                         const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_fidelity *out)
 {
     size_t n = window->rows;
     if (!(tw_model_kind(model)->outputs & 1u << TW_OUTPUT_LOG_PROB))
         return TW_OK;
-    double *log_prob = tw_size_alloc(n, sizeof *log_prob);
-    if (!log_prob)
+    double *own = known ? NULL : tw_size_alloc(n, sizeof *own);
+    if (!known && !own)
         return TW_NO_MEMORY;
-    int status = tw_model_log_prob(model, kernels, pool, n, window->features, window->conditions, log_prob);
+    int status = known ? TW_OK : tw_model_log_prob(model, kernels, pool, n, window->features, window->conditions, own);
     if (status == TW_OK) {
+        const double *log_prob = known ? known : own;
         double sum = 0, squares = 0;
         for (size_t i = 0; i < n; i++)
             sum += log_prob[i];
@@ -31,7 +32,7 @@ static int mean_log_prob(const struct tw_model *model, const struct tw_data *win
             squares += (log_prob[i] - out->log_prob) * (log_prob[i] - out->log_prob);
         out->log_prob_error = sqrt(squares / (double)(n - 1) / (double)n);
     }
-    free(log_prob);
+    free(own);
     return status;
 }
 
@@ -65,8 +66,8 @@ static int widen(const struct tw_observables *observables, struct tw_data *data)
 }
 
 int tw_fidelity(const struct tw_model *model, const struct tw_data *window, const struct tw_observables *observables,
-                uint64_t seed, const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_fidelity *out,
-                struct tw_error *error)
+                const double *log_prob, uint64_t seed, const struct tw_kernels *kernels, struct tw_pool *pool,
+                struct tw_fidelity *out, struct tw_error *error)
 {
     *out = (struct tw_fidelity){NAN, NAN, NAN, NAN, NAN, NAN};
     if (window->rows < ROWS_MIN)
@@ -91,7 +92,7 @@ int tw_fidelity(const struct tw_model *model, const struct tw_data *window, cons
     if (status == TW_OK)
         status = judge(&half, &other, tw_rng_mix(seed, 2), kernels, pool, &out->floor, &out->floor_error, error);
     if (status == TW_OK)
-        status = mean_log_prob(model, window, kernels, pool, out);
+        status = mean_log_prob(model, window, log_prob, kernels, pool, out);
     tw_split_fini(&split);
     tw_data_fini(&half);
     tw_data_fini(&other);

@@ -13,9 +13,9 @@ struct tw_fidelity {
 
 /* The window is cut into two halves at random (by seed); as many samples as a half are drawn from the model under a
  * key made from seed, at the conditions of the rows where the schema has any. The judge sees the observables beside the
- * features; NULL: there are none. */
+ * features; NULL: there are none. log_prob: the model's of the window's rows, where the caller has them; else NULL. */
 int tw_fidelity(const struct tw_model *model, const struct tw_data *window, const struct tw_observables *observables,
-                uint64_t seed, const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_fidelity *out,
-                struct tw_error *error);
+                const double *log_prob, uint64_t seed, const struct tw_kernels *kernels, struct tw_pool *pool,
+                struct tw_fidelity *out, struct tw_error *error);
 
 #endif

@@ -54,7 +54,7 @@ static void test_conditions(void **state)
     conditioned_append(&training, 1, 80, 1);
     conditioned_append(&window, 2, 30, 1);
     struct tw_model *model = learn(SMALL_FLOW, &training, NULL, NULL, kernels, NULL);
-    if (tw_fidelity(model, &window, NULL, 4, kernels, NULL, &good, &error))
+    if (tw_fidelity(model, &window, NULL, NULL, 4, kernels, NULL, &good, &error))
         fail_msg("%s", error.text);
     /* Samples at the default condition, or at the other batch's, would be told apart at a glance. */
     assert_true(good.auc < 0.57);
@@ -65,7 +65,7 @@ static void test_conditions(void **state)
     tw_data_fini(&window);
     tw_data_init(&window, schema);
     conditioned_append(&window, 3, 30, -1); /* the twin has it the wrong way round */
-    assert_int_equal(tw_fidelity(model, &window, NULL, 4, kernels, NULL, &bad, &error), TW_OK);
+    assert_int_equal(tw_fidelity(model, &window, NULL, NULL, 4, kernels, NULL, &bad, &error), TW_OK);
     assert_true(bad.auc > 0.95);
     assert_true(fabs(bad.floor - 0.5) < 4 * bad.floor_error);
     tw_model_unref(model);
@@ -87,7 +87,7 @@ static void test_few_rows(void **state)
     options.epochs = 1;
     struct tw_model *model = learn(SMALL_FLOW, &training, NULL, &options, kernels, NULL);
     training.rows = 79;
-    assert_int_equal(tw_fidelity(model, &training, NULL, 4, kernels, NULL, &out, &error), TW_INVALID);
+    assert_int_equal(tw_fidelity(model, &training, NULL, NULL, 4, kernels, NULL, &out, &error), TW_INVALID);
     assert_true(isnan(out.auc) && strlen(error.text) > 0);
     tw_model_unref(model);
     tw_data_fini(&training);

@@ -104,7 +104,7 @@ static void test_learns(void **state)
     test_free(model);
     struct tw_data window = events(&NOMINAL, KEY_STREAM, 100, 2 * WINDOW);
     struct tw_fidelity fidelity;
-    assert_int_equal(tw_fidelity(champion, &window, NULL, 8, kernels, pool, &fidelity, NULL), TW_OK);
+    assert_int_equal(tw_fidelity(champion, &window, NULL, NULL, 8, kernels, pool, &fidelity, NULL), TW_OK);
     if (!(fidelity.auc < 0.56 && fabs(fidelity.floor - 0.5) < 4 * fidelity.floor_error))
         fail_msg("fidelity %g, floor %g +- %g", fidelity.auc, fidelity.floor, fidelity.floor_error);
     tw_data_fini(&window);

@@ -7,7 +7,7 @@
 
 /* Streams of random numbers that nothing else uses. */
 #define STREAM_SEED   0x6d656d6265722d31u
-#define STREAM_COPIES 0x6d656d6265722d32u
+#define STREAM_WEIGHT 0x6d656d6265722d32u
 #define STREAM_CHOICE 0x6d656d6265722d33u
 
 /* The tensors of `own` again, under the name of a member. */
@@ -65,23 +65,18 @@ uint64_t tw_members_seed(uint64_t seed, int member)
     return member ? tw_rng_mix(tw_rng_mix(seed, STREAM_SEED), (uint64_t)member) : seed;
 }
 
-int tw_members_copies(int member, uint64_t key)
+double tw_members_weight(int member, uint64_t key)
 {
-    double u = tw_rng_uniform(tw_rng_mix(STREAM_COPIES, (uint64_t)member), key, 0), p = exp(-1), below = p;
-    int k = 0;
-
-    for (; u > below && p > 0; below += p)
-        p /= ++k;
-    return k;
+    return -log(tw_rng_uniform(tw_rng_mix(STREAM_WEIGHT, (uint64_t)member), key, 0));
 }
 
 int tw_members_resample(const struct tw_data *from, int member, struct tw_data *to)
 {
-    int status = TW_OK;
+    size_t first = to->rows;
+    int status = tw_data_append_rows(to, from, 0, from->rows, -1);
 
-    for (size_t i = 0; i < from->rows && !status; i++)
-        for (int k = tw_members_copies(member, from->keys[i]); k > 0 && !status; k--)
-            status = tw_data_append_rows(to, from, i, 1, -1);
+    for (size_t i = first; i < to->rows && !status; i++)
+        to->weights[i] *= (float)tw_members_weight(member, to->keys[i]);
     return status;
 }
 

@@ -4,10 +4,10 @@
  * of workers or timing. A minibatch is a fixed number of blocks; each block's gradient has its own buffer; the sums are
  * made in block order.
  *
- * The members of an ensemble are trained one after the other, each as if there were no other, with a seed and rows of
- * its own (model/members.h), so that an optimiser's state is there once. A warm start gives each member
- * its own counterpart of the parent. A single model is kept as it was at its best. There bias and variance of its
- * density balance, and the spread of members, which knows of variance alone, would be too narrow by half: bands need
+ * The members of an ensemble are trained one after the other, each as if there were no other, with a seed and weights
+ * of rows of its own (model/members.h), so that an optimiser's state is there once. A warm start gives each member its
+ * own counterpart of the parent. A single model is kept as it was at its best. There bias and variance of its density
+ * balance, and the spread of members, which knows of variance alone, would be too narrow by half: bands need
  * undersmoothing (Hall 1992, Ann. Statist. 20, 675). So a member goes on: as long again as it took until patience was
  * over, with a rate that falls to zero, and its end is kept. What that costs in variance the mean over members takes
  * back.

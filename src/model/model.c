@@ -248,7 +248,7 @@ static int put_weights(struct tw_model **out, struct tw_reweighting_parts *parts
 {
     struct tw_reweighting weights;
     struct tw_model *base = *out;
-    int status = tw_reweighting_build(parts, base->schema, &weights, error);
+    int status = tw_reweighting_build(parts, &weights, error);
 
     *out = NULL;
     if (!status) {

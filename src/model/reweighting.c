@@ -22,10 +22,13 @@
 
 /* --- weights --- */
 
-/* What the networks see of a model over `schema`. */
-static const struct tw_schema *seen(const struct tw_reweighting *reweighting, const struct tw_schema *schema)
+struct tw_schema *tw_reweighting_schema(const struct tw_observables *observables, const struct tw_schema *schema)
 {
-    return reweighting->observables ? reweighting->observables->extended : schema;
+    struct tw_schema *seen = tw_schema_copy(observables ? observables->extended : schema);
+
+    for (int f = schema->features; seen && f < seen->features; f++)
+        seen->columns[f].optional = true;
+    return seen;
 }
 
 /* The rows with the observables behind them; *out is to be freed. */
@@ -192,6 +195,15 @@ int tw_reweighting_sample(const struct tw_reweighting *reweighting, const struct
 
 /* --- as a value --- */
 
+static bool members_fit(const struct tw_reweighting *r, const struct tw_schema *seen)
+{
+    for (int m = 0; m < r->members; m++)
+        if (r->member[m] && (tw_model_kind(r->member[m]) != &tw_classifier_kind ||
+                             !tw_schema_equal(tw_model_schema(r->member[m]), seen)))
+            return false;
+    return true;
+}
+
 int tw_reweighting_check(const struct tw_reweighting *reweighting, const struct tw_schema *schema,
                          struct tw_error *error)
 {
@@ -200,10 +212,15 @@ int tw_reweighting_check(const struct tw_reweighting *reweighting, const struct 
 
     if (r->members < 1 || r->members > TW_REWEIGHTING_MEMBERS_MAX)
         return tw_error_set(error, TW_INVALID, "reweighting: members must be from 1 to %d", TW_REWEIGHTING_MEMBERS_MAX);
-    for (int m = 0; m < r->members; m++)
-        if (r->member[m] && (tw_model_kind(r->member[m]) != &tw_classifier_kind ||
-                             !tw_schema_equal(tw_model_schema(r->member[m]), seen(r, schema))))
-            return tw_error_set(error, TW_INVALID, "reweighting: a member is no classifier of the model's columns");
+
+    struct tw_schema *seen = tw_reweighting_schema(r->observables, schema);
+    bool fit = seen && members_fit(r, seen);
+
+    tw_schema_free(seen);
+    if (!seen)
+        return TW_NO_MEMORY;
+    if (!fit)
+        return tw_error_set(error, TW_INVALID, "reweighting: a member is no classifier of the model's columns");
     if (!(r->scale >= 0 && r->scale <= 100))
         return tw_error_set(error, TW_INVALID, "reweighting: scale must be from 0 to 100");
     if (!(fabs(r->log_mean) <= 100) || !(largest >= 1 - 1e-6 && largest <= TW_REWEIGHTING_MAX * (1 + 1e-6)))
@@ -281,17 +298,16 @@ int tw_reweighting_parse(const struct json_t *json, const struct tw_schema *sche
         (status = tw_observables_parse(json_object_get(json, "observables"), schema, &read.observables, error)))
         return status;
     parts->reweighting = read;
-    schema = seen(&read, schema);
-    for (int m = 0; m < read.members; m++) {
-        status = kind->parse(json_object_get(json, "model"), schema, &parts->config[m], error);
+    parts->schema = tw_reweighting_schema(read.observables, schema);
+    status = parts->schema ? TW_OK : TW_NO_MEMORY;
+    for (int m = 0; m < read.members && !status; m++) {
+        status = kind->parse(json_object_get(json, "model"), parts->schema, &parts->config[m], error);
         if (!status)
-            status = kind->layout(parts->config[m], schema, &parts->statistics[m], &parts->parameters[m]);
-        if (status) {
-            tw_reweighting_parts_fini(parts);
-            return status;
-        }
+            status = kind->layout(parts->config[m], parts->schema, &parts->statistics[m], &parts->parameters[m]);
     }
-    return TW_OK;
+    if (status)
+        tw_reweighting_parts_fini(parts);
+    return status;
 }
 
 int tw_reweighting_sets(struct tw_reweighting_parts *parts, struct tw_artifact_set *sets)
@@ -328,21 +344,19 @@ int tw_reweighting_view(const struct tw_reweighting *reweighting, struct tw_rewe
     return tw_reweighting_sets(parts, sets);
 }
 
-int tw_reweighting_build(struct tw_reweighting_parts *parts, const struct tw_schema *schema, struct tw_reweighting *out,
-                         struct tw_error *error)
+int tw_reweighting_build(struct tw_reweighting_parts *parts, struct tw_reweighting *out, struct tw_error *error)
 {
     const struct tw_kind *kind = &tw_classifier_kind;
     int status = TW_OK;
 
     *out = parts->reweighting;
     parts->reweighting.observables = NULL;
-    schema = seen(out, schema);
     for (int m = 0; m < out->members && !status; m++) {
-        struct tw_schema *copy = tw_schema_copy(schema);
+        struct tw_schema *copy = tw_schema_copy(parts->schema);
 
         if (!copy)
             status = TW_NO_MEMORY;
-        else if (!kind->statistics_ok(parts->config[m], schema, &parts->statistics[m])) {
+        else if (!kind->statistics_ok(parts->config[m], parts->schema, &parts->statistics[m])) {
             tw_schema_free(copy);
             status = tw_error_set(error, TW_INVALID, "reweighting: a width is not positive");
         } else {
@@ -366,5 +380,6 @@ void tw_reweighting_parts_fini(struct tw_reweighting_parts *parts)
         tw_params_fini(&parts->parameters[m]);
     }
     tw_observables_unref(parts->reweighting.observables);
+    tw_schema_free(parts->schema);
     *parts = (struct tw_reweighting_parts){0};
 }

@@ -50,8 +50,11 @@ int tw_reweighting_sample(const struct tw_reweighting *reweighting, const struct
                           const struct tw_kernels *kernels, struct tw_pool *pool, uint64_t seed, uint64_t first,
                           size_t n, const float *conditions, float *out);
 
-/* TW_INVALID with a sentence unless members are classifiers of one architecture over `schema`, or what the observables
- * make of it, and all numbers are in range. */
+/* What the networks of a model over `schema` see: the same columns, and the observables (NULL: none) as columns that
+ * may be absent. To be freed; NULL when memory is out. */
+struct tw_schema *tw_reweighting_schema(const struct tw_observables *observables, const struct tw_schema *schema);
+/* TW_INVALID with a sentence unless members are classifiers of one architecture over tw_reweighting_schema and all
+ * numbers are in range. */
 int tw_reweighting_check(const struct tw_reweighting *reweighting, const struct tw_schema *schema,
                          struct tw_error *error);
 /* A copy that holds references of its own. */
@@ -65,6 +68,7 @@ struct json_t *tw_reweighting_json(const struct tw_reweighting *reweighting);
 /* What a file says: networks that are laid out but not filled, then made into models. */
 struct tw_reweighting_parts {
     struct tw_reweighting reweighting;
+    struct tw_schema *schema; /* of the networks */
     void *config[TW_REWEIGHTING_MEMBERS_MAX];
     struct tw_params statistics[TW_REWEIGHTING_MEMBERS_MAX], parameters[TW_REWEIGHTING_MEMBERS_MAX];
 };
@@ -79,8 +83,7 @@ int tw_reweighting_sets(struct tw_reweighting_parts *parts, struct tw_artifact_s
 int tw_reweighting_view(const struct tw_reweighting *reweighting, struct tw_reweighting_parts *parts,
                         struct tw_artifact_set *sets);
 /* Once the sets are filled: *out takes over the networks. */
-int tw_reweighting_build(struct tw_reweighting_parts *parts, const struct tw_schema *schema, struct tw_reweighting *out,
-                         struct tw_error *error);
+int tw_reweighting_build(struct tw_reweighting_parts *parts, struct tw_reweighting *out, struct tw_error *error);
 void tw_reweighting_parts_fini(struct tw_reweighting_parts *parts); /* accepts zeroed ones */
 
 #endif

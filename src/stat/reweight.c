@@ -24,6 +24,7 @@ struct tw_reweight {
     const struct tw_kernels *kernels;
     struct tw_reweight_options options;
     struct tw_observables *observables; /* NULL: none */
+    struct tw_schema *schema;           /* what the networks see */
     struct tw_data data;                /* as it came: what new samples are drawn like */
     struct tw_data side[2];             /* samples, data, with their observables: the index is the label */
     double *held_out[2];                /* for each row, the logit of the network that has not seen it */
@@ -167,12 +168,9 @@ static int make_sides(struct tw_reweight *r, const struct tw_data *data, struct 
     return status;
 }
 
-int tw_reweight_new(struct tw_model *model, const struct tw_data *data, struct tw_observables *observables,
-                    const struct tw_reweight_options *options, const struct tw_kernels *kernels, struct tw_pool *pool,
-                    struct tw_reweight **out, struct tw_error *error)
+static int check_input(const struct tw_model *model, const struct tw_data *data, int folds, struct tw_error *error)
 {
     const unsigned needed = 1u << TW_OUTPUT_LOG_PROB | 1u << TW_OUTPUT_SAMPLE;
-    *out = NULL;
     if ((tw_model_kind(model)->outputs & needed) != needed)
         return tw_error_set(error, TW_INVALID, "a model of kind %s has no density to put weights on",
                             tw_model_kind(model)->name);
@@ -184,6 +182,19 @@ int tw_reweight_new(struct tw_model *model, const struct tw_data *data, struct t
             return tw_error_set(error, TW_INVALID,
                                 "a network cannot learn from events of negative weight: refine them "
                                 "to positive ones first (neural resampling, arXiv:2007.11586)");
+    if (folds < 2 || folds > TW_REWEIGHTING_MEMBERS_MAX)
+        return tw_error_set(error, TW_INVALID, "folds must be from 2 to %d", TW_REWEIGHTING_MEMBERS_MAX);
+    return TW_OK;
+}
+
+int tw_reweight_new(struct tw_model *model, const struct tw_data *data, struct tw_observables *observables,
+                    const struct tw_reweight_options *options, const struct tw_kernels *kernels, struct tw_pool *pool,
+                    struct tw_reweight **out, struct tw_error *error)
+{
+    int folds = options->folds ? options->folds : FOLDS, status = check_input(model, data, folds, error);
+    *out = NULL;
+    if (status != TW_OK)
+        return status;
     struct tw_reweight *r = calloc(1, sizeof *r);
     if (!r)
         return TW_NO_MEMORY;
@@ -193,15 +204,14 @@ int tw_reweight_new(struct tw_model *model, const struct tw_data *data, struct t
     if (observables && observables->count > 0)
         r->observables = tw_observables_ref(observables);
     tw_data_init(&r->data, data->schema);
-    if (r->options.folds == 0)
-        r->options.folds = FOLDS;
+    r->options.folds = folds;
     if (r->options.samples == 0)
         r->options.samples = SAMPLES;
-    int status = r->options.folds < 2 || r->options.folds > TW_REWEIGHTING_MEMBERS_MAX
-                     ? tw_error_set(error, TW_INVALID, "folds must be from 2 to %d", TW_REWEIGHTING_MEMBERS_MAX)
-                     : TW_OK;
+    r->schema = tw_reweighting_schema(r->observables, data->schema);
+    if (!r->schema)
+        status = TW_NO_MEMORY;
     for (int label = 0; label < 2; label++) {
-        tw_data_init(&r->side[label], r->observables ? r->observables->extended : data->schema);
+        tw_data_init(&r->side[label], r->schema);
         r->held_out[label] = tw_size_alloc(data->rows, sizeof *r->held_out[label]);
         if (!r->held_out[label])
             status = TW_NO_MEMORY;
@@ -229,6 +239,7 @@ void tw_reweight_free(struct tw_reweight *reweight)
     }
     tw_data_fini(&r->data);
     tw_observables_unref(r->observables);
+    tw_schema_free(r->schema);
     tw_model_unref(r->model);
     free(r);
 }
@@ -461,7 +472,7 @@ static int score_samples(const struct tw_reweight *r, const struct tw_data *samp
                          double *logits)
 {
     struct tw_data rows;
-    tw_data_init(&rows, r->side[0].schema);
+    tw_data_init(&rows, r->schema);
     int status = extend(r, samples, &rows);
     for (int m = 0; m < r->members && status == TW_OK; m++)
         status = tw_model_score(r->trained[m], r->kernels, pool, rows.rows, rows.features, rows.conditions,

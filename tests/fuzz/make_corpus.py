@@ -225,7 +225,9 @@ def definitions():
                "log_mean_error": 0.01, "ess": 0.75, "overflow": 0.001}
     for name, change, value in (("small", {}, 0.01), ("large", {}, 3e38), ("nothing", {"log_mean": -30, "log_cap": -26}, -7.0),
                                 ("members_9", {"members": 9}, 1.0), ("scale_nan", {"scale": "nan"}, 1.0),
-                                ("cap_below", {"log_cap": -1}, 1.0), ("cap_1e300", {"log_cap": 1e300}, 1.0)):
+                                ("cap_below", {"log_cap": -1}, 1.0),
+                                ("observables", {"observables": [{"name": "r", "expression": "sqrt(pt - 30)"}]}, 0.1),
+                                ("bad_observables", {"observables": [{"name": "r", "expression": "sqrt("}]}, 0.1), ("cap_1e300", {"log_cap": 1e300}, 1.0)):
         about = {"kind": "flow", "features": FEATURES, "conditions": CONDITIONS, "model": MODEL,
                  "reweighting": {**weights, **change}}
         put("model", f"reweighted_{name}", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, value))

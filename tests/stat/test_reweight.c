@@ -268,6 +268,88 @@ static void test_same_bytes(void **state)
     case_fini(&c);
 }
 
+static struct tw_observables *observables_of(const struct tw_schema *schema, const char *text)
+{
+    json_t *json = json_loads(text, 0, NULL);
+    struct tw_observables *observables;
+    struct tw_error error = {""};
+    if (tw_observables_parse(json, schema, &observables, &error))
+        fail_msg("%s", error.text);
+    json_decref(json);
+    return observables;
+}
+
+/* Networks see the observables, absent ones too, and the artifact holds what they are. The data lack a comb in x, which
+ * is a step in the observable. */
+static void test_observables(void **state)
+{
+    struct tw_schema *schema = normal_schema();
+    struct tw_model *base = normal_model(schema, 1, 20000), *model, *loaded;
+    struct tw_observables *observables =
+        observables_of(schema, "[{\"name\": \"wave\", \"expression\": \"cos(20 * x)\"},"
+                               " {\"name\": \"root\", \"expression\": \"sqrt(x)\"}]");
+    struct tw_data data;
+    tw_data_init(&data, schema);
+    for (uint64_t i = 0; data.rows < 6000; i++) {
+        tw_real draw[1];
+        tw_rng_normal(6, 0, i, 1, draw);
+        float x = (float)draw[0];
+        if (cos(20 * (double)x) < 0.5)
+            assert_int_equal(tw_data_append(&data, 1, i, 1, &x, NULL, NULL), TW_OK);
+    }
+    struct tw_reweight_options options = {.seed = 2, .samples = 4000};
+    struct tw_reweight_report report;
+    struct tw_reweight *r;
+    struct tw_error error = {""};
+    double *log_weights;
+    bool done;
+    struct tw_data samples;
+    tw_data_init(&samples, schema);
+    assert_int_equal(tw_reweight_new(base, &data, observables, &options, kernels, NULL, &r, &error), TW_OK);
+    assert_int_equal(tw_reweight_run(r, NULL, 0, &done), TW_OK);
+    assert_int_equal(tw_reweight_finish(r, NULL, &model, &report, &samples, &log_weights, &error), TW_OK);
+    tw_reweight_free(r);
+    tw_observables_unref(observables); /* the model has its own */
+    assert_int_equal(report.not_finite, 0);
+
+    /* Two thirds of the samples are kept: weights 1.5 and 0, above zero and below, where the root is absent. */
+    double kept[2] = {0}, cut[2] = {0};
+    int of_kept[2] = {0}, of_cut[2] = {0};
+    for (size_t i = 0; i < samples.rows; i++) {
+        double x = (double)samples.features[i], wave = cos(20 * x);
+        if (wave < 0.3)
+            kept[x < 0] += exp(log_weights[i]), of_kept[x < 0]++;
+        if (wave > 0.7)
+            cut[x < 0] += exp(log_weights[i]), of_cut[x < 0]++;
+    }
+    for (int side = 0; side < 2; side++) {
+        assert_true(fabs(kept[side] / of_kept[side] - 1.5) < 0.15);
+        assert_true(cut[side] / of_cut[side] < 0.15);
+    }
+
+    struct tw_model_record record = {.twin = "toy", .cause = "reweight"};
+    unsigned char *bytes;
+    size_t size;
+    assert_int_equal(tw_model_save(model, &record, &bytes, &size), TW_OK);
+    if (tw_model_load(bytes, size, &loaded, NULL, &error))
+        fail_msg("%s", error.text);
+    double *again = test_malloc(samples.rows * sizeof *again);
+    assert_int_equal(tw_reweighting_log_weights(tw_model_reweighting(loaded), kernels, NULL, samples.rows,
+                                                samples.features, NULL, again),
+                     TW_OK);
+    for (size_t i = 0; i < samples.rows; i++)
+        assert_true(fabs(again[i] - log_weights[i]) < 1e-9);
+    test_free(again);
+    free(log_weights);
+    free(bytes);
+    tw_model_unref(loaded);
+    tw_model_unref(model);
+    tw_model_unref(base);
+    tw_data_fini(&samples);
+    tw_data_fini(&data);
+    tw_schema_free(schema);
+}
+
 /* Weights over weights: what is under them gets new ones. */
 static void test_again(void **state)
 {
@@ -427,9 +509,11 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_ratio), cmocka_unit_test(test_nothing_to_learn), cmocka_unit_test(test_density),
-        cmocka_unit_test(test_events),      cmocka_unit_test(test_same_bytes),       cmocka_unit_test(test_again),
-        cmocka_unit_test(test_calibration), cmocka_unit_test(test_normalisation),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_exact_ratio),   cmocka_unit_test(test_nothing_to_learn),
+        cmocka_unit_test(test_density),       cmocka_unit_test(test_events),
+        cmocka_unit_test(test_same_bytes),    cmocka_unit_test(test_observables),
+        cmocka_unit_test(test_again),         cmocka_unit_test(test_calibration),
+        cmocka_unit_test(test_normalisation), cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -1,5 +1,6 @@
 /* A twin's definition guessed from events. */
 #include "client/guess.h"
+#include "client/propose.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -162,5 +163,13 @@ json_t *guess_definition(const char *name, struct rows *rows, json_t *remarks, c
         remark(remarks, names[c], &seen, (size_t)have);
     }
     free(values);
-    return features ? json_pack("{s:s, s:o}", "name", name, "features", features) : NULL;
+    if (!features)
+        return NULL;
+    json_t *definition = json_pack("{s:s, s:O}", "name", name, "features", features);
+    json_t *observables = propose_observables(features);
+    if (definition && json_array_size(observables) > 0)
+        json_object_set(definition, "observables", observables);
+    json_decref(observables);
+    json_decref(features);
+    return definition;
 }

@@ -12,8 +12,8 @@
  *   log       if it is positive and its logarithm is less skewed than itself: a long tail,
  *   standard  otherwise.
  * It is optional if it is NaN in some rows. Bounds of real features stay open: what was not seen yet may still come.
- * Remarks for the user (constant columns, missing values, counts) go to `remarks`, an array of strings. NULL with a
- * sentence. */
+ * Masses of pairs are proposed as observables (propose.h). Remarks for the user (constant columns, missing values,
+ * counts) go to `remarks`, an array of strings. NULL with a sentence. */
 json_t *guess_definition(const char *name, struct rows *rows, json_t *remarks, char problem[512]);
 
 #endif

@@ -401,6 +401,18 @@ def test_create_from_events():
         has(code(ctl(http, "create", "new", "--from", scratch("few.csv", "a\n1\n2\n")), 1).err, "too few")
 
 
+def test_create_proposes_masses():
+    """--from proposes the mass of each pair of objects with pt, eta and phi, unless the file has it"""
+    names = ["mu_pt [GeV]", "mu_eta", "mu_phi", "j1_pt", "j1_eta", "j1_phi", "j1_m", "met_pt", "met_phi", "e_pt", "e_eta",
+             "e_phi", "m_mu_e"]
+    path = scratch("pairs.csv", ",".join(names) + "\n" + (",".join(["1.5"] * len(names)) + "\n") * 100)
+    with Http() as http:
+        proposed = json.loads(code(ctl(http, "create", "new", "--from", path, "--dry-run"), 0).out)["observables"]
+        same(proposed, [{"name": "m_mu_j1", "expression": "mass(mu_pt, mu_eta, mu_phi, 0, j1_pt, j1_eta, j1_phi, j1_m)",
+                         "unit": "GeV"},
+                        {"name": "m_j1_e", "expression": "mass(j1_pt, j1_eta, j1_phi, j1_m, e_pt, e_eta, e_phi, 0)"}])
+
+
 def test_units():
     """a unit in the name of a column becomes the feature's unit; the rows go by the bare name; "# " is no name"""
     data = np.random.default_rng(1).normal(size=(200, 4))

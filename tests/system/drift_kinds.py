@@ -16,11 +16,12 @@ PERSISTS = 0.7  # drift that returns is there for so much of the stream
 
 class Kind:
     """`disturb(rows, age, rng)` may return fewer rows than it gets. `names`: columns of which one at least has to be
-    named, none: anything that is named will do. `should`: what the loop should do about it: learn, advise, nothing."""
+    named, none: anything that is named will do. `should`: what the loop should do about it, learn or advise. `fed`: so many
+    events a daemon gets of it, or what there is."""
 
-    def __init__(self, name, title, disturb, names=(), should="learn", source=None):
+    def __init__(self, name, title, disturb, names=(), should="learn", source=None, fed=30000):
         self.name, self.title, self.disturb = name, title, disturb
-        self.names, self.should, self.source = set(names), should, source
+        self.names, self.should, self.source, self.fed = set(names), should, source, fed
 
 
 def scaled(factor):
@@ -93,13 +94,13 @@ MOMENTUM = {"mum_pt", "mup_pt", "m_mumu", "pt_mumu"}
 
 KINDS = [
     Kind("scale_05", "momentum scale +0.5 %", scaled(1.005), ["m_mumu"]),
-    Kind("scale_10", "momentum scale +1 %", scaled(1.01), ["m_mumu"]),
-    Kind("resolution", "momentum resolution 2 % worse", smeared(0.02), ["m_mumu"]),
+    Kind("scale_10", "momentum scale +1 %", scaled(1.01), ["m_mumu"], fed=50000),
+    Kind("resolution", "momentum resolution 2 % worse", smeared(0.02), ["m_mumu"], fed=50000),
     Kind("dead", "dead region in φ of 0.4 rad, 13 % of events lost", dead, ["mum_phi", "mup_phi"], should="advise"),
     Kind("background", "1 % of a new background: unrelated muons", background(0.01), MOMENTUM | {"dr_mumu", "high_mass"}),
     Kind("resonance", "1 % of a new background: pairs at 150 GeV", resonance(0.01, 150, 2), ["high_mass"]),
-    Kind("alpha_s", "changed α_s", unchanged, source="alphaS"),
-    Kind("multiparton", "multiparton interactions on", unchanged, ["j1_m"], source="mpi_on"),
+    Kind("alpha_s", "changed α_s", unchanged, source="alphaS", fed=50000),
+    Kind("multiparton", "multiparton interactions on", unchanged, ["j1_m"], source="mpi_on", fed=50000),
     Kind("slow", "momentum scale creeping to +1 %", creeping, ["m_mumu"]),
     Kind("step", "sudden step: jet energy +5 %", jets, ["j1_pt"]),
     Kind("returns", "momentum scale +1 % that goes away", returning, ["m_mumu"]),

@@ -248,7 +248,8 @@ static json_t *metrics(const struct training *training, const struct training_ou
         json_object_set(json, "lost", training->lost);
     if (json && training->data.rows > training->fresh)
         json_object_set_new(json, "replay",
-                            json_pack("{s:f, s:I, s:f, s:f, s:f}", "share", training->input.replay, "rows",
+                            json_pack("{s:i, s:f, s:I, s:f, s:f, s:f}", "version", training->input.old_version, "share",
+                                      training->input.replay, "rows",
                                       (json_int_t)(training->data.rows - training->fresh), "effective_rows",
                                       training->replay.rows, "largest_weight", training->replay.largest, "scale",
                                       training->replay.scale));

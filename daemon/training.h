@@ -29,7 +29,8 @@ struct training_input {
     struct loop_policy policy;
     double level;              /* of its gate */
     double replay;             /* share of the training's weight that `old` gets; 0: none */
-    const struct tw_data *old; /* what the parent was accepted on; borrowed until training_begin returns */
+    int old_version;           /* that was accepted on them */
+    const struct tw_data *old; /* rows of before the window; borrowed until training_begin returns */
 };
 
 struct training;

@@ -167,6 +167,19 @@ class PolicyTest(unittest.TestCase):
         self.assertEqual(answer.status, 200, answer.body)
         self.assertEqual(self.champion(), challenger)
 
+    def test_replay_keeps_away_from_the_gate(self):
+        """Rows that a version of this episode was accepted on are the gate's rows of the next retune."""
+        self.begin(replay=0.5, recall=0)
+        self.promote(1.0, 10)
+        self.push(toy.events(3000, seed=30, shift=1.0))
+        retunes = [v for v in self.versions() if v["parent"]]
+        self.assertTrue([v for v in retunes if v["parent"] != 1])
+        for version in retunes:
+            replay, gate = version["metrics"]["replay"], version["metrics"]["gate"]
+            self.assertEqual((replay["version"], replay["rows"]), (1, retunes[0]["metrics"]["replay"]["rows"]))
+            # a bound that is the largest over the events does not leave the mean far behind
+            self.assertLess(gate["bound"], gate["gain"] + 3 * gate["error"])
+
     def test_manual(self):
         self.begin(mode="manual")
         rows = self.push(toy.events(2000, seed=2, shift=0.5))

@@ -41,7 +41,10 @@ struct loop_task {
     int64_t move; /* last move of champion when it was decided */
     uint64_t seed;
     int epochs;
-    double replay; /* of the policy when it was decided */
+    /* Rows of the past that are trained on too: what this version was accepted on, 0: none. It has seen nothing of the
+     * window, since the gate's rows are of the window; after a promotion in the same episode it is not the parent. */
+    int replayed;
+    double replay; /* their share of the weight */
     bool reweight; /* weights on top of the parent, instead of another network */
     bool proposes; /* what passes its gate waits for people */
 };

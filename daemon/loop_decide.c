@@ -114,9 +114,9 @@ static void schedule_retune(struct loop *loop, const struct turn *turn)
         .window = {.first = loop->episode.change, .last = turn->window->last},
         .parent = turn->champion->version,
         .move = turn->move,
-        .replay = turn->policy->replay,
         .seed = loop_state_seed(loop->twin->name, loop->episode.change, turn->window->last),
     };
+    loop_state_replay(loop->context->store, loop->twin, turn->policy->replay, &loop->task);
     loop->has_task = true;
 }
 

@@ -17,23 +17,23 @@ static const double RETRY_FIRST_S = 0.5, RETRY_MOST_S = 10;
 
 static json_t *task_json(const struct loop_task *task)
 {
-    return json_pack("{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s:f, s:b, s:b}", "operation",
+    return json_pack("{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s:f, s:b, s:b, s:i}", "operation",
                      (json_int_t)task->operation, "iteration", (json_int_t)task->iteration, "initial", task->initial,
                      "spooled", task->spooled, "first", (json_int_t)task->window.first, "last",
                      (json_int_t)task->window.last, "parent", task->parent, "move", (json_int_t)task->move, "seed",
                      (json_int_t)task->seed, "epochs", task->epochs, "replay", task->replay, "reweight", task->reweight,
-                     "proposes", task->proposes);
+                     "proposes", task->proposes, "replayed", task->replayed);
 }
 
 static bool task_from_json(struct loop_task *task, const json_t *json)
 {
     json_int_t operation, iteration, first, last, move, seed;
-    int initial, spooled, parent, epochs, reweight = 0, proposes = 0;
-    double replay = 0; /* states from before they were built have none of the last three */
-    if (json_unpack((json_t *)json, "{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s?F, s?b, s?b}", "operation",
-                    &operation, "iteration", &iteration, "initial", &initial, "spooled", &spooled, "first", &first,
-                    "last", &last, "parent", &parent, "move", &move, "seed", &seed, "epochs", &epochs, "replay",
-                    &replay, "reweight", &reweight, "proposes", &proposes) != 0)
+    int initial, spooled, parent, epochs, reweight = 0, proposes = 0, replayed = 0;
+    double replay = 0; /* states from before they were built have none of the last four */
+    if (json_unpack((json_t *)json, "{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s?F, s?b, s?b, s?i}",
+                    "operation", &operation, "iteration", &iteration, "initial", &initial, "spooled", &spooled, "first",
+                    &first, "last", &last, "parent", &parent, "move", &move, "seed", &seed, "epochs", &epochs, "replay",
+                    &replay, "reweight", &reweight, "proposes", &proposes, "replayed", &replayed) != 0)
         return false;
     *task = (struct loop_task){
         .operation = operation,
@@ -46,6 +46,7 @@ static bool task_from_json(struct loop_task *task, const json_t *json)
         .seed = (uint64_t)seed,
         .epochs = epochs,
         .replay = replay,
+        .replayed = replayed,
         .reweight = reweight != 0,
         .proposes = proposes != 0,
     };
@@ -96,6 +97,14 @@ char *loop_state_text(const struct loop *loop)
         return text;
     free(text); /* it may lack the task */
     return NULL;
+}
+
+void loop_state_replay(struct store *store, const struct twin *twin, double share, struct loop_task *task)
+{
+    if (share <= 0 || task->reweight)
+        return;
+    task->replay = share;
+    task->replayed = store_version_before(store, twin->id, task->parent, task->window.first);
 }
 
 void loop_state_restore(struct loop *loop, const json_t *state)

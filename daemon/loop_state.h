@@ -9,6 +9,9 @@
 char *loop_state_text(const struct loop *loop);
 void loop_state_restore(struct loop *loop, const json_t *state);
 
+/* Which rows of the past a retune gets, whose parent and window are set. */
+void loop_state_replay(struct store *store, const struct twin *twin, double share, struct loop_task *task);
+
 /* The loop of this twin stops: only people can mend it. Logged once. */
 void loop_state_break(struct loop *loop, const char *where, const struct tw_error *error);
 /* Around a step of the loop: the first before it, the other when it went well. */

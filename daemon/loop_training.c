@@ -78,27 +78,6 @@ static void conclude(struct loop *loop)
     loop_settle(loop);
 }
 
-/* Rows of the past for a replay: what the parent was accepted on, or if it has seen data of the task's window, as after
- * a promotion in the same episode, what the one before it was. The gate's rows are of the window, and nothing may be
- * trained on them. *version is 0 where there are none. */
-static int read_old(struct loop *loop, const struct loop_task *task, struct tw_data *rows, int *version,
-                    struct tw_error *error)
-{
-    uint64_t last = UINT64_MAX;
-    for (*version = task->parent; *version;) {
-        json_t *row = store_version_json(loop->context->store, loop->twin->id, *version);
-        if (row)
-            last = (uint64_t)json_integer_value(json_object_get(json_object_get(row, "ordinals"), "last"));
-        if (row && last < task->window.first) {
-            json_decref(row);
-            return loop_state_acceptance(loop, *version, rows, NULL, error);
-        }
-        *version = (int)json_integer_value(json_object_get(row, "parent")); /* 0 too where retention took it */
-        json_decref(row);
-    }
-    return TW_OK;
-}
-
 /* Reads the rows of the task. False if that ended it. */
 static bool begin_training(struct loop *loop)
 {
@@ -120,10 +99,11 @@ static bool begin_training(struct loop *loop)
         status = registry_snapshot(loop->context->registry, loop->twin, task->parent, &input.parent, &error);
     struct tw_data old;
     tw_data_init(&old, loop->twin->definition->schema);
-    if (status == TW_OK && task->parent && task->replay > 0) {
-        status = read_old(loop, task, &old, &input.old_version, &error);
-        input.old = input.old_version ? &old : NULL;
+    if (status == TW_OK && task->replayed) {
+        status = loop_state_acceptance(loop, task->replayed, &old, NULL, &error);
         input.replay = task->replay;
+        input.old_version = task->replayed;
+        input.old = &old;
     }
     if (status == TW_OK)
         status = training_begin(&input, loop->context->kernels, loop->context->pool, &loop->training, &error);

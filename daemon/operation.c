@@ -69,7 +69,6 @@ static int plan_retune(struct store *store, struct twin *twin, const struct epis
     /* What has not been compared yet stays out: the next windows must be new to the version and its reference. */
     pthread_mutex_lock(&twin->lock);
     uint64_t window = (uint64_t)twin->definition->loop.window;
-    task->replay = twin->definition->loop.replay;
     uint64_t end = twin->pending_count > 0 ? twin->pending[0].ordinal : UINT64_MAX;
     pthread_mutex_unlock(&twin->lock);
     if (read_ordinals(request, &task->window)) {
@@ -101,9 +100,12 @@ static int plan(struct store *store, struct twin *twin, const struct episode *ep
     pthread_mutex_lock(&twin->lock);
     task->parent = twin->champion ? twin->champion->version : 0;
     task->move = twin->champion_move;
+    double replay = twin->definition->loop.replay;
     pthread_mutex_unlock(&twin->lock);
     int status = kind && strcmp(kind, "train") == 0 ? plan_train(twin, request, task, error)
                                                     : plan_retune(store, twin, episode, request, task, error);
+    if (status == TW_OK && task->parent)
+        loop_state_replay(store, twin, replay, task);
     const json_t *seed = json_object_get(request, "seed");
     task->seed =
         seed ? (uint64_t)json_integer_value(seed) : loop_state_seed(twin->name, task->window.first, task->window.last);

@@ -144,6 +144,8 @@ json_t *store_version_json(struct store *store, int64_t twin, int version);
 int store_version_made(struct store *store, int64_t twin, int parent, uint64_t last_ordinal);
 /* Number of the newest version of a cause, whatever became of it; 0 if there is none. */
 int store_version_newest(struct store *store, int64_t twin, const char *cause);
+/* The newest of the version and its ancestors whose data end before ordinal `first`; 0: there is none. */
+int store_version_before(struct store *store, int64_t twin, int version, uint64_t first);
 /* Adds a sentence to a version's reason, unless it is there. */
 int store_version_note(struct store *store, int64_t twin, int version, const char *sentence);
 /* {"alias", "version", "move", "since", "since_ms", "hold"}; NULL if it was never set. */

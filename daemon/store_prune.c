@@ -173,14 +173,15 @@ static int prune_versions(sqlite3 *db, struct store_prune *prune, struct tw_erro
                          "SELECT version FROM versions WHERE twin = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2", "ii",
                          prune->twin, prune->limits.versions);
     if (!status)
-        status = store_sql_run(db, error,
-                               "DELETE FROM versions WHERE twin = ?1 AND status <> 'champion' AND version <> ?5"
-                               " AND version IN (SELECT version FROM versions WHERE twin = ?1 AND version > ?2"
-                               "  AND version <= ?3 ORDER BY version LIMIT ?4)"
-                               " AND NOT EXISTS (SELECT 1 FROM moves WHERE moves.twin = versions.twin"
-                               "  AND moves.version = versions.version)",
-                               "iiiii", prune->twin, (int64_t)prune->version_cursor, newest_to_go, (int64_t)VERSIONS,
-                               (int64_t)prune->parent);
+        status = store_sql_run(
+            db, error,
+            "DELETE FROM versions WHERE twin = ?1 AND status <> 'champion' AND version <> ?5 AND version <> ?6"
+            " AND version IN (SELECT version FROM versions WHERE twin = ?1 AND version > ?2"
+            "  AND version <= ?3 ORDER BY version LIMIT ?4)"
+            " AND NOT EXISTS (SELECT 1 FROM moves WHERE moves.twin = versions.twin"
+            "  AND moves.version = versions.version)",
+            "iiiiii", prune->twin, (int64_t)prune->version_cursor, newest_to_go, (int64_t)VERSIONS,
+            (int64_t)prune->parent, (int64_t)prune->replayed);
     if (!status)
         note(db, prune, VERSIONS);
     if (!status)

@@ -21,7 +21,7 @@ struct store_prune {
     int64_t twin;
     struct store_limits limits;
     uint64_t spool_first; /* batches below it have left the spool: their rows go, once they are counted and processed */
-    int parent;           /* a version that a task needs; 0: none */
+    int parent, replayed; /* versions that a task needs; 0: none */
     int version_cursor;   /* between calls, 0 at first: versions up to it were looked at */
     size_t removed;       /* out: rows */
     bool more;            /* out: there was more to remove than one transaction may */

@@ -113,6 +113,21 @@ int store_version_newest(struct store *store, int64_t twin, const char *cause)
     " json_remove(metrics, '$.weights.reliability', '$.weights.closure', '$.weights.map'),"                            \
     " first_ordinal, last_ordinal, kernels"
 
+int store_version_before(struct store *store, int64_t twin, int version, uint64_t first)
+{
+    json_t *found =
+        store_sql_one(store, number_row,
+                      "WITH RECURSIVE line (version, parent, last) AS"
+                      " (SELECT version, parent, last_ordinal FROM versions WHERE twin = ?1 AND version = ?2"
+                      "  UNION ALL SELECT v.version, v.parent, v.last_ordinal FROM versions v"
+                      "  JOIN line ON v.twin = ?1 AND v.version = line.parent)"
+                      " SELECT version FROM line WHERE last < ?3 ORDER BY version DESC LIMIT 1",
+                      "iii", twin, (int64_t)version, (int64_t)first);
+    int number = (int)json_integer_value(found);
+    json_decref(found);
+    return number;
+}
+
 json_t *store_list_versions(struct store *store, int64_t twin, int limit, const char *cursor)
 {
     struct store_page page = {

@@ -124,14 +124,14 @@ static void no_limits(void **state)
     assert_int_equal(ask(f, "SELECT count(*) FROM moves"), 21);
 }
 
-static void a_task_keeps_its_parent(void **state)
+static void a_task_keeps_its_versions(void **state)
 {
     struct fixture *f = *state;
     fill_versions(f);
-    struct store_prune one = {.twin = f->twin, .limits = {.now_ms = DAY, .versions = 1}, .parent = 7};
+    struct store_prune one = {.twin = f->twin, .limits = {.now_ms = DAY, .versions = 1}, .parent = 7, .replayed = 9};
     for (int i = 0; i < 10; i++)
         assert_int_equal(store_prune(f->store, &one, NULL), 0);
-    assert_int_equal(ask(f, "SELECT count(*) FROM versions WHERE version IN (7, 8)"), 1);
+    assert_int_equal(ask(f, "SELECT count(*) FROM versions WHERE version IN (7, 8, 9)"), 2);
 }
 
 static void fill_iterations(struct fixture *f)
@@ -204,7 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(history_and_versions),
         CASE(no_limits),
-        CASE(a_task_keeps_its_parent),
+        CASE(a_task_keeps_its_versions),
         CASE(iterations_operations_and_means),
         CASE(clocks),
         CASE(rows_of_batches),

@@ -9,6 +9,7 @@
 #include "stat/drift.h"
 #include "stat/marginals.h"
 #include "stat/mmd.h"
+#include "stat/presence.h"
 #include "stat/rate.h"
 
 static const struct {
@@ -92,24 +93,6 @@ static int run_cusum(const struct tw_data *window, const struct tw_drift_options
         statistics[c].p_value = out->cusum[c].p_value;
     }
     return status;
-}
-
-static size_t count_present(const struct tw_data *data, int feature)
-{
-    size_t features = (size_t)data->schema->features, count = 0;
-    for (size_t i = 0; i < data->rows; i++)
-        count += !isnan(data->features[i * features + (size_t)feature]);
-    return count;
-}
-
-static void run_presence(const struct tw_data *reference, const struct tw_data *window, struct tw_statistic *s)
-{
-    size_t n = window->rows, m = reference->rows, present = count_present(window, s->feature);
-    size_t before = count_present(reference, s->feature);
-    s->value = n ? (double)present / (double)n : NAN;
-    s->error = n ? sqrt(s->value * (1 - s->value) / (double)n) : NAN;
-    s->floor = m ? (double)before / (double)m : NAN;
-    s->p_value = tw_rate_fisher(present, n, before, m);
 }
 
 /* --- together --- */
@@ -208,8 +191,7 @@ static int run(const struct tw_data *reference, const struct tw_data *window, co
     if (status == TW_OK && first[TW_DETECT_MMD])
         status = run_mmd(reference, window, tw_rng_mix(options->seed, 3), kernels, pool, first[TW_DETECT_MMD],
                          &out->left_out[TW_DETECT_MMD]);
-    for (int i = 0; i < parts->count[TW_DETECT_PRESENCE]; i++)
-        run_presence(reference, window, &first[TW_DETECT_PRESENCE][i]);
+    tw_presence(reference, window, first[TW_DETECT_PRESENCE], parts->count[TW_DETECT_PRESENCE]);
     run_invalid(reference, window, first[TW_DETECT_INVALID]);
     if (status == TW_OK && first[TW_DETECT_CUSUM]) /* last: it is taken on only if nothing else fails */
         status = run_cusum(window, options, pool, out, first[TW_DETECT_CUSUM]);

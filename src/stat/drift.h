@@ -71,10 +71,10 @@ struct tw_drift {
     struct tw_error left_out[TW_DETECTORS]; /* why a chosen detector could not judge these rows; "" where it did */
 };
 
-/* Shares: c2st 5, ks, cvm, chi2, mmd and cusum 4 each, presence 1 (among the optional
- * features), invalid 1, in parts of the sum over those that were chosen; a
- * detector's share is split evenly among its columns. A detector that cannot judge these rows (too few of them, weights
- * below zero) is left out with p = 1, keeps its share, and left_out says why. */
+/* Shares: c2st 5, ks, cvm, chi2, mmd and cusum 4 each, presence 1, invalid 1, in parts of the sum over those that were
+ * chosen; a detector's share is split evenly among its columns, that of presence among the optional features, of which
+ * those that come and go together are one (stat/presence.h). A detector that cannot judge these rows (too few of them,
+ * weights below zero) is left out with p = 1, keeps its share, and left_out says why. */
 int tw_drift(const struct tw_data *reference, const struct tw_data *window, const struct tw_drift_options *options,
              const struct tw_kernels *kernels, struct tw_pool *pool, struct tw_drift *out, struct tw_error *error);
 void tw_drift_fini(struct tw_drift *drift);

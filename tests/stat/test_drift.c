@@ -238,6 +238,36 @@ static void test_presence_names(void **state)
     json_decref(json);
 }
 
+/* Features that come and go together are one test: they share a threshold, and the shares of the tests add up. */
+static void test_presence_groups(void **state)
+{
+    json_t *json = json_loads("[{\"name\": \"x\"}, {\"name\": \"a\", \"optional\": true},"
+                              " {\"name\": \"b\", \"optional\": true}, {\"name\": \"c\", \"optional\": true}]",
+                              0, NULL);
+    struct tw_schema *optional;
+    assert_int_equal(tw_schema_parse(json, NULL, &optional, NULL), TW_OK);
+    for (int apart = 0; apart < 2; apart++) { /* in one row of the window */
+        struct tw_data data[2];
+        for (int k = 0; k < 2; k++) {
+            tw_data_init(&data[k], optional);
+            for (uint64_t i = 0; i < 200; i++) {
+                float there = i % 3 ? 1 : NAN, row[4] = {0, there, i % 2 ? 1 : NAN, apart && k && i == 7 ? NAN : there};
+                assert_int_equal(tw_data_append(&data[k], i, 0, 1, row, NULL, NULL), TW_OK);
+            }
+        }
+        struct tw_drift drift = drift_of(&data[0], &data[1], 0, NULL);
+        const struct tw_statistic *at = drift.statistics;
+        assert_true(drift.count == 4 && at[0].feature == 1 && at[2].feature == 3);
+        assert_true(at[0].threshold == at[1].threshold && at[1].threshold == at[2].threshold);
+        assert_true(fabs(at[0].threshold * (apart ? 3 : 2) + at[3].threshold - 1.0 / 2000) < 1e-15);
+        tw_drift_fini(&drift);
+        tw_data_fini(&data[0]);
+        tw_data_fini(&data[1]);
+    }
+    tw_schema_free(optional);
+    json_decref(json);
+}
+
 /* An angle counted in [0, 2 pi) is the same angle. */
 static void test_angles_wrap(void **state)
 {
@@ -340,10 +370,12 @@ static void test_change_point(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_c2st_finds),  cmocka_unit_test(test_c2st_null),      cmocka_unit_test(test_few_rows),
-        cmocka_unit_test(test_shares),      cmocka_unit_test(test_columns_named),  cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_angles_wrap), cmocka_unit_test(test_presence_names), cmocka_unit_test(test_invalid_rows),
-        cmocka_unit_test(test_workers),     cmocka_unit_test(test_change_point),
+        cmocka_unit_test(test_c2st_finds),      cmocka_unit_test(test_c2st_null),
+        cmocka_unit_test(test_few_rows),        cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_columns_named),   cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_angles_wrap),     cmocka_unit_test(test_presence_names),
+        cmocka_unit_test(test_presence_groups), cmocka_unit_test(test_invalid_rows),
+        cmocka_unit_test(test_workers),         cmocka_unit_test(test_change_point),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """How faithful is the default model? Train on the first rows of a file, sample, and let a classifier judge.
 
-The judge is scripts/judge.py or any module with `auc(a, b)` (--judge PATH); it sees events that nothing was trained on.
+The judge is scripts/judge.py or any module with `auc(a, b)` (--judge PATH), which may give its error as a second number; it
+sees events that nothing was trained on.
 Prints one JSON object: AUC of samples against data, AUC of data against data (the floor), CPU seconds of the training.
 
 Needs: a built twin-bench; numpy (and what the judge needs)
@@ -27,6 +28,10 @@ parser.add_argument("--judge", default=str(pathlib.Path(__file__).resolve().pare
 parser.add_argument("--threads", default="1")
 options = parser.parse_args()
 
+def auc(a, b):
+    return round(float(np.ravel(judge.auc(a, b))[0]), 4)
+
+
 spec = importlib.util.spec_from_file_location("judge", options.judge)
 judge = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(judge)
@@ -47,7 +52,7 @@ with tempfile.TemporaryDirectory() as scratch:
     subprocess.run([options.bench, "--sample", artifact, str(len(held)), samples, "--seed", "1"], check=True,
                    stdout=subprocess.DEVNULL)
     half = len(held) // 2
-    print(json.dumps({"auc": round(float(judge.auc(np.load(samples), held)), 4),
-                      "floor": round(float(judge.auc(held[:half], held[half:])), 4), "held_out_events": len(held),
+    print(json.dumps({"auc": auc(np.load(samples), held), "floor": auc(held[:half], held[half:]),
+                      "held_out_events": len(held),
                       "cpu_seconds": trained["cpu_seconds"], "epochs": trained["epochs"],
                       "held_out_log_prob": trained["held_out_log_prob"]}))

@@ -209,6 +209,8 @@ static json_t *policy_json(const struct loop *loop, const struct comparison *com
     json_t *json = json_pack("{s:s, s:O}", "reason", choice->reason, "alarms", comparison->alarms);
     if (comparison->lost)
         json_object_set(json, "lost", comparison->lost);
+    if (comparison->drift)
+        json_object_set_new(json, "since", json_integer((json_int_t)comparison->change));
     if (comparison->drifted)
         json_object_set(json, "drifted", comparison->drifted);
     if (json_array_size(comparison->no_judgement))

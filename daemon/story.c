@@ -264,7 +264,7 @@ static json_t *alarm_json(struct twin *twin, const struct twin_record *record, c
     const json_t *policy = json_object_get(told, "policy");
     json_t *drifted = json_object_get(policy, "drifted");
     bool lasts = told == last && !moved(last);
-    json_t *change = json_object_get(json_object_get(begun, "policy"), "change");
+    json_t *change = json_object_get(json_object_get(begun, "policy"), "since");
     if (!change)
         change = json_object_get(json_object_get(begun, "ordinals"), "first");
     json_t *since = store_batch_json(twin->store, twin->id, (uint64_t)json_integer_value(change));

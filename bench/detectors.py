@@ -2,7 +2,7 @@
 """How long between false alarms, and how soon a shift is found: twin-bench --drift on made-up streams.
 
     bench/detectors.py null  --run-time 50 --pairs 200 --horizon 100 [--detectors c2st,ks,cusum]
-    bench/detectors.py delay --pairs 20 --horizon 200 --detectors ks,cusum -o docs/delay.svg
+    bench/detectors.py delay --pairs 16 --horizon 200 --detectors ks,cusum -o docs/delay.svg
 
 Needs numpy. `null`: independent (reference, stream) pairs without drift, each until its horizon; the windows until the first
 alarm, jointly and of each detector at its share, beside the bound P(T <= m) <= m / (2 run time). `delay`: after ten windows

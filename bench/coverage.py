@@ -11,9 +11,8 @@ histogram of every feature is compared, bin by bin,
     with other data of the same size:      the same with the data's own error as well, as a page shows it
 
 where the errors are those of /v1/twins/{twin}/histograms (src/stat/band.h). Bins are uniform between the 1 % and 99 %
-quantiles of the truth. A table is printed: the share of bins that are covered by one error and by 1.96, with its error
-over data sets, the same with the multiples of Student's t for so few members, what each feature has, and what the errors
-are made of (root mean squares over bins, in per mille of all events): the spread of the members, the scatter of the
+quantiles of the truth. A table is printed: the share of bins that are covered by one error and by the multiple for 95 %,
+with its error over data sets, what each feature has, and what the errors are made of (root mean squares over bins, in per mille of all events): the spread of the members, the scatter of the
 ensemble over data sets, which the spread is to predict, and the bias, which it cannot know.
 """
 import argparse
@@ -37,11 +36,16 @@ def toy(n, seed):
     return np.stack(columns, 1).astype("f4")
 
 
-def t_multiple(share, freedom):
-    """The multiple of its error within which a share of Student's t with so many degrees of freedom lies."""
+def one_error(freedom):
+    """Within how many standard errors 68.3 % of Student's t lie (src/stat/band.c)."""
+    return 1 + 1 / (2 * freedom) + 1 / (4 * freedom ** 2) + 1 / (16 * freedom ** 3)
+
+
+def two_errors(freedom):
+    """The multiple of that which covers 95 %."""
     x = np.linspace(0, 60, 600001)
     inside = np.cumsum((1 + x * x / freedom) ** (-(freedom + 1) / 2))
-    return x[np.searchsorted(inside / inside[-1], share)]
+    return x[np.searchsorted(inside / inside[-1], 0.95)] / one_error(freedom)
 
 
 class Campaign:
@@ -96,7 +100,7 @@ class Campaign:
             y = inside.mean(0)
             mean[f, b], squares[f, b] = y.sum(), (y * y).sum()
             scatter = inside.sum(1).var() * members - members * (y * (1 - y)).sum()
-            model[f, b] = max(scatter / (members - 1), 0) * (1 + 1 / members)
+            model[f, b] = max(scatter / (members - 1), 0) * (1 + 1 / members) * one_error(members - 1) ** 2
         return mean / n, squares / n ** 2, model / n ** 2
 
     def run(self, rows):
@@ -122,11 +126,9 @@ def table(campaign, rows):
     error, apart = np.sqrt(model + statistical), np.abs(campaign.truth - mean)
     data_error = np.sqrt(model + statistical + other / rows)
     print(f"\n{rows} rows, {len(mean)} data sets, {members} members, {epochs[:, 0, 0].mean():.0f} epochs")
-    for name, wanted, plain in (("68.3", 0.6827, 1.0), ("95.0", 0.95, 1.96)):
-        t = t_multiple(wanted, members - 1)
-        seen = np.abs(other - mean) < plain * data_error
-        print(f"  {name} %: truth {share(apart < plain * error)}, with t ({t:.2f}) {share(apart < t * error)}, "
-              f"other data {share(seen)}")
+    for name, of_truth, of_data in (("68.3", 1, 1), ("95.0", two_errors(members - 1), 1.96)):
+        seen = np.abs(other - mean) < of_data * data_error
+        print(f"  {name} %: truth {share(apart < of_truth * error)}, other data {share(seen)}")
     each = (apart < error).mean((0, 2))
     print("  by feature: " + ", ".join(f"{f['name']} {100 * c:.0f}" for f, c in zip(campaign.features, each)))
     scatter = np.maximum(mean.var(0, ddof=1) - statistical.mean(0), 0)

@@ -9,9 +9,9 @@
  *     s^2 = [ sum_m (c_m - mean c)^2 - M sum_i y_i (1 - y_i) ] / (M - 1), at least 0.
  *
  * A member scatters about the mean of all possible members as that mean does about the truth, over data sets: this is
- * what resampling rests on. The mean of M members misses the truth by both, one of them divided by M: the model's error
- * is s sqrt(1 + 1/M). With few members s itself is uncertain: multiples of the error are those of Student's t with
- * M - 1 degrees of freedom.
+ * what resampling rests on. The mean of M members misses the truth by both, the one divided by M, so by s sqrt(1 +
+ * 1/M); and as s is itself known from M members only, 68.3 % of the misses lie within t times as much, where t is the
+ * quantile of Student's distribution with M - 1 degrees of freedom. The model's error is t s sqrt(1 + 1/M).
  */
 #ifndef TW_STAT_BAND_H
 #define TW_STAT_BAND_H
@@ -36,7 +36,7 @@ void tw_band_fill(struct tw_band *band, const float *const *values, size_t n, si
 
 double tw_band_mean(const struct tw_band *band, int bin);
 double tw_band_statistical_error(const struct tw_band *band, int bin);
-/* s sqrt(1 + 1/M); NaN if there is one member. */
+/* t s sqrt(1 + 1/M); NaN if there is one member. */
 double tw_band_model_error(const struct tw_band *band, int bin);
 
 #endif

@@ -135,7 +135,8 @@ static void label_heavy(const double *scores, const double *weights, size_t n, i
  * samples, so that AUC - 1/2 has the variance sum w^2 (H - 1/2)^2 over both. Weights that depend on the score make it
  * skewed, and the variance that is estimated moves with it: Hall's transformation (1992, J. R. Stat. Soc. B 54, 221) of
  * z = (AUC - 1/2) / sqrt(variance) with the skewness k, z + k/6 + k z^2/3 + k^2 z^3/27, which rises with z, takes out
- * both to first order. share_a: a's part of H. */
+ * both to first order for sums of numbers. Ranks take out part of the second by themselves: z is only ever lowered.
+ * share_a: a's part of H. */
 static void weigh(const struct heavy *rows, size_t count, double share_a, struct tw_c2st *out)
 {
     double below_a = 0, below_b = 0, auc = 0, null = 0, third = 0, first[2] = {0}, second[2] = {0}, squares[2] = {0};
@@ -169,7 +170,7 @@ static void weigh(const struct heavy *rows, size_t count, double share_a, struct
     if (null > 0) {
         double z = (auc - 0.5) / sqrt(null), k = third / (null * sqrt(null));
         double hall = z + k / 6 + k * z * z / 3 + k * k * z * z * z / 27;
-        out->p_value = fmax(0.5 * erfc(hall * M_SQRT1_2), DBL_MIN);
+        out->p_value = fmax(0.5 * erfc(fmin(z, hall) * M_SQRT1_2), DBL_MIN);
     }
 }
 

@@ -162,7 +162,7 @@ def weighted_u(a, wa, b, wb):
     null = np.sum(wa**2 * h(a)**2) + np.sum(wb**2 * h(b)**2)
     k = (np.sum(wb**3 * h(b)**3) - np.sum(wa**3 * h(a)**3)) / null**1.5
     z = (auc - 0.5) / np.sqrt(null)
-    return auc, error, stats.norm.sf(z + k / 6 + k * z**2 / 3 + k**2 * z**3 / 27)
+    return auc, error, stats.norm.sf(min(z, z + k / 6 + k * z**2 / 3 + k**2 * z**3 / 27))
 
 
 def delong(a, b):

@@ -2,8 +2,8 @@
  * distribution? With weights "one distribution" means that of the weighted events: the hard cases are weights that
  * depend on the value, and weights on one side alone.
  *
- * The suite repeats 250 times with fixed seeds; TWIN_REPEAT=20000 in the environment is the long form, which
- * `scripts/campaign sizes` runs and whose figures are in docs/figures.md.
+ * The suite repeats 250 times with fixed seeds; TWIN_REPEAT=10000 in the environment is the long form, which
+ * `scripts/campaign sizes` runs and whose figures are in docs/statistics.md.
  */
 #include <setjmp.h>
 #include <stdarg.h>

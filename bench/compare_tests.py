@@ -39,6 +39,7 @@ parser.add_argument("bench")
 parser.add_argument("--data", type=pathlib.Path, default=ROOT / "data")
 parser.add_argument("--more", type=pathlib.Path, help="a folder with zjets_drift_alphaS.npy")
 parser.add_argument("--only", default="tests,twin,scipy,mmd,lsdd,cvm,fet", help="the first table and which detectors")
+parser.add_argument("--twin", default="c2st,ks,cusum;ks,cusum", help="sets of our detectors, with ; between them")
 parser.add_argument("--reference", type=int, default=3000)
 parser.add_argument("--window", type=int, default=500, help="of twin and SciPy")
 parser.add_argument("--their-window", type=int, default=200, help="of alibi-detect's online detectors")
@@ -201,8 +202,8 @@ class Alibi:
 def detectors(reference):
     only, found = options.only.split(","), {}
     if "twin" in only:
-        found["twin: c2st, ks, cusum"] = lambda: Twin(reference, "c2st,ks,cusum")
-        found["twin: ks, cusum"] = lambda: Twin(reference, "ks,cusum")
+        for chosen in options.twin.split(";"):
+            found[f"twin: {chosen.replace(',', ', ')}"] = lambda chosen=chosen: Twin(reference, chosen)
     if "scipy" in only:
         found["SciPy: KS in windows"] = lambda: SciPy(reference)
     for name, title in (("mmd", "MMDDriftOnline"), ("lsdd", "LSDDDriftOnline"), ("cvm", "CVMDriftOnline"),

@@ -512,6 +512,37 @@ static void test_artifact(void **state)
     tw_schema_free(schema);
 }
 
+/* The same bytes from one worker and from two. */
+static void test_workers(void **state)
+{
+    struct tw_schema *schema = schema_of(JETS, CONDITIONS);
+    struct tw_data data = jets_data(schema, 4, 1500, 0);
+    struct tw_pool *pools[2] = {NULL, tw_pool_new(2, false)};
+    struct tw_train_options options = small_options("flow", 2);
+    unsigned char *bytes[2];
+    size_t size[2];
+
+    assert_non_null(pools[1]);
+    for (int k = 0; k < 2; k++) {
+        struct tw_trainer *trainer = trainer_of("flow", SMALL_FLOW, schema, &data, NULL, &options);
+        struct tw_model *model;
+        bool done;
+
+        assert_int_equal(tw_trainer_run(trainer, pools[k], 0, &done), 0);
+        assert_int_equal(tw_trainer_model(trainer, &model), 0);
+        save_model(model, &bytes[k], &size[k]);
+        tw_model_unref(model);
+        tw_trainer_free(trainer);
+    }
+    assert_int_equal(size[0], size[1]);
+    assert_memory_equal(bytes[0], bytes[1], size[0]);
+    free(bytes[0]);
+    free(bytes[1]);
+    tw_pool_free(pools[1]);
+    tw_data_fini(&data);
+    tw_schema_free(schema);
+}
+
 /* What a model cannot do with such features is refused by name. */
 static void test_refusals(void **state)
 {
@@ -598,6 +629,7 @@ int main(void)
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_warm_start),
         cmocka_unit_test(test_artifact),
+        cmocka_unit_test(test_workers),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_classifier_sees_classes),
     };

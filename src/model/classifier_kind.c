@@ -24,6 +24,7 @@ struct input {
 };
 
 struct config {
+    bool quartiles; /* scales are those of the bulk */
     struct tw_mlp mlp;
     int count, rows; /* of inputs; of prepared rows, angles counted twice, and the code */
     struct input *inputs;
@@ -83,7 +84,7 @@ static int choose_inputs(struct config *c, const struct tw_schema *schema)
 
 static int parse(const struct json_t *json, const struct tw_schema *schema, void **out, struct tw_error *error)
 {
-    static const char *const known[] = {"kind", "hidden", "activation", NULL};
+    static const char *const known[] = {"kind", "hidden", "activation", "quartiles", NULL};
     struct config *config = calloc(1, sizeof *config);
     int status = TW_NO_MEMORY;
 
@@ -94,6 +95,7 @@ static int parse(const struct json_t *json, const struct tw_schema *schema, void
     if ((status = tw_columns_known(json, known, error)) ||
         (status = tw_columns_read_hidden(json, &config->mlp.hidden_count, config->mlp.hidden, error)) ||
         (status = tw_columns_read_activation(json, &config->mlp.activation, error)) ||
+        (status = tw_columns_read_bool(json, "quartiles", &config->quartiles, error)) ||
         (status = tw_classes_init(&config->classes, schema)) || (status = choose_inputs(config, schema))) {
         config_free(config);
         return status;
@@ -113,8 +115,15 @@ static struct json_t *describe(const void *config)
             json_decref(hidden);
             hidden = NULL;
         }
-    return json_pack("{s:s, s:o, s:s}", "kind", "classifier", "hidden", hidden, "activation",
-                     tw_mlp_activation_name(mlp->activation));
+
+    json_t *json = json_pack("{s:s, s:o, s:s}", "kind", "classifier", "hidden", hidden, "activation",
+                             tw_mlp_activation_name(mlp->activation));
+
+    if (json && ((const struct config *)config)->quartiles && json_object_set_new(json, "quartiles", json_true())) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 static int layout(void *config, const struct tw_schema *schema, struct tw_params *statistics,
@@ -127,7 +136,9 @@ static int layout(void *config, const struct tw_schema *schema, struct tw_params
 
 static int prepare(const void *config, const struct tw_data *data, struct tw_params *statistics)
 {
-    return tw_columns_prepare(data, statistics);
+    int status = tw_columns_prepare(data, statistics);
+
+    return status || !((const struct config *)config)->quartiles ? status : tw_columns_quartiles(data, statistics);
 }
 
 static bool statistics_ok(const void *config, const struct tw_schema *schema, const struct tw_params *statistics)

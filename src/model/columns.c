@@ -139,6 +139,40 @@ int tw_columns_prepare(const struct tw_data *data, struct tw_params *statistics)
     return TW_OK;
 }
 
+int tw_columns_quartiles(const struct tw_data *data, struct tw_params *statistics)
+{
+    const struct tw_schema *schema = data->schema;
+    double *u = malloc((data->rows + 1) * sizeof *u);
+
+    if (!u)
+        return TW_NO_MEMORY;
+    for (int f = 0; f < schema->features; f++) {
+        struct tw_transform_column map = tw_columns_transform(schema, statistics, f, 1);
+        size_t n = 0;
+
+        if (schema->columns[f].kind == TW_DISCRETE || (map.kind != TW_TRANSFORM_REAL && map.kind != TW_TRANSFORM_LOG))
+            continue;
+        map.mean = 0;
+        map.width = 1;
+        for (size_t i = 0; i < data->rows; i++) {
+            double unused = 0, x = (double)data->features[i * (size_t)schema->features + (size_t)f];
+
+            if (!isnan(x)) /* absent */
+                u[n++] = tw_transform_forward(&map, x, &unused);
+        }
+        qsort(u, n, sizeof *u, ascending);
+
+        double range = n ? u[3 * (n - 1) / 4] - u[(n - 1) / 4] : 0;
+
+        if (range > 0) { /* else more than half of the values are one */
+            tw_params_at(statistics, MEAN)[f] = (tw_real)(float)u[(n - 1) / 2];
+            tw_params_at(statistics, WIDTH)[f] = (tw_real)(float)(range / 1.349);
+        }
+    }
+    free(u);
+    return TW_OK;
+}
+
 bool tw_columns_ok(const struct tw_schema *schema, const struct tw_params *statistics)
 {
     if (!tw_params_finite(statistics))

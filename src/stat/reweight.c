@@ -87,7 +87,7 @@ static int training_rows(const struct tw_reweight *r, int fold, struct tw_data *
 static int begin_member(struct tw_reweight *r, struct tw_error *error)
 {
     const struct tw_kind *kind = tw_kind_find("classifier");
-    json_t *config = json_pack("{s:s}", "kind", "classifier");
+    json_t *config = json_pack("{s:s, s:b}", "kind", "classifier", "quartiles", 1);
     struct tw_train_options options;
     struct tw_data rows;
     tw_data_init(&rows, r->side[1].schema);

@@ -274,6 +274,7 @@ static void test_refusals(void **state)
     refused("flow", "{\"hidden\": [1000000000]}", "hidden");
     refused("classifier", "{\"bins\": 3}", "\"bins\"");
     refused("classifier", "{\"hidden\": [\"a\"]}", "hidden");
+    refused("classifier", "{\"quartiles\": 1}", "quartiles");
     assert_null(tw_kind_find("transformer"));
 }
 

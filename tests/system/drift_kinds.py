@@ -16,8 +16,8 @@ PERSISTS = 0.7  # drift that returns is there for so much of the stream
 
 class Kind:
     """`disturb(rows, age, rng)` may return fewer rows than it gets. `names`: columns of which one at least has to be
-    named, none: anything that is named will do. `should`: what the loop should do about it: learn, advise, nothing. `fed`: so many
-    events a daemon gets of it, or what there is."""
+    named, none: anything that is named will do. `should`: what the loop should do about it: learn, advise, nothing.
+    `fed`: so many events a daemon gets of it, or what there is."""
 
     def __init__(self, name, title, disturb, names=(), should="learn", source=None, fed=30000):
         self.name, self.title, self.disturb = name, title, disturb

@@ -25,15 +25,23 @@ static void take(json_t *line, const char *name, const json_t *entry, const char
         json_object_set(line, name, value);
 }
 
-/* The KS entry with the smallest p-value stands for all features. */
-static void take_ks(json_t *line, const json_t *entry)
+/* Of a detector that has an entry for each column the one with the smallest p-value stands for all. */
+static const struct by_column {
+    const char *name, *p, *limit, *feature;
+} by_column[] = {
+    {"ks", "ks_p", "ks_limit", "ks_feature"},
+    {"cusum", "cusum_p", "cusum_limit", "cusum_feature"},
+};
+
+static void take_least(json_t *line, const json_t *entry, const struct by_column *of)
 {
-    const json_t *p = json_object_get(entry, "p_value"), *least = json_object_get(line, "ks_p");
+    const json_t *p = json_object_get(entry, "p_value"), *least = json_object_get(line, of->p);
     if (!json_is_number(p) || (least && json_number_value(p) >= json_number_value(least)))
         return;
-    take(line, "ks_p", entry, "p_value");
-    take(line, "ks_limit", entry, "threshold");
-    take(line, "ks_feature", entry, "feature");
+    json_object_del(line, of->feature); /* the log-likelihood's entry names none */
+    take(line, of->p, entry, "p_value");
+    take(line, of->limit, entry, "threshold");
+    take(line, of->feature, entry, "feature");
 }
 
 json_t *iteration_line(const json_t *iteration)
@@ -47,12 +55,13 @@ json_t *iteration_line(const json_t *iteration)
     {
         const char *name = text_of(entry, "name");
         bool drift = !strcmp(text_of(entry, "verdict"), "drift"), c2st = !strcmp(name, "c2st");
+        for (size_t k = 0; drift && k < sizeof by_column / sizeof *by_column; k++)
+            if (!strcmp(name, by_column[k].name))
+                take_least(line, entry, &by_column[k]);
         if (drift && c2st) {
             take(line, "auc", entry, "value");
             take(line, "auc_p", entry, "p_value");
             take(line, "auc_limit", entry, "threshold");
-        } else if (drift && !strcmp(name, "ks")) {
-            take_ks(line, entry);
         } else if (drift && !strcmp(name, "invalid_rows")) {
             take(line, "invalid_p", entry, "p_value");
         } else if (!drift && c2st) {
@@ -69,21 +78,15 @@ static const struct cell {
     enum output_kind kind;
     int width; /* negative: to the left */
 } cells[] = {
-    {"WINDOW", "iteration", OUTPUT_TEXT, 6},
-    {"TIME", "time", OUTPUT_CLOCK, -8},
-    {"VERSION", "version", OUTPUT_TEXT, 7},
-    {"EVENTS", "events", OUTPUT_TEXT, 7},
-    {"DRIFT", "drift", OUTPUT_TEXT, -5},
-    {"DECISION", "decision", OUTPUT_TEXT, -11},
-    {"AUC", "auc", OUTPUT_NUMBER, 6},
-    {"P(AUC)", "auc_p", OUTPUT_NUMBER, 10},
-    {"LIMIT", "auc_limit", OUTPUT_NUMBER, 9},
-    {"P(KS)", "ks_p", OUTPUT_NUMBER, 10},
-    {"LIMIT", "ks_limit", OUTPUT_NUMBER, 9},
-    {"OF", "ks_feature", OUTPUT_TEXT, -12},
-    {"P(INVALID)", "invalid_p", OUTPUT_NUMBER, 10},
-    {"FIDELITY", "fidelity", OUTPUT_NUMBER, 8},
-    {"FLOOR", "floor", OUTPUT_NUMBER, 6},
+    {"WINDOW", "iteration", OUTPUT_TEXT, 6},    {"TIME", "time", OUTPUT_CLOCK, -8},
+    {"VERSION", "version", OUTPUT_TEXT, 7},     {"EVENTS", "events", OUTPUT_TEXT, 7},
+    {"DRIFT", "drift", OUTPUT_TEXT, -5},        {"DECISION", "decision", OUTPUT_TEXT, -11},
+    {"AUC", "auc", OUTPUT_NUMBER, 6},           {"P(AUC)", "auc_p", OUTPUT_NUMBER, 10},
+    {"LIMIT", "auc_limit", OUTPUT_NUMBER, 9},   {"P(KS)", "ks_p", OUTPUT_NUMBER, 10},
+    {"LIMIT", "ks_limit", OUTPUT_NUMBER, 9},    {"OF", "ks_feature", OUTPUT_TEXT, -12},
+    {"P(CUSUM)", "cusum_p", OUTPUT_NUMBER, 10}, {"LIMIT", "cusum_limit", OUTPUT_NUMBER, 9},
+    {"OF", "cusum_feature", OUTPUT_TEXT, -12},  {"P(INVALID)", "invalid_p", OUTPUT_NUMBER, 10},
+    {"FIDELITY", "fidelity", OUTPUT_NUMBER, 8}, {"FLOOR", "floor", OUTPUT_NUMBER, 6},
 };
 enum { CELLS = sizeof cells / sizeof *cells };
 

@@ -308,7 +308,7 @@ def test_watch():
         same(lines[0].split()[:2], ["WINDOW", "TIME"])
         same([(line.split()[0], line.split()[5]) for line in lines[1:]],
              [("2", "retuning"), ("2", "promoted"), ("3", "none"), ("4", "none")])
-        same(lines[1].split(), "2 12:00:00 3 5000 yes retuning 0.61 1e-09 0.0001 0.03 1e-05 mu_eta 1 0.55 0.501".split())
+        same(lines[1].split(), "2 12:00:00 3 5000 yes retuning 0.61 1e-09 0.0001 0.03 1e-05 mu_eta - - - 1 0.55 0.501".split())
         http.answer("GET", "/v1/twins/zmumu/iterations", *looks)
         objects = [json.loads(line) for line in code(ctl(http, *watch, "-o", "json"), 0).out.splitlines()]
         same([o["iteration"] for o in objects], [2, 2, 3, 4])

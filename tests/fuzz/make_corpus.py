@@ -198,6 +198,11 @@ def definitions():
         about = {"kind": kind, "features": FEATURES, "conditions": CONDITIONS, "model": model}
         for name, value in (("small", 0.01), ("large", 3e38), ("tiny", 1e-45), ("negative", -7.0)):
             put("model", f"{kind}_{name}", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, value))
+    for name, members, value in (("small", 2, 0.01), ("large", 3, 3e38), ("many", 33, 0.01)):
+        about = {"kind": "flow", "features": FEATURES, "conditions": CONDITIONS, "model": dict(MODEL, members=members)}
+        put("model", f"members_{name}", text(about).encode() + b"\0" + struct.pack("<ff", 1.0, value))
+    definition("members", dict(least, model={"members": 2}), {"model": {"members": 2}})
+    definition("members_large", dict(least, model={"members": 32, "blocks": 64, "hidden": [1024] * 3}))
     # mean, width, the levels of two classes out of six, their shares and that of all others; parameters are what follows
     good = [0] * 3 + [1] * 3 + [0, 0, 1, 2] + [0] * 8 + [0.5, 0.25] + [0] * 4 + [0.25]
     for name, change in (("good", {}), ("twice", {8: 0, 9: 0}), ("half", {9: 1.5}), ("beyond", {9: 3}), ("gap", {18: 0}),

@@ -173,6 +173,12 @@ static void test_members_are_apart(void **state)
     }
     free(of_members);
     tw_model_unref(two);
+
+    struct tw_model *start = train_small("flow", ENSEMBLE, f->schema, &f->data, 0); /* from starts of their own */
+    const struct tw_params *a = tw_model_state(start, 0).parameters, *b = tw_model_state(start, 1).parameters;
+
+    assert_true(memcmp(a->block, b->block, a->size * sizeof *a->block) != 0);
+    tw_model_unref(start);
 }
 
 static void test_mixture(void **state)

@@ -232,7 +232,11 @@ int loop_state_reference(struct loop *loop)
         registry_snapshot(loop->context->registry, loop->twin, version, &loop->reference, &error) == TW_OK &&
         loop_state_acceptance(loop, version, &loop->reference_rows, NULL, &error) != TW_OK)
         tw_data_fini(&loop->reference_rows);
-    return loop_state_short(loop) ? TW_NO_MEMORY : TW_OK;
+    if (!loop_state_short(loop))
+        return TW_OK;
+    snapshot_unref(loop->reference); /* nothing is known of what could not be read: again next time */
+    loop->reference = NULL;
+    return TW_NO_MEMORY;
 }
 
 int loop_state_serve(struct loop *loop, int version, int64_t move, struct tw_error *error)

@@ -180,11 +180,12 @@ class Alibi:
         self.binary = name == "fet"  # it takes yes or no: above the median
         # its own promise only shapes the threshold in time; few bootstraps do for few events
         common = {"ert": 1.5 * options.their_window, "n_bootstraps": 4 * options.their_window, "verbose": False}
+        columnwise = {**common, "n_bootstraps": x.shape[1] * common["n_bootstraps"]}  # its level is shared by columns
         kernel = {"window_size": options.their_window, "backend": "pytorch", "device": "cpu"}
         make = {"mmd": lambda z: MMDDriftOnline(z, **common, **kernel),
                 "lsdd": lambda z: LSDDDriftOnline(z, **common, **kernel),
-                "cvm": lambda z: CVMDriftOnline(z, window_sizes=[options.their_window], **common),
-                "fet": lambda z: FETDriftOnline(z, window_sizes=[options.their_window], alternative="greater", **common)}
+                "cvm": lambda z: CVMDriftOnline(z, window_sizes=[options.their_window], **columnwise),
+                "fet": lambda z: FETDriftOnline(z, window_sizes=[options.their_window], alternative="greater", **columnwise)}
         self.detector = make[name](self.prepare(reference))
 
     def prepare(self, rows):

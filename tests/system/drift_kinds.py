@@ -10,14 +10,14 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COLUMNS = ["mum_pt", "mum_eta", "mum_phi", "mup_pt", "mup_eta", "mup_phi", "j1_pt", "j1_eta", "j1_phi", "j1_m"]
-MUON_PT, MUON_PHI, JET_PT = [0, 3], [2, 5], 6
+MUON_PT, MUON_PHI = [0, 3], [2, 5]
 PERSISTS = 0.7  # drift that returns is there for so much of the stream
 
 
 class Kind:
     """`disturb(rows, age, rng)` may return fewer rows than it gets. `names`: columns of which one at least has to be
-    named, none: anything that is named will do. `should`: what the loop should do about it: learn, advise, nothing.
-    `fed`: so many events a daemon gets of it, or what there is."""
+    named, none: anything that is named will do. `should`: what the loop should do about it: learn, advise and not learn,
+    tell and let people decide, nothing. `fed`: so many events a daemon gets of it, or what there is."""
 
     def __init__(self, name, title, disturb, names=(), should="learn", source=None, fed=30000):
         self.name, self.title, self.disturb = name, title, disturb
@@ -71,11 +71,6 @@ def creeping(rows, age, rng):
     return rows
 
 
-def jets(rows, age, rng):
-    rows[:, JET_PT] *= 1.05
-    return rows[rows[:, JET_PT] > 20]
-
-
 def returning(rows, age, rng):
     rows[np.ix_(age < PERSISTS, MUON_PT)] *= 1.01
     return rows
@@ -97,16 +92,18 @@ KINDS = [
     Kind("scale_10", "momentum scale +1 %", scaled(1.01), ["m_mumu"], fed=50000),
     Kind("resolution", "momentum resolution 2 % worse", smeared(0.02), ["m_mumu"], fed=50000),
     Kind("dead", "dead region in φ of 0.4 rad, 13 % of events lost", dead, ["mum_phi", "mup_phi"], should="advise"),
-    Kind("background", "1 % of a new background: unrelated muons", background(0.01), MOMENTUM | {"dr_mumu", "high_mass"}),
-    Kind("resonance", "1 % of a new background: pairs at 150 GeV", resonance(0.01, 150, 2), ["high_mass"]),
+    Kind("background", "1 % of a new background: unrelated muons", background(0.01), MOMENTUM | {"dr_mumu", "high_mass"},
+         should="tell"),
+    Kind("resonance", "1 % of a new background: pairs at 150 GeV", resonance(0.01, 150, 2), ["high_mass"],
+         should="tell"),
     # It makes more and harder second jets; of the columns of leading jet and muons no mean moves by three standard errors
     # in 40,000 events.
     Kind("alpha_s", "α_s of the shower 0.1365 → 0.150, seen by the leading jet alone", unchanged, should="nothing",
          source="alphaS", fed=50000),
     Kind("multiparton", "multiparton interactions on", unchanged, ["j1_m"], source="mpi_on", fed=50000),
     Kind("slow", "momentum scale creeping to +1 %", creeping, ["m_mumu"]),
-    Kind("step", "sudden step: jet energy +5 %", jets, ["j1_pt"]),
-    Kind("returns", "momentum scale +1 % that goes away", returning, ["m_mumu"]),
+    Kind("step", "sudden step: momentum scale +5 %", scaled(1.05), ["m_mumu"]),
+    Kind("returns", "momentum scale +1 % that goes away", returning, ["m_mumu"], fed=50000),
     Kind("mixture", "half of each batch at scale +2 %", mixed, ["m_mumu"]),
 ]
 

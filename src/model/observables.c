@@ -101,6 +101,22 @@ static int read_observable(const json_t *json, size_t index, const char **names,
 
 /* --- the extended schema --- */
 
+/* Something that observable i is made of may be absent, and then so may it be. */
+static bool may_be_absent(const struct tw_observables *o, const struct tw_schema *schema,
+                          const struct tw_schema *extended, int i)
+{
+    const struct tw_expression *expression = o->items[i].expression;
+    int d = schema->features, before = d + schema->conditions;
+
+    for (int f = 0; f < d; f++)
+        if (schema->columns[f].optional && tw_expression_uses(expression, f))
+            return true;
+    for (int k = 0; k < i; k++)
+        if (extended->columns[d + k].optional && tw_expression_uses(expression, before + k))
+            return true;
+    return false;
+}
+
 static void extend_schema(const struct tw_observables *o, const struct tw_schema *schema, struct tw_schema *extended)
 {
     size_t d = (size_t)schema->features, c = (size_t)schema->conditions, n = (size_t)o->count;
@@ -114,6 +130,7 @@ static void extend_schema(const struct tw_observables *o, const struct tw_schema
         *column = (struct tw_column){.role = TW_FEATURE, .kind = TW_REAL, .transform = TW_STANDARDISE};
         strcpy(column->name, o->items[i].name);
         strcpy(column->unit, o->items[i].unit);
+        column->optional = may_be_absent(o, schema, extended, i);
     }
     memcpy(extended->columns + d + n, schema->columns + d, c * sizeof *schema->columns);
 }

@@ -4,8 +4,9 @@
  *     "observables": [{"name": "m_mumu", "unit": "GeV", "expression": "mass(mu1_pt, ...)", "min": 60, "max": 120}]
  *
  * min and max are what a histogram shows, not a domain. Where the value is not finite the observable is absent, NaN:
- * the row stays. The Kolmogorov-Smirnov test puts absent values below all others, so that a change of their number
- * counts; the classifier sees the mean in their place.
+ * the row stays. What is made of optional features is itself optional: tests look at the rows that have it, and at
+ * their share. In other observables the tests of a column put absent values below all, so that a change of their number
+ * counts, and the classifier ranks such rows lowest.
  */
 #ifndef TW_MODEL_OBSERVABLES_H
 #define TW_MODEL_OBSERVABLES_H

@@ -98,6 +98,25 @@ static void test_columns(void **state)
     tw_schema_free(schema);
 }
 
+/* What is made of something optional is optional, also by way of another observable; the rest is not. */
+static void test_optional(void **state)
+{
+    (void)state;
+    struct tw_schema *schema =
+        schema_of("[{\"name\": \"x\"}, {\"name\": \"j\", \"optional\": true}]", "[{\"name\": \"t\", \"value\": 2}]");
+    struct tw_observables *o = parsed("[{\"name\": \"a\", \"expression\": \"x + t\"},"
+                                      " {\"name\": \"b\", \"expression\": \"x + j\"},"
+                                      " {\"name\": \"c\", \"expression\": \"a * 2\"},"
+                                      " {\"name\": \"d\", \"expression\": \"b * 2\"}]",
+                                      schema);
+    const bool wanted[] = {false, true, false, true, false, true};
+    for (int i = 0; i < o->extended->features; i++)
+        if (o->extended->columns[i].optional != wanted[i])
+            fail_msg("%s", o->extended->columns[i].name);
+    tw_observables_unref(o);
+    tw_schema_free(schema);
+}
+
 static void test_none(void **state)
 {
     (void)state;
@@ -184,10 +203,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_none),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_optional), cmocka_unit_test(test_none),
+        cmocka_unit_test(test_json),    cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,11 +12,16 @@
  * version has one grid. */
 enum { GRID_EVENTS = 16384, GRID_SEED = 0x67726964 };
 
-static uint32_t columns_of(const struct tw_schema *schema)
+/* Names alone do not do: an observable that was dropped may come back under its name with another expression. */
+static uint32_t columns_of(const struct cusum_subject *subject)
 {
+    const struct tw_schema *schema = subject->extended->schema;
+    const struct tw_observables *observables = subject->observables;
     uint32_t crc = 0;
     for (int c = 0; c < schema->features; c++)
         crc = tw_crc32c(crc, schema->columns[c].name, strlen(schema->columns[c].name) + 1);
+    for (int i = 0; i < observables->count; i++)
+        crc = tw_crc32c(crc, observables->items[i].text, strlen(observables->items[i].text) + 1);
     return crc;
 }
 
@@ -81,7 +86,7 @@ int cusum_follow(const struct cusum *cusum, const struct cusum_subject *subject,
     if (!next)
         return tw_error_set(error, TW_NO_MEMORY, "no memory for the detector that accumulates");
     next->version = subject->version;
-    next->columns = columns_of(subject->extended->schema);
+    next->columns = columns_of(subject);
     bool log_prob = tw_model_kind(subject->model)->outputs & 1u << TW_OUTPUT_LOG_PROB;
     bool same = cusum && cusum->version == next->version && cusum->columns == next->columns &&
                 cusum->state.log_prob == log_prob &&

@@ -15,7 +15,7 @@
 
 struct cusum {
     int version;      /* that it watches over */
-    uint32_t columns; /* CRC-32C of the columns' names: other observables begin anew */
+    uint32_t columns; /* CRC-32C of the columns' names and expressions: others begin anew */
     struct tw_cusum state;
 };
 

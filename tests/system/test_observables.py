@@ -81,3 +81,18 @@ class ObservablesTest(unittest.TestCase):
         self.assertEqual(names, ["far"])
         self.assertEqual(self.patch(None).status, 200)
         self.assertEqual(self.daemon.get("/v1/twins/toy")["definition"]["observables"], [])
+
+    def test_name_that_comes_back(self):
+        """What accumulates begins anew with another expression, whatever its name."""
+        self.daemon, self.batches = Daemon(), 0
+        self.addCleanup(self.daemon.stop)
+        self.daemon.start()
+        self.daemon.create({**DEFINITION, "loop": {**DEFINITION["loop"], "detectors": ["cusum"]}})
+        self.daemon.train("toy", events(6000, 1, 0.8))
+        self.link = Feed(self.daemon.ingest, "toy")
+        self.addCleanup(self.link.close)
+        self.assertFalse(self.feed(events(1000, 2, 0.8))["drift"])
+        self.assertEqual(self.patch(None).status, 200)
+        self.assertEqual(self.patch([{"name": "apart", "expression": "100 + a"}]).status, 200)
+        later = self.feed(events(2000, 3, 0.8))
+        self.assertFalse(later["drift"], later["policy"])

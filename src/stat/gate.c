@@ -84,7 +84,7 @@ void tw_gate_gains(const double *after, const double *before, const float *weigh
     for (size_t i = 0; i < n; i++)
         total += (double)weights[i];
     for (size_t i = 0; i < n; i++) {
-        double weight = (double)weights[i] * (double)n / total;
+        double weight = total > 0 ? (double)weights[i] * (double)n / total : 0;
         gains[i] = after[i] == before[i] || weight == 0 ? 0 : weight * (after[i] - before[i]);
     }
 }

@@ -24,8 +24,9 @@ struct tw_gate {
 int tw_gate(const double *gains, size_t n, double min_gain, double level, struct tw_gate *out);
 
 /* Paired gains of n events from their scores: weight * (after - before), weights scaled to a mean of one as in a
- * training. Where both scores are -inf neither model can say anything about the event, so neither gains. `gains` may be
- * `after` or `before`. */
+ * training. Where both scores are -inf neither model can say anything about the event, so neither gains; where the
+ * weights have no positive sum, no event does, as they are no sample of anything. `gains` may be `after` or `before`.
+ */
 void tw_gate_gains(const double *after, const double *before, const float *weights, size_t n, double *gains);
 /* A gain as a payoff in [0, 1]; what has no gain has 1/2. */
 double tw_gate_payoff(double gain);

@@ -126,6 +126,14 @@ static void test_gains(void **state)
     assert_true(fabs(gains[0] - 1) < 1e-12 && gains[1] == 0 && gains[2] == -INFINITY && gains[3] == 0);
     tw_gate_gains(after, before, weights, 4, before); /* in place */
     assert_memory_equal(gains, before, sizeof gains);
+
+    /* weights without a positive sum: no event speaks for or against anything */
+    const float nothing[3][4] = {{0, 0, 0, 0}, {1, -1, 1, -1}, {-1, -1, -1, -1}};
+    for (int k = 0; k < 3; k++) {
+        tw_gate_gains(after, (double[4]){0.5, 0, 2, 0}, nothing[k], 4, gains);
+        for (int i = 0; i < 4; i++)
+            assert_true(gains[i] == 0);
+    }
 }
 
 /* An episode in which nothing is to be gained: challengers that differ from the champion at random, by as much for the

@@ -174,14 +174,15 @@ static int check_input(const struct tw_model *model, const struct tw_data *data,
     if ((tw_model_kind(model)->outputs & needed) != needed)
         return tw_error_set(error, TW_INVALID, "a model of kind %s has no density to put weights on",
                             tw_model_kind(model)->name);
-    if (data->rows < ROWS_MIN || !(sum_of_weights(data) > 0))
-        return tw_error_set(error, TW_INVALID, "weights need %d rows of data with positive weights, not %zu", ROWS_MIN,
-                            data->rows);
+    if (data->rows < ROWS_MIN)
+        return tw_error_set(error, TW_INVALID, "weights need %d rows of data, not %zu", ROWS_MIN, data->rows);
     for (size_t i = 0; i < data->rows; i++)
         if (data->weights[i] < 0)
             return tw_error_set(error, TW_INVALID,
                                 "a network cannot learn from events of negative weight: refine them "
                                 "to positive ones first (neural resampling, arXiv:2007.11586)");
+    if (!(sum_of_weights(data) > 0))
+        return tw_error_set(error, TW_INVALID, "every event of the data has weight 0");
     if (folds < 2 || folds > TW_REWEIGHTING_MEMBERS_MAX)
         return tw_error_set(error, TW_INVALID, "folds must be from 2 to %d", TW_REWEIGHTING_MEMBERS_MAX);
     return TW_OK;

@@ -77,6 +77,20 @@ static json_t *region_json(const struct tw_column *column, const struct tw_sketc
                      number(e->significance));
 }
 
+/* "12 ± 3": both to the decimal of the error's first digit, as physicists write it, and never with an exponent where
+ * digits do (a shift of 100 % is not 1e+02 %). */
+static void measured(double value, double error, char *out, size_t size)
+{
+    bool plain = error > 1e-6 && value < 1e6 && error < 1e6;
+    int decimals = plain ? (int)fmax(0, -floor(log10(error))) : 0;
+    if (plain && error * pow(10, decimals) >= 9.5 && decimals > 0) /* which rounds to 10 */
+        decimals--;
+    if (plain)
+        snprintf(out, size, "%.*f \u00b1 %.*f", decimals, value, decimals, error);
+    else
+        snprintf(out, size, "%.3g \u00b1 %.1g", value, error);
+}
+
 /* "12 ± 3 % more events between 40 and 52 GeV" */
 static void region_words(const struct tw_column *column, const struct tw_sketch_grid *grid, int index,
                          const struct tw_excess *e, char *out, size_t size)
@@ -93,9 +107,11 @@ static void region_words(const struct tw_column *column, const struct tw_sketch_
     else
         snprintf(where, sizeof(where), "everywhere");
     const char *more = e->observed > e->expected ? "more" : "fewer";
-    if (isfinite(e->ratio))
-        snprintf(out, size, "%.3g \u00b1 %.2g %% %s events %s", 100 * fabs(e->ratio), 100 * e->error, more, where);
-    else
+    if (isfinite(e->ratio)) {
+        char percent[64];
+        measured(100 * fabs(e->ratio), 100 * e->error, percent, sizeof(percent));
+        snprintf(out, size, "%s %% %s events %s", percent, more, where);
+    } else
         snprintf(out, size, "events %s, where there were none", where);
 }
 
@@ -111,20 +127,20 @@ static void change_words(const struct tw_column *column, const struct tw_contras
 {
     const char *name = column ? column->name : "the log-likelihood", *unit = column ? column->unit : "";
     const char *direction = direction_name(c->component, c->value > 0);
-    double percent = 100 * fabs(c->size), error = 100 * c->size_error;
+    char percent[64];
+    measured(100 * fabs(c->size), 100 * c->size_error, percent, sizeof(percent));
     if (c->component == TW_COMPONENT_LOCATION) {
-        snprintf(out, size, "%s is shifted %s by %.2g \u00b1 %.1g %% of its spread", name, direction, percent, error);
+        snprintf(out, size, "%s is shifted %s by %s %% of its spread", name, direction, percent);
         if (isfinite(c->spread) && column) {
-            char units[96];
-            snprintf(units, sizeof(units), " (%.2g \u00b1 %.1g%s%s)", fabs(c->size) * c->spread,
-                     c->size_error * c->spread, unit[0] ? " " : "", unit);
+            char amount[64], units[120];
+            measured(fabs(c->size) * c->spread, c->size_error * c->spread, amount, sizeof(amount));
+            snprintf(units, sizeof(units), " (%s%s%s)", amount, unit[0] ? " " : "", unit);
             append(out, size, units);
         }
     } else if (c->component == TW_COMPONENT_SCALE) {
-        snprintf(out, size, "%s is %s by %.2g \u00b1 %.1g %%", name, direction, percent, error);
+        snprintf(out, size, "%s is %s by %s %%", name, direction, percent);
     } else if (c->component == TW_COMPONENT_ABSENT) {
-        snprintf(out, size, "%s is absent in %s events, by %.2g \u00b1 %.1g %% of all", name, direction, percent,
-                 error);
+        snprintf(out, size, "%s is absent in %s events, by %s %% of all", name, direction, percent);
     } else {
         snprintf(out, size, "%s has changed its shape", name);
     }

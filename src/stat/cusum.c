@@ -1,5 +1,6 @@
 #include "stat/cusum.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,12 +164,13 @@ static void judge(const struct step *step, int column, const uint64_t window[TW_
     int best = leading(log_w), k = best / (2 * TW_CUSUM_SIZES);
     double n = total(window), m = total(pool);
     step->out[column] = (struct tw_cusum_column){
-        .p_value = exp(fmin(log(TW_CUSUM_PATHS) - log_w[best], 0)),
+        /* not zero, whatever underflows */
+        .p_value = n > 0 ? fmax(exp(fmin(log(TW_CUSUM_PATHS) - log_w[best], 0)), DBL_MIN) : 1,
         .component = tw_smooth_component(step->cusum->periodic[column], k),
         .sign = best % 2 ? -1 : 1,
         .start = step->cusum->start[column * TW_CUSUM_PATHS + best],
-        .value = sum_of(window, scores[k]) / n - sum_of(pool, scores[k]) / m,
-        .error = sqrt(1 / n + 1 / m),
+        .value = n > 0 ? sum_of(window, scores[k]) / n - sum_of(pool, scores[k]) / m : NAN,
+        .error = n > 0 ? sqrt(1 / n + 1 / m) : NAN,
     };
 }
 

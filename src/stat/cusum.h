@@ -116,7 +116,7 @@ void tw_cusum_window_add(struct tw_cusum_window *window, const struct tw_cusum_w
 int tw_cusum_window_to_bytes(const struct tw_cusum_window *window, unsigned char **bytes, size_t *size);
 int tw_cusum_window_from_bytes(struct tw_cusum_window *window, const unsigned char *bytes, size_t size);
 
-/* Takes a window of at least one row in. out: (columns). `tag` names the window in `start`. */
+/* Takes a window in. out: (columns). `tag` names the window in `start`. One without rows says nothing: p = 1. */
 void tw_cusum_take(struct tw_cusum *cusum, const struct tw_cusum_window *window, uint64_t tag, struct tw_pool *pool,
                    struct tw_cusum_column *out);
 /* The same with rows that are counted here. TW_NO_MEMORY or 0. */

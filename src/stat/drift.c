@@ -79,11 +79,6 @@ static int run_cusum(const struct tw_data *window, const struct tw_drift_options
     out->cusum = tw_size_alloc((size_t)cusum->columns, sizeof *out->cusum);
     if (!out->cusum)
         return TW_NO_MEMORY;
-    if (window->rows == 0) {
-        for (int c = 0; c < cusum->columns; c++)
-            out->cusum[c] = (struct tw_cusum_column){.p_value = 1, .value = NAN, .error = NAN};
-        return TW_OK;
-    }
     struct tw_cusum_sample sample = {window, options->log_prob};
     int status = tw_cusum_step(cusum, &sample, options->tag, pool, out->cusum);
     for (int c = 0; c < cusum->columns && status == TW_OK; c++) {

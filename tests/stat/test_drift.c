@@ -306,6 +306,40 @@ static void test_invalid_rows(void **state)
     tw_data_fini(&b);
 }
 
+/* A window without a valid row leaves the detector that accumulates where it was, and an alarm that it raises by its
+ * invalid rows alone has its name. */
+static void test_no_valid_rows(void **state)
+{
+    struct tw_data a = events(&NOMINAL, 1, 1000), b = events(&NOMINAL, 2, 500), none;
+    float bad[TOY_FEATURES] = {0, 0, 0, NAN};
+    struct tw_cusum cusum;
+    struct tw_drift drift;
+    tw_data_init(&none, schema);
+    for (int i = 0; i < 20; i++)
+        tw_data_append(&none, 9, (uint64_t)i, 1, bad, NULL, NULL);
+    struct tw_cusum_sample sample = {&a, NULL};
+    assert_int_equal(tw_cusum_init(&cusum, &sample, &sample), TW_OK);
+    struct tw_drift_options options = {
+        .detectors = 1u << TW_DETECT_CUSUM, .expected_run_time = 1000, .cusum = &cusum, .tag = 7};
+    assert_int_equal(tw_drift(&a, &b, &options, kernels, NULL, &drift, NULL), TW_OK);
+    assert_false(drift.drift);
+    tw_drift_fini(&drift);
+    assert_int_equal(tw_sketch_rows(&cusum.pool, 0), 1500);
+    options.tag = 9;
+    assert_int_equal(tw_drift(&a, &none, &options, kernels, NULL, &drift, NULL), TW_OK);
+    assert_true(drift.drift && drift.statistics[0].detector == TW_DETECT_CUSUM && drift.statistics[0].p_value == 1 &&
+                isnan(drift.statistics[0].value));
+    tw_drift_fini(&drift);
+    assert_int_equal(cusum.paused, 9);
+    for (int quiet = 0; quiet < TW_CUSUM_UNREST; quiet++)
+        tw_cusum_settle(&cusum, false, 1e-4);
+    assert_int_equal(tw_sketch_rows(&cusum.pool, 0), 1500);
+    tw_cusum_fini(&cusum);
+    tw_data_fini(&a);
+    tw_data_fini(&b);
+    tw_data_fini(&none);
+}
+
 /* Bit for bit the same with any number of workers. */
 static void test_workers(void **state)
 {
@@ -375,7 +409,8 @@ int main(void)
         cmocka_unit_test(test_columns_named),   cmocka_unit_test(test_weights),
         cmocka_unit_test(test_angles_wrap),     cmocka_unit_test(test_presence_names),
         cmocka_unit_test(test_presence_groups), cmocka_unit_test(test_invalid_rows),
-        cmocka_unit_test(test_workers),         cmocka_unit_test(test_change_point),
+        cmocka_unit_test(test_no_valid_rows),   cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_change_point),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -4,16 +4,18 @@
 #include <stdlib.h>
 
 #include "daemon/recall.h"
+#include "daemon/weights.h"
 
 /* Gains of the champion over `before` on the rows of the window, malloc'd. TW_NOT_FOUND: `before` cannot be read. */
 static int window_gains(struct loop *loop, const struct window *window, struct snapshot *champion, int before,
-                        double **gains, size_t *n, struct tw_error *error)
+                        double **gains, size_t *n, double *doubt, struct tw_error *error)
 {
     struct loop_context *context = loop->context;
     struct snapshot *other = NULL;
     struct tw_data rows;
     double *scores = NULL;
     *gains = NULL;
+    *doubt = 0;
     tw_data_init(&rows, loop->twin->definition->schema);
     int status = registry_snapshot(context->registry, loop->twin, before, &other, error);
     if (status == TW_OK)
@@ -28,8 +30,10 @@ static int window_gains(struct loop *loop, const struct window *window, struct s
         status = tw_model_proper_score(champion->model, context->kernels, context->pool, &rows, *gains);
     if (status == TW_OK)
         status = tw_model_proper_score(other->model, context->kernels, context->pool, &rows, scores);
-    if (status == TW_OK)
+    if (status == TW_OK) {
+        *doubt = weights_doubt(champion->model, other->model);
         tw_gate_gains(*gains, scores, rows.weights, rows.rows, *gains);
+    }
     *n = rows.rows;
     snapshot_unref(other);
     free(scores);
@@ -46,13 +50,13 @@ int loop_past_regret(struct loop *loop, const struct comparison *comparison, con
     past->state = TRIAL_SUPERSEDED;
     if (!trial->version || trial->version != champion->version)
         return TW_OK;
-    double *gains = NULL;
+    double *gains = NULL, doubt;
     size_t n = 0;
     struct tw_regret_bounds bounds;
-    int status = window_gains(loop, window, champion, trial->before, &gains, &n, error);
+    int status = window_gains(loop, window, champion, trial->before, &gains, &n, &doubt, error);
     if (status == TW_OK)
-        past->state =
-            trial_follow(trial, window->first, window->last, gains, n, comparison->drift, policy->gate_level, &bounds);
+        past->state = trial_follow(trial, window->first, window->last, gains, n, doubt, comparison->drift,
+                                   policy->gate_level, &bounds);
     free(gains);
     if (status == TW_NOT_FOUND)
         return TW_OK;

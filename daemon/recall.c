@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/weights.h"
+
 enum { MOVES = 200, CANDIDATES_MAX = 16 };
 
 static int int_of(const json_t *json, const char *member)
@@ -67,8 +69,11 @@ static int try_one(const struct recall_input *input, int version, double level, 
     int status = registry_snapshot(input->registry, input->twin, version, &snapshot, error);
     if (status == TW_OK)
         status = tw_model_proper_score(snapshot->model, input->kernels, input->pool, rows, scores);
+    double doubt = status == TW_OK ? weights_doubt(snapshot->model, input->champion->model) : 0;
     snapshot_unref(snapshot);
     if (status == TW_OK) {
+        for (size_t i = 0; i < rows->rows; i++)
+            scores[i] -= doubt;
         tw_gate_gains(scores, champion, rows->weights, rows->rows, scores);
         status = tw_gate(scores, rows->rows, input->min_gain, level, gate);
     }

@@ -199,7 +199,7 @@ static int gate(const struct training *training, struct tw_pool *pool, struct tr
         mean_error(after, rows.rows, mean, error_of_mean);
     if (status == TW_OK && input->parent) {
         status = tw_model_proper_score(input->parent->model, training->kernels, pool, &rows, before);
-        double doubt = training->weights ? weights_doubt(out->model) : 0;
+        double doubt = weights_doubt(out->model, input->parent->model);
         for (size_t i = 0; i < rows.rows; i++)
             after[i] -= doubt;
         if (status == TW_OK)

@@ -9,16 +9,16 @@ void trial_begin(struct trial *trial, int version, int before)
 }
 
 enum trial_state trial_follow(struct trial *trial, uint64_t first, uint64_t last, const double *gains, size_t n,
-                              bool drift, double level, struct tw_regret_bounds *bounds)
+                              double doubt, bool drift, double level, struct tw_regret_bounds *bounds)
 {
     if (trial->first > trial->last)
         trial->first = first;
     trial->last = last;
     tw_regret_add(&trial->sums, gains, n);
     tw_regret_bounds(&trial->sums, level, bounds);
-    if (bounds->upper < 0)
+    if (bounds->upper < -doubt)
         return TRIAL_WORSE;
-    if (bounds->lower > 0)
+    if (bounds->lower > doubt)
         return TRIAL_CONFIRMED;
     if (drift)
         return TRIAL_SUPERSEDED;

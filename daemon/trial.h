@@ -24,8 +24,8 @@ struct trial {
 
 enum trial_state {
     TRIAL_OPEN,
-    TRIAL_CONFIRMED,   /* it was better: the lower bound is above 0 */
-    TRIAL_WORSE,       /* the upper bound is below 0: to be rolled back, by the loop or by people */
+    TRIAL_CONFIRMED,   /* it was better: the lower bound is above 0, beyond doubt */
+    TRIAL_WORSE,       /* the upper bound is below 0, beyond doubt: to be rolled back, by the loop or by people */
     TRIAL_ROLLED_BACK, /* and it was, by the loop */
     TRIAL_SUPERSEDED,  /* the data drifted, or people moved the champion, before it was decided */
     TRIAL_UNDECIDED,   /* after TRIAL_EVENTS_MAX the two are as good as equal */
@@ -33,10 +33,11 @@ enum trial_state {
 enum { TRIAL_EVENTS_MAX = 1000000 };
 
 void trial_begin(struct trial *trial, int version, int before);
-/* A window's gains of the version over the one before; `drift`: it raised an alarm. A decision counts for more than an
+/* A window's gains of the version over the one before, which all may be off by `doubt` (weights_doubt); `drift`: it
+ * raised an alarm. A decision counts for more than an
  * alarm: what was worse goes back, whether or not the data have changed. */
 enum trial_state trial_follow(struct trial *trial, uint64_t first, uint64_t last, const double *gains, size_t n,
-                              bool drift, double level, struct tw_regret_bounds *bounds);
+                              double doubt, bool drift, double level, struct tw_regret_bounds *bounds);
 
 /* What stands in the version's metrics: {"state", "before", "events", "gain", "error", "lower", "upper", "level",
  * "ordinals"}. */

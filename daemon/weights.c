@@ -91,10 +91,15 @@ double weights_progress(const struct weights *weights)
     return tw_reweight_progress(weights->reweight);
 }
 
-double weights_doubt(const struct tw_model *model)
+static double mean_error(const struct tw_model *model)
 {
     const struct tw_reweighting *reweighting = tw_model_reweighting(model);
-    return reweighting ? 3 * reweighting->log_mean_error : 0;
+    return reweighting ? reweighting->log_mean_error : 0;
+}
+
+double weights_doubt(const struct tw_model *after, const struct tw_model *before)
+{
+    return 3 * hypot(mean_error(after), mean_error(before));
 }
 
 json_t *weights_report(const struct weights *weights)

@@ -37,8 +37,9 @@ json_t *weights_report(const struct weights *weights);
 /* The metrics of a version without what is long in the report; a new reference, or NULL. */
 json_t *weights_brief(const json_t *metrics);
 
-/* By how much log_prob may be too large, in nats: three standard errors of the mean weight, which was estimated. A gate
- * takes it off, so that no version gains by a density that does not quite integrate to one. */
-double weights_doubt(const struct tw_model *model);
+/* By how much the gain in log_prob of one model over another may be off, in nats: three standard errors of the mean
+ * weights of both, which were estimated; 0 where neither has weights. Whoever decides by a gain leaves it out of the
+ * account, so that no version gains by a density that does not quite integrate to one. */
+double weights_doubt(const struct tw_model *after, const struct tw_model *before);
 
 #endif

@@ -19,7 +19,7 @@ static enum trial_state follow(struct trial *trial, uint64_t ordinal, double mea
     double gains[N];
     for (int i = 0; i < N; i++)
         gains[i] = mean + (i % 2 ? 0.3 : -0.3);
-    return trial_follow(trial, ordinal, ordinal + 1, gains, N, drift, 0.01, &bounds);
+    return trial_follow(trial, ordinal, ordinal + 1, gains, N, 0.01, drift, 0.01, &bounds);
 }
 
 static void better_and_worse(void **state)
@@ -41,6 +41,15 @@ static void small_gains_take_more_windows(void **state)
     while (follow(&trial, 0, -0.02, false) == TRIAL_OPEN)
         windows++;
     assert_in_range(windows, 3, 40);
+}
+
+/* As large as what the mean weight of either may be off by. */
+static void doubtful_gains_decide_nothing(void **state)
+{
+    struct trial trial;
+    trial_begin(&trial, 2, 1);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(follow(&trial, 0, -0.009, false), TRIAL_OPEN);
 }
 
 static void an_alarm_ends_what_is_open(void **state)
@@ -113,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(better_and_worse),
         cmocka_unit_test(small_gains_take_more_windows),
+        cmocka_unit_test(doubtful_gains_decide_nothing),
         cmocka_unit_test(an_alarm_ends_what_is_open),
         cmocka_unit_test(an_end_without_decision),
         cmocka_unit_test(is_on_record),

@@ -73,7 +73,8 @@ int tw_gate(const double *gains, size_t n, double min_gain, double level, struct
     if (!(level > 0 && level < 1) || isnan(min_gain))
         return TW_INVALID;
     mean_and_error(gains, n, out);
-    out->bound = (2 * lower_bound(gains, n, level) - 1) * TW_GATE_CLIP;
+    /* where physics changed within the events, what was won on the first of them may lie above the mean of all */
+    out->bound = fmin((2 * lower_bound(gains, n, level) - 1) * TW_GATE_CLIP, out->gain);
     out->pass = out->bound > min_gain;
     return TW_OK;
 }

@@ -16,7 +16,7 @@ struct tw_gate {
     size_t events;
     double gain;  /* mean clipped gain */
     double error; /* its standard error */
-    double bound; /* lower confidence bound at `level` */
+    double bound; /* lower confidence bound at `level`, never above the gain */
     bool pass;    /* bound > min_gain */
 };
 

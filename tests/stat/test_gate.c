@@ -92,6 +92,18 @@ static void test_by_hand(void **state)
     assert_true(fabs(gate.gain - 1.5) < 1e-12 && fabs(gate.error - 0.5) < 1e-12);
 }
 
+/* Physics that changes within the events: what the first of them gain is no bound for the mean of all. */
+static void test_gain_that_was(void **state)
+{
+    (void)state;
+    double gains[1000];
+    struct tw_gate gate;
+    for (int i = 0; i < 1000; i++)
+        gains[i] = i < 300 ? 0.5 : -0.4;
+    assert_int_equal(tw_gate(gains, 1000, 0, 0.01, &gate), TW_OK);
+    assert_true(fabs(gate.gain + 0.13) < 1e-9 && gate.bound <= gate.gain && !gate.pass);
+}
+
 static void test_edges(void **state)
 {
     double bad[4] = {NAN, -INFINITY, -9, -2}, good[4] = {INFINITY, 9, 2, 2.5}, mixed[2] = {INFINITY, NAN};
@@ -113,8 +125,8 @@ static void test_edges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_level),   cmocka_unit_test(test_power), cmocka_unit_test(test_every_look),
-        cmocka_unit_test(test_by_hand), cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_level),   cmocka_unit_test(test_power),         cmocka_unit_test(test_every_look),
+        cmocka_unit_test(test_by_hand), cmocka_unit_test(test_gain_that_was), cmocka_unit_test(test_edges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

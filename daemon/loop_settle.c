@@ -112,6 +112,8 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         pace_decided(&loop->pace);
         loop->processed = iteration.last_ordinal + 1;
     }
+    if (promote && !task.iteration) /* people have answered what drifted: an alarm about their version begins anew */
+        loop->episode = (struct episode){0};
     loop->has_task = false;
     char *record = NULL;
     char *result_text = result ? json_dumps(result, JSON_COMPACT) : NULL;

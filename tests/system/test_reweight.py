@@ -172,6 +172,17 @@ class ReweightTest(unittest.TestCase):
         self.assertEqual(headers["Twin-Reweight"], "unweighted")
         self.assertIn(self.daemon.get("/v1/twins/toy/weights")["version"], (3, 4))
 
+    def test_8_people_have_answered(self):
+        """The alarms were about version 1: what people have made champion since begins without a retune that is due."""
+        before = self.daemon.get("/v1/twins/toy/iterations?limit=1")["items"][0]
+        self.assertEqual(before["decision"], "advised", before["policy"])
+        feed = Feed(self.daemon.ingest, "toy", run=2)
+        self.addCleanup(feed.close)
+        feed.push_all(toy.batches(toy.events(2000, seed=12, shift=0.5), 500))
+        wait_until(lambda: settled(self.daemon, 16))
+        after = self.daemon.get("/v1/twins/toy/iterations?limit=1")["items"][0]
+        self.assertEqual((after["drift"], after["decision"]), (False, "none"), after["policy"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -57,6 +57,30 @@ static void test_power(void **state)
     assert_in_range(passes(0.01, 0.05, false, 0.01, 2200, 60), 54, 60);
 }
 
+/* No bet gains more than 0.45 a nat, so that nothing passes whose clipped gains do not add up to ln(1/level) / 0.45:
+ * which rows were chosen to look at counts for less than that (docs/statistics.md). */
+static void test_what_a_pass_takes(void **state)
+{
+    enum { MOST = 20000 };
+    const double each[] = {1e-3, 0.02, 0.3, 2, 5}, levels[] = {0.05, 0.0029};
+    double *gains = test_malloc(MOST * sizeof *gains);
+    for (int k = 0; k < 10; k++) {
+        double gain = each[k / 2], level = levels[k % 2], clipped = fmin(gain, 2);
+        size_t fails = 0, passes = MOST; /* the number of events with which it begins to pass */
+        for (size_t i = 0; i < MOST; i++)
+            gains[i] = gain;
+        while (passes - fails > 1) {
+            struct tw_gate gate;
+            size_t n = (fails + passes) / 2;
+            assert_int_equal(tw_gate(gains, n, 0, level, &gate), TW_OK);
+            *(gate.pass ? &passes : &fails) = n;
+        }
+        double least = log(1 / level) / 0.45, total = (double)passes * clipped;
+        assert_true(total >= least && total <= 3 * least + 2);
+    }
+    test_free(gains);
+}
+
 /* More events never lower the bound, and what it refutes is what it says. */
 static void test_every_look(void **state)
 {
@@ -125,8 +149,13 @@ static void test_edges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_level),   cmocka_unit_test(test_power),         cmocka_unit_test(test_every_look),
-        cmocka_unit_test(test_by_hand), cmocka_unit_test(test_gain_that_was), cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_level),
+        cmocka_unit_test(test_power),
+        cmocka_unit_test(test_every_look),
+        cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_gain_that_was),
+        cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_what_a_pass_takes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,6 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/rng.h"
 #include "base/size.h"
@@ -11,11 +10,9 @@
 #include "model/trainer.h"
 #include "stat/sampler.h"
 
-#define FOLDS     4
-#define SAMPLES   50000
-#define ROWS_MIN  100
-#define OVERFLOW  1e-3  /* of the sum of weights, that the cap may take away */
-#define SCALE_MAX 100.0 /* a line between classes that do not overlap has no finite scale */
+#define FOLDS    4
+#define SAMPLES  50000
+#define ROWS_MIN 100
 
 enum stream { STREAM_SAMPLES, STREAM_FOLD, STREAM_MEMBER, STREAM_NEW };
 
@@ -272,64 +269,6 @@ double tw_reweight_progress(const struct tw_reweight *reweight)
 
 /* --- calibration --- */
 
-/* Derivatives of the log-likelihood sum w [y log s(z) + (1-y) log(1-s(z))], z = scale x + offset. */
-struct newton {
-    double value, of_scale, of_offset; /* and gradient */
-    double ss, so, oo;                 /* minus the Hessian */
-};
-
-static struct newton derivatives(const double *x, const float *labels, const float *weights, size_t n, double scale,
-                                 double offset)
-{
-    struct newton d = {0};
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(x[i]))
-            continue;
-        double w = weights[i], y = labels[i], z = scale * x[i] + offset;
-        double s = z >= 0 ? 1 / (1 + exp(-z)) : exp(z) / (1 + exp(z)), v = w * s * (1 - s);
-        d.value += w * (y * z - fmax(z, 0) - log1p(exp(-fabs(z))));
-        d.of_scale += w * (y - s) * x[i];
-        d.of_offset += w * (y - s);
-        d.ss += v * x[i] * x[i];
-        d.so += v * x[i];
-        d.oo += v;
-    }
-    return d;
-}
-
-void tw_reweight_calibrate(const double *logits, const float *labels, const float *weights, size_t n, double *scale,
-                           double *offset, double *scale_error)
-{
-    double a = 1, b = 0;
-    struct newton at = derivatives(logits, labels, weights, n, a, b);
-    for (int step = 0; step < 50; step++) {
-        double det = at.ss * at.oo - at.so * at.so;
-        if (!(det > 1e-12 * at.ss * at.oo)) /* all logits alike: nothing to scale */
-            break;
-        double da = (at.oo * at.of_scale - at.so * at.of_offset) / det;
-        double db = (at.ss * at.of_offset - at.so * at.of_scale) / det, share = 1;
-        struct newton next;
-        for (; share > 1e-6; share /= 2) { /* the likelihood is concave, but a full step may overshoot */
-            next = derivatives(logits, labels, weights, n, a + share * da, b + share * db);
-            if (next.value >= at.value)
-                break;
-        }
-        if (share <= 1e-6)
-            break;
-        a += share * da;
-        b += share * db;
-        at = next;
-        if (fabs(da) < 1e-9 * (1 + fabs(a)) && fabs(db) < 1e-9)
-            break;
-        if (a > SCALE_MAX)
-            break;
-    }
-    *scale = a < 0 ? 0 : a > SCALE_MAX ? SCALE_MAX : a;
-    *offset = a < 0 ? 0 : b;
-    double det = at.ss * at.oo - at.so * at.so;
-    *scale_error = det > 0 ? sqrt(at.oo / det) : NAN;
-}
-
 /* Held-out logits of both sides, end to end, calibrated together. */
 static int calibrate(const struct tw_reweight *r, struct tw_reweight_report *report)
 {
@@ -350,76 +289,6 @@ static int calibrate(const struct tw_reweight *r, struct tw_reweight_report *rep
     free(logits);
     free(labels);
     return status;
-}
-
-/* --- normalisation --- */
-
-static int falling(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x < y) - (x > y);
-}
-
-static double capped_mean(const double *w, size_t n, double cap)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += fmin(w[i], cap);
-    return sum / (double)n;
-}
-
-/* w (n) falls. */
-static double choose_cap(const double *w, size_t n, double sum)
-{
-    double above = 0, cap = w[0]; /* above: sum of w larger than the cap, less the cap for each */
-    for (size_t i = 1; i < n; i++) {
-        double more = above + (double)i * (cap - w[i]);
-        if (more > OVERFLOW * sum)
-            break;
-        above = more;
-        cap = w[i];
-    }
-    while (cap > TW_REWEIGHTING_MAX * capped_mean(w, n, cap))
-        cap *= 0.8;
-    return cap;
-}
-
-void tw_reweight_normalise(double *log_weights, size_t n, double *sorted, struct tw_reweighting *reweighting,
-                           struct tw_reweight_report *report)
-{
-    double top = -INFINITY, sum = 0, squares = 0;
-    size_t finite = 0;
-    for (size_t i = 0; i < n; i++)
-        top = isfinite(log_weights[i]) ? fmax(top, log_weights[i]) : top;
-    top = isfinite(top) ? top : 0;
-    for (size_t i = 0; i < n; i++)
-        if (isfinite(log_weights[i]))
-            sum += sorted[finite++] = exp(log_weights[i] - top);
-    report->samples = n;
-    report->not_finite = n - finite;
-    double mean = finite ? sum / (double)finite : 1;
-    for (size_t i = finite; i < n; i++)
-        sorted[i] = mean;
-    sum = mean * (double)n;
-    qsort(sorted, n, sizeof *sorted, falling);
-
-    double cap = n ? choose_cap(sorted, n, sum) : 1, kept = n ? capped_mean(sorted, n, cap) : 1;
-    report->largest = n ? sorted[0] / mean : 1;
-    for (size_t i = 0; i < n; i++)
-        squares += fmin(sorted[i], cap) * fmin(sorted[i], cap);
-    double spread = n ? fmax(squares / (double)n - kept * kept, 0) : 0;
-    report->mean_error = n ? sqrt(spread / (double)n) / kept : 0;
-    report->ess = kept * kept / (kept * kept + spread);
-    report->overflow = fmax(0, 1 - kept / mean);
-    reweighting->log_cap = log(cap) + top;
-    reweighting->log_mean = log(kept) + top;
-    reweighting->log_mean_error = report->mean_error;
-    reweighting->ess = report->ess;
-    reweighting->overflow = report->overflow;
-    for (size_t i = 0; i < n; i++)
-        log_weights[i] =
-            isfinite(log_weights[i]) ? fmin(log_weights[i], reweighting->log_cap) - reweighting->log_mean : 0;
-    report->sum = mean * exp(top) * (double)n;
 }
 
 /* --- the end --- */
@@ -496,7 +365,7 @@ static int weigh(const struct tw_reweight *r, const struct tw_data *samples, str
                 log_weights[i] += logits[(size_t)m * n + i] / members;
         }
         double scale = report->scale * scale_of_mean(logits, log_weights, n, members);
-        weights->scale = fmin(scale, SCALE_MAX);
+        weights->scale = fmin(scale, TW_REWEIGHT_SCALE_MAX);
         for (size_t i = 0; i < n; i++)
             log_weights[i] *= weights->scale;
         tw_reweight_normalise(log_weights, n, logits + (size_t)members * n, weights, report);

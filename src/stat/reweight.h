@@ -63,7 +63,9 @@ int tw_reweight_finish(struct tw_reweight *reweight, struct tw_pool *pool, struc
 /* The parts of it that stand alone. */
 
 /* Logistic calibration by Newton's method: the scale >= 0 and offset that maximise the likelihood of labels (n, 0 or 1)
- * with weights (n) given logits (n). Where a scale beyond 100 would be better still it is 100. */
+ * with weights (n) given logits (n). Where a scale beyond the largest would be better still it is that: a line between
+ * classes that do not overlap has no finite scale. */
+#define TW_REWEIGHT_SCALE_MAX 100.0
 void tw_reweight_calibrate(const double *logits, const float *labels, const float *weights, size_t n, double *scale,
                            double *offset, double *scale_error);
 

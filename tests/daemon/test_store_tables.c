@@ -505,13 +505,13 @@ static void test_history_when_the_clock_falls(void **state)
     json_decref(alias);
 }
 
+/* p_adjusted is not stored: it follows from the others when they are read. */
 static const char statistics_text[] =
     "[{\"name\": \"ks\", \"verdict\": \"drift\", \"feature\": \"pt\", \"value\": 0.25, \"error\": null, \"floor\": "
-    "null,"
-    " \"p_value\": 0.001, \"threshold\": 0.1}, {\"name\": \"ks\", \"verdict\": \"drift\", \"feature\": \"eta\","
-    " \"value\": 1e-300, \"error\": null, \"floor\": null, \"p_value\": 0.3, \"threshold\": 0.1}, {\"name\": \"c2st\","
-    " \"verdict\": \"fidelity\", \"feature\": null, \"value\": null, \"error\": 0.5, \"floor\": 0.5, \"p_value\": null,"
-    " \"threshold\": null}]";
+    "null, \"p_value\": 0.001, \"threshold\": 0.1, \"p_adjusted\": 0.002}, {\"name\": \"ks\", \"verdict\": \"drift\","
+    " \"feature\": \"eta\", \"value\": 1e-300, \"error\": null, \"floor\": null, \"p_value\": 0.3, \"threshold\": 0.1,"
+    " \"p_adjusted\": 0.3}, {\"name\": \"c2st\", \"verdict\": \"fidelity\", \"feature\": null, \"value\": null,"
+    " \"error\": 0.5, \"floor\": 0.5, \"p_value\": null, \"threshold\": null}]";
 
 static void put(struct fixture *f, int64_t number, uint64_t first, uint64_t last, bool drift, const char *decision)
 {

@@ -305,7 +305,8 @@ int training_finish(struct training *training, const struct tw_data *reference, 
 {
     memset(out, 0, sizeof(*out));
     double log_prob = NAN, log_prob_error = NAN;
-    int status = training->weights ? weights_finish(training->weights, &training->data, pool, &out->model, error)
+    struct tw_error why = {""};
+    int status = training->weights ? weights_finish(training->weights, &training->data, pool, &out->model, &why)
                                    : tw_trainer_model(training->trainer, &out->model);
     if (status == TW_OK)
         status = gate(training, pool, out, &log_prob, &log_prob_error);
@@ -318,7 +319,7 @@ int training_finish(struct training *training, const struct tw_data *reference, 
     if (status != TW_OK) {
         training_outcome_fini(out);
         return tw_error_set(error, status, "the trained model could not be evaluated or saved: %s",
-                            tw_status_name(status));
+                            why.text[0] ? why.text : tw_status_name(status));
     }
     if (out->gated)
         snprintf(out->reason, sizeof(out->reason), "gain %+.4f +- %.4f, lower bound %+.4f on %zu events (needs > %g)",

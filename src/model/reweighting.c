@@ -223,10 +223,11 @@ int tw_reweighting_check(const struct tw_reweighting *reweighting, const struct 
         return tw_error_set(error, TW_INVALID, "reweighting: a member is no classifier of the model's columns");
     if (!(r->scale >= 0 && r->scale <= 100))
         return tw_error_set(error, TW_INVALID, "reweighting: scale must be from 0 to 100");
-    if (!(fabs(r->log_mean) <= 100) || !(largest >= 1 - 1e-6 && largest <= TW_REWEIGHTING_MAX * (1 + 1e-6)))
+    if (!(fabs(r->log_mean) <= TW_REWEIGHTING_LOG_MEAN_MAX) ||
+        !(largest >= 1 - 1e-6 && largest <= TW_REWEIGHTING_MAX * (1 + 1e-6)))
         return tw_error_set(error, TW_INVALID,
-                            "reweighting: log_cap must be from log_mean to log_mean + ln %g, the latter within 100",
-                            TW_REWEIGHTING_MAX);
+                            "reweighting: log_cap must be from log_mean to log_mean + ln %g, the latter within %g",
+                            TW_REWEIGHTING_MAX, TW_REWEIGHTING_LOG_MEAN_MAX);
     if (!(r->log_mean_error >= 0 && r->log_mean_error <= 100) || !(r->ess > 0 && r->ess <= 1) ||
         !(r->overflow >= 0 && r->overflow <= 1))
         return tw_error_set(error, TW_INVALID, "reweighting: log_mean_error, ess or overflow is out of range");

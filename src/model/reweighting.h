@@ -20,8 +20,9 @@
 
 struct tw_artifact_set;
 
-#define TW_REWEIGHTING_MEMBERS_MAX 8
-#define TW_REWEIGHTING_MAX         64.0 /* largest weight, so that one event in so many proposals is kept at least */
+#define TW_REWEIGHTING_MEMBERS_MAX  8
+#define TW_REWEIGHTING_MAX          64.0  /* largest weight, so that one event in so many proposals is kept at least */
+#define TW_REWEIGHTING_LOG_MEAN_MAX 100.0 /* of either sign: beyond it samples and data have nothing in common */
 
 struct tw_reweighting {
     int members;

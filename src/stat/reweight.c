@@ -395,6 +395,9 @@ int tw_reweight_finish(struct tw_reweight *reweight, struct tw_pool *pool, struc
         status = TW_NO_MEMORY;
     if (status == TW_OK)
         status = weigh(r, samples, pool, &weights, report, *log_weights);
+    if (status == TW_OK && !(fabs(weights.log_mean) <= TW_REWEIGHTING_LOG_MEAN_MAX))
+        status = tw_error_set(error, TW_INVALID,
+                              "samples and data have too little in common: no weights lead from one to the other");
     if (status == TW_OK)
         status = tw_model_reweight(r->model, &weights, out, error);
     if (status != TW_OK) {

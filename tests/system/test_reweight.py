@@ -183,6 +183,21 @@ class ReweightTest(unittest.TestCase):
         after = self.daemon.get("/v1/twins/toy/iterations?limit=1")["items"][0]
         self.assertEqual((after["drift"], after["decision"]), (False, "none"), after["policy"])
 
+    def test_9_nothing_in_common(self):
+        """No weight turns events that have a feature into events that lack it: the operation says so."""
+        self.daemon.create({"name": "gone", "model": {"kind": "flow", "blocks": 2, "hidden": [8], "bins": 4},
+                            "features": [{"name": "a"}, {"name": "b", "optional": True}],
+                            "loop": {"window": 1000, "auto": False}})
+        rows = np.random.default_rng(1).normal(size=(3000, 2)).astype("f4")
+        self.assertEqual(self.daemon.train("gone", rows[:2000], "?seed=1&epochs=3")["state"], "succeeded")
+        rows[:, 1] = np.nan
+        self.daemon.request("POST", "/v1/twins/gone/batches?feed=daq1&run=1&seq=0", rows[2000:])
+        wait_until(lambda: self.daemon.get("/v1/twins/gone/iterations")["items"])
+        answer = self.daemon.request("POST", "/v1/twins/gone/retunes", {"kind": "reweight", "seed": 1})
+        ended = self.daemon.wait(answer.json()["id"])
+        self.assertEqual(ended["state"], "failed")
+        self.assertIn("too little in common", ended["error"]["detail"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

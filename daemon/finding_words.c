@@ -129,7 +129,9 @@ static void change_words(const struct tw_column *column, const struct tw_contras
     const char *direction = direction_name(c->component, c->value > 0);
     char percent[64];
     measured(100 * fabs(c->size), 100 * c->size_error, percent, sizeof(percent));
-    if (c->component == TW_COMPONENT_LOCATION) {
+    if (direction && fabs(c->size) <= c->size_error) /* a constant that is another one now: no spread to measure by */
+        snprintf(out, size, "%s has changed", name);
+    else if (c->component == TW_COMPONENT_LOCATION) {
         snprintf(out, size, "%s is shifted %s by %s %% of its spread", name, direction, percent);
         if (isfinite(c->spread) && column) {
             char amount[64], units[120];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/memory.h"
 #include "model/members.h"
 #include "stat/band.h"
 #include "stat/histogram.h"
@@ -11,7 +12,7 @@
 enum {
     SAMPLES =
         20000,    /* of each member, whatever the size of the window: their noise is to stay below that of the data */
-    CHUNK = 1024, /* events that are held at a time */
+    CHUNK = 1024, /* events that are held at a time, or fewer where memory is small */
 };
 
 /* A feature or an observable. */
@@ -28,11 +29,27 @@ struct drawing {
     uint64_t seed;
     int members, columns;
     struct shown *shown;         /* (columns) */
-    float *values;               /* (CHUNK, features): of one member */
-    float *wide[TW_MEMBERS_MAX]; /* (CHUNK, columns): of each */
+    size_t chunk;                /* events at a time; what comes out does not depend on it */
+    float *values;               /* (chunk, features): of one member */
+    float *wide[TW_MEMBERS_MAX]; /* (chunk, columns): of each */
 };
 
 /* --- samples, a chunk at a time --- */
+
+/* An event of each member, and of one of them in all its forms; rows of tw_data grow by up to twice. */
+static size_t event_bytes(const struct tw_model *model, const struct tw_observables *observables)
+{
+    size_t copies = (size_t)tw_model_members(model) + 5;
+    const struct tw_schema *wide = observables->extended;
+    return copies * (size_t)(wide->features + wide->conditions + 3) * sizeof(float);
+}
+
+/* A quarter of what answers may take: else a wide twin would never be shown where memory is small. */
+static size_t chunk_rows(const struct tw_model *model, const struct tw_observables *observables)
+{
+    size_t fits = memory_rows(MEMORY_ANSWERS, 0.25, event_bytes(model, observables), 1);
+    return fits < CHUNK ? fits : CHUNK;
+}
 
 /* Events first .. first+n-1 of a member, with observables; NaN where the model gave what its schema does not allow, so
  * that an event has the same row in all members. */
@@ -86,7 +103,7 @@ static int draw(struct drawing *d, const struct tw_data *data)
             end++;
         size_t until = (size_t)((double)SAMPLES * (double)end / (double)data->rows);
         while (status == TW_OK && done < until) {
-            size_t n = until - done < CHUNK ? until - done : CHUNK;
+            size_t n = until - done < d->chunk ? until - done : d->chunk;
             status = draw_chunk(d, done, n, row);
             done += n;
         }
@@ -189,9 +206,9 @@ static bool drawing_memory(struct drawing *d)
 {
     bool whole = true;
     d->shown = calloc((size_t)d->columns, sizeof *d->shown);
-    d->values = malloc(CHUNK * (size_t)d->columns * sizeof(float));
+    d->values = malloc(d->chunk * (size_t)d->columns * sizeof(float));
     for (int m = 0; m < d->members; m++)
-        whole = (d->wide[m] = malloc(CHUNK * (size_t)d->columns * sizeof(float))) != NULL && whole;
+        whole = (d->wide[m] = malloc(d->chunk * (size_t)d->columns * sizeof(float))) != NULL && whole;
     return whole && d->shown != NULL && d->values != NULL;
 }
 
@@ -216,6 +233,7 @@ json_t *histograms_make(struct tw_data *data, const struct tw_model *model, cons
     tw_data_init(&wide, observables->extended);
     int status = tw_observables_extend(observables, data, &wide);
     tw_data_fini(data);
+    d.chunk = chunk_rows(model, observables);
     if (!drawing_memory(&d))
         status = TW_NO_MEMORY;
     for (int c = 0; status == TW_OK && c < d.columns; c++) {
@@ -235,8 +253,5 @@ json_t *histograms_make(struct tw_data *data, const struct tw_model *model, cons
 
 size_t histograms_bytes(const struct tw_model *model, const struct tw_observables *observables)
 {
-    /* a chunk of each member, and of one of them in all its forms; rows of tw_data grow by up to twice */
-    size_t copies = (size_t)tw_model_members(model) + 5;
-    const struct tw_schema *wide = observables->extended;
-    return copies * CHUNK * (size_t)(wide->features + wide->conditions + 3) * sizeof(float);
+    return chunk_rows(model, observables) * event_bytes(model, observables);
 }

@@ -96,3 +96,17 @@ class ObservablesTest(unittest.TestCase):
         self.assertEqual(self.patch([{"name": "apart", "expression": "100 + a"}]).status, 200)
         later = self.feed(events(2000, 3, 0.8))
         self.assertFalse(later["drift"], later["policy"])
+
+    def test_wide_in_little_memory(self):
+        self.daemon, n = Daemon(arguments=["--memory-mb", "128"]), 400
+        self.addCleanup(self.daemon.stop)
+        self.daemon.start()
+        self.daemon.create({"name": "wide", "model": {"blocks": 1, "hidden": [8], "bins": 2},
+                            "features": [{"name": f"f{i}"} for i in range(n)],
+                            "loop": {"window": 100, "detectors": ["ks"], "auto": False}})
+        rows = np.random.default_rng(1).normal(size=(600, n)).astype("f4")
+        self.assertEqual(self.daemon.train("wide", rows[:500], "?seed=1&epochs=1")["state"], "succeeded")
+        self.daemon.request("POST", "/v1/twins/wide/batches?feed=daq1&run=1&seq=0", rows[500:])
+        wait_until(lambda: self.daemon.get("/v1/twins/wide/iterations")["items"])
+        item = self.daemon.get("/v1/twins/wide/histograms?feature=f7&bins=2")["items"][0]
+        self.assertEqual(len(item["samples"]["values"]), 2)

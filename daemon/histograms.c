@@ -44,11 +44,14 @@ static size_t event_bytes(const struct tw_model *model, const struct tw_observab
     return copies * (size_t)(wide->features + wide->conditions + 3) * sizeof(float);
 }
 
-/* A quarter of what answers may take: else a wide twin would never be shown where memory is small. */
+/* A quarter of what answers may take: else a wide twin would never be shown where memory is small. Whole blocks where
+ * they fit, as a cut block is computed twice. */
 static size_t chunk_rows(const struct tw_model *model, const struct tw_observables *observables)
 {
     size_t fits = memory_rows(MEMORY_ANSWERS, 0.25, event_bytes(model, observables), 1);
-    return fits < CHUNK ? fits : CHUNK;
+    if (fits >= CHUNK)
+        return CHUNK;
+    return fits < TW_BLOCK ? fits : fits / TW_BLOCK * TW_BLOCK;
 }
 
 /* Events first .. first+n-1 of a member, with observables; NaN where the model gave what its schema does not allow, so

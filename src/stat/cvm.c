@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "stat/cvm.h"
+#include "stat/gamma.h"
 
 #define ROWS_MIN      10
 #define EFFECTIVE_MIN 25 /* events, from where on the limit law holds for moderate weights */
@@ -63,7 +64,7 @@ static void plain(const struct tw_pair *pair, double *statistic, double *p_value
         (total + 1) / 45 * (4 * n * m * total - 3 * (n * n + m * m) - 2 * n * m) / (4 * total * total * n * m);
     *p_value = tw_cvm_survival(1.0 / 6 + (*statistic - mean) / sqrt(45 * variance));
     /* no order of the rows is rarer than this one and its mirror image */
-    double rarest = M_LN2 - lgamma(total + 1) + lgamma(n + 1) + lgamma(m + 1);
+    double rarest = M_LN2 - tw_gamma_log(total + 1) + tw_gamma_log(n + 1) + tw_gamma_log(m + 1);
     *p_value = fmin(1, fmax(*p_value, fmax(exp(rarest), DBL_MIN)));
 }
 

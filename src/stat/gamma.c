@@ -3,14 +3,20 @@
 #include <float.h>
 #include <math.h>
 
-/* --- the incomplete gamma function --- */
+/* --- the gamma function, whole and incomplete --- */
+
+double tw_gamma_log(double x)
+{
+    int sign;
+    return lgamma_r(x, &sign);
+}
 
 enum { TERMS = 10000 };
 
 /* x^shape e^-x / Gamma(shape) */
 static double prefactor(double shape, double x)
 {
-    return exp(shape * log(x) - x - lgamma(shape));
+    return exp(shape * log(x) - x - tw_gamma_log(shape));
 }
 
 /* P by its series, for x < shape + 1 (Abramowitz, Stegun 6.5.29). */

@@ -2,6 +2,9 @@
 #ifndef TW_STAT_GAMMA_H
 #define TW_STAT_GAMMA_H
 
+/* ln Gamma(x), x > 0. lgamma writes to a global, which threads must not. */
+double tw_gamma_log(double x);
+
 /* Q(shape, x) = Gamma(shape, x) / Gamma(shape), shape > 0. A chi-square of k degrees of freedom exceeds x with the
  * chance Q(k/2, x/2). Relative accuracy 1e-12 down to the smallest numbers. */
 double tw_gamma_survival(double shape, double x);

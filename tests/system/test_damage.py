@@ -125,7 +125,7 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(self.daemon.train("toy", toy.events(4000, seed=1))["state"], "succeeded")
         feed = Feed(self.daemon.ingest, "toy")
         feed.push_all([toy.events(5000, seed=n) for n in range(9)] +
-                      [toy.events(5000, seed=9).astype("float64") for _ in range(30)])
+                      [toy.events(5000, seed=9 + n).astype("float64") for n in range(30)])
         feed.close()
         self.settle(4 - 1)
         self.assertEqual(self.daemon.end(), 0)

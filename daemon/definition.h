@@ -1,7 +1,7 @@
 /* A twin's definition: the JSON of POST /v1/twins, checked, with defaults.
  *
- * Every member that is not built yet (optional, discrete, update other than
- * weights, detectors that stat/drift.h does not offer) is refused by name, never ignored.
+ * Every member that is not built yet (update other than weights, detectors that stat/drift.h does not offer) is refused
+ * by name, never ignored.
  */
 #ifndef DAEMON_DEFINITION_H
 #define DAEMON_DEFINITION_H

@@ -107,6 +107,6 @@ class ObservablesTest(unittest.TestCase):
         rows = np.random.default_rng(1).normal(size=(600, n)).astype("f4")
         self.assertEqual(self.daemon.train("wide", rows[:500], "?seed=1&epochs=1")["state"], "succeeded")
         self.daemon.request("POST", "/v1/twins/wide/batches?feed=daq1&run=1&seq=0", rows[500:])
-        wait_until(lambda: self.daemon.get("/v1/twins/wide/iterations")["items"])
+        wait_until(lambda: self.daemon.get("/v1/twins/wide")["last_iteration"])
         item = self.daemon.get("/v1/twins/wide/histograms?feature=f7&bins=2")["items"][0]
         self.assertEqual(len(item["samples"]["values"]), 2)

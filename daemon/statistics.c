@@ -6,17 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pack.h"
+
 enum { NONE, ONE, ALL, SOME };
 
 #define MAGIC      0x31535754u         /* "TWS1" */
 #define SUMS_MAGIC 0x314d5754u         /* "TWM1" */
 #define COUNT_MAX  ((uint64_t)1 << 53) /* values that a sum counts: it must not wrap */
-
-static unsigned char *put(unsigned char *at, const void *value, size_t size)
-{
-    memcpy(at, value, size);
-    return at + size;
-}
 
 /* --- packing --- */
 
@@ -36,7 +32,7 @@ static unsigned char *put_column(unsigned char *at, const struct statistic *stat
     *at = present == 0 ? NONE : present < count ? SOME : same ? ONE : ALL;
     unsigned char mode = *at++, *bits = at;
     if (mode == ONE)
-        return put(at, first, sizeof *first);
+        return tw_pack_put(at, first, sizeof *first);
     if (mode == SOME) {
         memset(bits, 0, (count + 7) / 8);
         at += (count + 7) / 8;
@@ -47,7 +43,7 @@ static unsigned char *put_column(unsigned char *at, const struct statistic *stat
             continue;
         if (mode == SOME)
             bits[i / 8] |= (unsigned char)(1u << i % 8);
-        at = put(at, value, sizeof *value);
+        at = tw_pack_put(at, value, sizeof *value);
     }
     return at;
 }
@@ -65,9 +61,9 @@ int statistics_pack(const struct statistic *statistics, size_t count, unsigned c
     *bytes = malloc(sizeof head + count * 4 + STATISTICS_COLUMNS * (1 + (count + 7) / 8 + count * 8));
     if (!*bytes)
         return TW_NO_MEMORY;
-    unsigned char *at = put(*bytes, head, sizeof head);
+    unsigned char *at = tw_pack_put(*bytes, head, sizeof head);
     for (size_t i = 0; i < count; i++)
-        at = put(at, &statistics[i].series, 4);
+        at = tw_pack_put(at, &statistics[i].series, 4);
     for (int c = 0; c < STATISTICS_COLUMNS; c++)
         at = put_column(at, statistics, count, c);
     *size = (size_t)(at - *bytes);
@@ -76,45 +72,27 @@ int statistics_pack(const struct statistic *statistics, size_t count, unsigned c
 
 /* --- unpacking: once a read has failed, all that follow do --- */
 
-struct reader {
-    const unsigned char *at;
-    size_t left;
-    bool failed;
-};
-
-static void get(struct reader *reader, void *to, size_t size)
-{
-    reader->failed = reader->failed || size > reader->left;
-    if (reader->failed) {
-        memset(to, 0, size);
-        return;
-    }
-    memcpy(to, reader->at, size);
-    reader->at += size;
-    reader->left -= size;
-}
-
-static double get_number(struct reader *reader)
+static double get_number(struct tw_pack *reader)
 {
     double value;
-    get(reader, &value, sizeof value);
+    tw_pack_get(reader, &value, sizeof value);
     reader->failed = reader->failed || !isfinite(value);
     return value;
 }
 
 /* Magic and number of entries, none of which can be shorter than its series. */
-static size_t get_head(struct reader *reader, uint32_t magic)
+static size_t get_head(struct tw_pack *reader, uint32_t magic)
 {
     uint32_t head[2];
-    get(reader, head, sizeof head);
+    tw_pack_get(reader, head, sizeof head);
     reader->failed = reader->failed || head[0] != magic || head[1] > STATISTICS_MAX || reader->left / 4 < head[1];
     return reader->failed ? 0 : head[1];
 }
 
-static void get_column(struct reader *reader, struct statistic *statistics, size_t count, int column)
+static void get_column(struct tw_pack *reader, struct statistic *statistics, size_t count, int column)
 {
     unsigned char mode, *bits = NULL;
-    get(reader, &mode, 1);
+    tw_pack_get(reader, &mode, 1);
     reader->failed = reader->failed || mode > SOME || (mode != NONE && count == 0);
     size_t width = (count + 7) / 8;
     if (!reader->failed && mode == SOME) {
@@ -130,7 +108,7 @@ static void get_column(struct reader *reader, struct statistic *statistics, size
     }
 }
 
-static int finish(const struct reader *reader, void *entries, int status)
+static int finish(const struct tw_pack *reader, void *entries, int status)
 {
     if (status == 0 && (reader->failed || reader->left > 0))
         status = TW_CORRUPT;
@@ -141,12 +119,12 @@ static int finish(const struct reader *reader, void *entries, int status)
 
 int statistics_unpack(const void *bytes, size_t size, struct statistic **out, size_t *count)
 {
-    struct reader reader = {bytes, size, false};
+    struct tw_pack reader = {bytes, size, false};
     *count = get_head(&reader, MAGIC);
     *out = calloc(*count + 1, sizeof **out);
     int status = *out ? 0 : TW_NO_MEMORY;
     for (size_t i = 0; status == 0 && i < *count; i++)
-        get(&reader, &(*out)[i].series, 4);
+        tw_pack_get(&reader, &(*out)[i].series, 4);
     for (int c = 0; status == 0 && c < STATISTICS_COLUMNS; c++)
         get_column(&reader, *out, *count, c);
     status = finish(&reader, *out, status);
@@ -167,33 +145,33 @@ int statistics_sums_pack(const struct statistics_sum *sums, size_t count, unsign
     *bytes = malloc(*size);
     if (!*bytes)
         return TW_NO_MEMORY;
-    unsigned char *at = put(*bytes, head, sizeof head);
+    unsigned char *at = tw_pack_put(*bytes, head, sizeof head);
     for (size_t i = 0; i < count; i++)
-        at = put(at, &sums[i].series, 4);
+        at = tw_pack_put(at, &sums[i].series, 4);
     for (size_t i = 0; i < count; i++)
-        at = put(at, &sums[i].count, 8);
+        at = tw_pack_put(at, &sums[i].count, 8);
     for (size_t i = 0; i < count; i++)
-        at = put(at, &sums[i].sum, 8);
+        at = tw_pack_put(at, &sums[i].sum, 8);
     for (size_t i = 0; i < count; i++)
-        at = put(at, &sums[i].min, 8);
+        at = tw_pack_put(at, &sums[i].min, 8);
     for (size_t i = 0; i < count; i++)
-        at = put(at, &sums[i].max, 8);
+        at = tw_pack_put(at, &sums[i].max, 8);
     return 0;
 }
 
 int statistics_sums_unpack(const void *bytes, size_t size, struct statistics_sum **out, size_t *count)
 {
-    struct reader reader = {bytes, size, false};
+    struct tw_pack reader = {bytes, size, false};
     *count = get_head(&reader, SUMS_MAGIC);
     *out = calloc(*count + 1, sizeof **out);
     struct statistics_sum *sums = *out;
     int status = sums ? 0 : TW_NO_MEMORY;
     for (size_t i = 0; status == 0 && i < *count; i++) {
-        get(&reader, &sums[i].series, 4);
+        tw_pack_get(&reader, &sums[i].series, 4);
         reader.failed = reader.failed || (i > 0 && sums[i].series <= sums[i - 1].series);
     }
     for (size_t i = 0; status == 0 && i < *count; i++) {
-        get(&reader, &sums[i].count, 8);
+        tw_pack_get(&reader, &sums[i].count, 8);
         reader.failed = reader.failed || sums[i].count == 0 || sums[i].count > COUNT_MAX;
     }
     for (size_t i = 0; status == 0 && i < *count; i++)

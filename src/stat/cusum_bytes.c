@@ -5,55 +5,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pack.h"
 #include "base/size.h"
 #include "stat/cusum.h"
-#include "stat/leb128.h"
 
 static const char magic[8] = "TWCUSUM1";
 enum { HEAD = 8 + 4 + 1 + 1 + 8 + 8, PERIODIC = 128 };
 
-static unsigned char *put(unsigned char *at, const void *from, size_t size)
-{
-    memcpy(at, from, size);
-    return at + size;
-}
-
 int tw_cusum_to_bytes(const struct tw_cusum *cusum, unsigned char **bytes, size_t *size)
 {
-    size_t column = 1 + TW_SKETCH_BINS * 4 + TW_SKETCH_CELLS * TW_LEB128_MAX + TW_CUSUM_PATHS * (8 + TW_LEB128_MAX),
+    size_t column = 1 + TW_SKETCH_BINS * 4 + TW_SKETCH_CELLS * TW_PACK_NUMBER_MAX +
+                    TW_CUSUM_PATHS * (8 + TW_PACK_NUMBER_MAX),
            most;
     uint32_t columns = (uint32_t)cusum->columns;
     unsigned char flags[2] = {cusum->log_prob, (unsigned char)cusum->unrest};
     *bytes = tw_size_mul((size_t)columns, column, &most) ? malloc(HEAD + most) : NULL;
     if (!*bytes)
         return TW_NO_MEMORY;
-    unsigned char *at = put(*bytes, magic, sizeof magic);
-    at = put(at, &columns, sizeof columns);
-    at = put(at, flags, sizeof flags);
-    at = put(at, &cusum->paused, sizeof cusum->paused);
-    at = put(at, &cusum->windows, sizeof cusum->windows);
+    unsigned char *at = tw_pack_put(*bytes, magic, sizeof magic);
+    at = tw_pack_put(at, &columns, sizeof columns);
+    at = tw_pack_put(at, flags, sizeof flags);
+    at = tw_pack_put(at, &cusum->paused, sizeof cusum->paused);
+    at = tw_pack_put(at, &cusum->windows, sizeof cusum->windows);
     for (int c = 0; c < cusum->columns; c++) {
         *at++ = (unsigned char)(cusum->grid.count[c] | (cusum->periodic[c] ? PERIODIC : 0));
-        at = put(at, cusum->grid.edges + c * TW_SKETCH_BINS, (size_t)cusum->grid.count[c] * sizeof(float));
+        at = tw_pack_put(at, cusum->grid.edges + c * TW_SKETCH_BINS, (size_t)cusum->grid.count[c] * sizeof(float));
         for (int i = 0; i < TW_SKETCH_CELLS; i++)
-            at = tw_leb128_put(at, cusum->pool.counts[c * TW_SKETCH_CELLS + i]);
+            at = tw_pack_put_number(at, cusum->pool.counts[c * TW_SKETCH_CELLS + i]);
     }
     for (int path = 0; path < cusum->columns * TW_CUSUM_PATHS; path++) {
         double log_w = cusum->log_w[path] > 0 ? cusum->log_w[path] : 0; /* below 0 is 0 with the next window */
-        at = put(at, &log_w, sizeof log_w);
+        at = tw_pack_put(at, &log_w, sizeof log_w);
         if (log_w > 0)
-            at = tw_leb128_put(at, cusum->start[path]);
+            at = tw_pack_put_number(at, cusum->start[path]);
     }
     *size = (size_t)(at - *bytes);
     return TW_OK;
 }
 
-static void get_column(struct tw_leb128 *reader, struct tw_cusum *cusum, int column)
+static void get_column(struct tw_pack *reader, struct tw_cusum *cusum, int column)
 {
     unsigned char count;
     float *edges = cusum->grid.edges + column * TW_SKETCH_BINS;
     uint64_t rows = 0;
-    tw_leb128_bytes(reader, &count, 1);
+    tw_pack_get(reader, &count, 1);
     bool periodic = count & PERIODIC;
     count &= PERIODIC - 1;
     reader->failed = reader->failed || count >= TW_SKETCH_BINS;
@@ -61,37 +56,37 @@ static void get_column(struct tw_leb128 *reader, struct tw_cusum *cusum, int col
         return;
     cusum->periodic[column] = periodic;
     cusum->grid.count[column] = count;
-    tw_leb128_bytes(reader, edges, count * sizeof *edges);
+    tw_pack_get(reader, edges, count * sizeof *edges);
     for (int i = 0; i < count; i++)
         reader->failed = reader->failed || isnan(edges[i]) || (i > 0 && !(edges[i] > edges[i - 1]));
     for (int i = 0; i < TW_SKETCH_CELLS; i++) {
-        uint64_t rows_in = tw_leb128_get(reader);
+        uint64_t rows_in = tw_pack_get_number(reader);
         reader->failed = reader->failed || rows_in > TW_CUSUM_ROWS_MAX || (rows += rows_in) > TW_CUSUM_ROWS_MAX;
         cusum->pool.counts[column * TW_SKETCH_CELLS + i] = rows_in;
     }
 }
 
-static void get_path(struct tw_leb128 *reader, double *log_w, uint64_t *start)
+static void get_path(struct tw_pack *reader, double *log_w, uint64_t *start)
 {
-    tw_leb128_bytes(reader, log_w, sizeof *log_w);
+    tw_pack_get(reader, log_w, sizeof *log_w);
     reader->failed = reader->failed || !isfinite(*log_w) || signbit(*log_w);
     if (*log_w > 0)
-        *start = tw_leb128_get(reader);
+        *start = tw_pack_get_number(reader);
 }
 
 int tw_cusum_from_bytes(struct tw_cusum *cusum, const unsigned char *bytes, size_t size)
 {
-    struct tw_leb128 reader = {bytes, size, false};
+    struct tw_pack reader = {bytes, size, false};
     char found[sizeof magic];
     unsigned char flags[2];
     uint32_t columns;
     uint64_t paused, windows;
     *cusum = (struct tw_cusum){0};
-    tw_leb128_bytes(&reader, found, sizeof found);
-    tw_leb128_bytes(&reader, &columns, sizeof columns);
-    tw_leb128_bytes(&reader, flags, sizeof flags);
-    tw_leb128_bytes(&reader, &paused, sizeof paused);
-    tw_leb128_bytes(&reader, &windows, sizeof windows);
+    tw_pack_get(&reader, found, sizeof found);
+    tw_pack_get(&reader, &columns, sizeof columns);
+    tw_pack_get(&reader, flags, sizeof flags);
+    tw_pack_get(&reader, &paused, sizeof paused);
+    tw_pack_get(&reader, &windows, sizeof windows);
     /* a column takes more than its paths' 8 bytes each */
     if (reader.failed || memcmp(found, magic, sizeof magic) || flags[0] > 1 || flags[1] > TW_CUSUM_UNREST ||
         columns < 1 || columns > reader.left / (TW_CUSUM_PATHS * 8) || columns > TW_COLUMNS_MAX + 1)

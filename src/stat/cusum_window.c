@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "base/pack.h"
 #include "base/size.h"
 #include "stat/cusum.h"
-#include "stat/leb128.h"
 
 enum { COUNTS = TW_CUSUM_BLOCKS * TW_SKETCH_CELLS }; /* of a column */
 
@@ -100,32 +100,32 @@ int tw_cusum_window_to_bytes(const struct tw_cusum_window *window, unsigned char
 {
     uint32_t columns = (uint32_t)window->columns;
     size_t count = (size_t)columns * COUNTS;
-    *bytes = malloc(sizeof magic + sizeof columns + count * TW_LEB128_MAX);
+    *bytes = malloc(sizeof magic + sizeof columns + count * TW_PACK_NUMBER_MAX);
     if (!*bytes)
         return TW_NO_MEMORY;
     memcpy(*bytes, magic, sizeof magic);
     memcpy(*bytes + sizeof magic, &columns, sizeof columns);
     unsigned char *at = *bytes + sizeof magic + sizeof columns;
     for (size_t i = 0; i < count; i++)
-        at = tw_leb128_put(at, window->counts[i]);
+        at = tw_pack_put_number(at, window->counts[i]);
     *size = (size_t)(at - *bytes);
     return TW_OK;
 }
 
 int tw_cusum_window_from_bytes(struct tw_cusum_window *window, const unsigned char *bytes, size_t size)
 {
-    struct tw_leb128 reader = {bytes, size, false};
+    struct tw_pack reader = {bytes, size, false};
     char found[sizeof magic];
     uint32_t columns;
     *window = (struct tw_cusum_window){0};
-    tw_leb128_bytes(&reader, found, sizeof found);
-    tw_leb128_bytes(&reader, &columns, sizeof columns);
+    tw_pack_get(&reader, found, sizeof found);
+    tw_pack_get(&reader, &columns, sizeof columns);
     if (reader.failed || memcmp(found, magic, sizeof magic) || columns < 1 || columns > reader.left / COUNTS)
         return TW_CORRUPT;
     if (tw_cusum_window_init(window, (int)columns))
         return TW_NO_MEMORY;
     for (size_t i = 0; i < (size_t)columns * COUNTS && !reader.failed; i++) {
-        window->counts[i] = tw_leb128_get(&reader);
+        window->counts[i] = tw_pack_get_number(&reader);
         reader.failed = reader.failed || window->counts[i] > TW_CUSUM_ROWS_MAX;
     }
     if (!reader.failed && reader.left == 0)

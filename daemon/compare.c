@@ -8,20 +8,16 @@
 #include "base/rng.h"
 #include "daemon/finding.h"
 #include "daemon/memory.h"
+#include "daemon/number.h"
 #include "stat/drift.h"
 #include "stat/fidelity.h"
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 static json_t *statistic_json(const char *name, const char *verdict, const char *feature, double value, double error,
                               double floor, double p_value, double threshold)
 {
     return json_pack("{s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name", name, "verdict", verdict, "feature", feature,
-                     "value", number(value), "error", number(error), "floor", number(floor), "p_value", number(p_value),
-                     "threshold", number(threshold));
+                     "value", number_json(value), "error", number_json(error), "floor", number_json(floor), "p_value",
+                     number_json(p_value), "threshold", number_json(threshold));
 }
 
 static int add_drift(struct comparison *out, const struct tw_schema *schema, const struct tw_drift *drift)
@@ -32,7 +28,7 @@ static int add_drift(struct comparison *out, const struct tw_schema *schema, con
         const char *name = tw_drift_detector_name(s->detector);
         const char *feature = s->feature >= 0 ? schema->columns[s->feature].name : NULL;
         json_t *entry = statistic_json(name, "drift", feature, s->value, s->error, s->floor, s->p_value, s->threshold);
-        if (!entry || json_object_set_new(entry, "p_adjusted", number(s->p_adjusted)) != 0) {
+        if (!entry || json_object_set_new(entry, "p_adjusted", number_json(s->p_adjusted)) != 0) {
             json_decref(entry);
             return TW_NO_MEMORY;
         }
@@ -89,10 +85,10 @@ static int add_gain(struct comparison *out, const struct compare_input *input, c
 
 /* How far the data themselves are from what that version was accepted on: a dead region that was learnt does not look
  * healthy here. */
-static int add_distance(struct comparison *out, const struct compare_input *input, const struct tw_data *window)
+static int add_distance(struct comparison *out, const struct compare_input *input, const struct tw_data *extended)
 {
-    int status = distance_measure(input->observables, input->reference, input->reference_version->version, window,
-                                  input->policy.gate_level, &out->distance);
+    int status = distance_measure_extended(input->observables, input->reference, input->reference_version->version,
+                                           extended, input->policy.gate_level, &out->distance);
     double limit = input->policy.max_distance;
     if (status == TW_OK)
         json_array_append_new(out->statistics,
@@ -208,7 +204,7 @@ static int compare_rows(const struct compare_input *input, const struct tw_data 
     if (status == TW_OK)
         status = add_gain(out, input, window, kernels, pool);
     if (status == TW_OK && input->reference)
-        status = add_distance(out, input, window);
+        status = add_distance(out, input, &sight.window);
     if (status == TW_OK && sight.drift.drift)
         status = describe(input, &sight, kernels, pool, out, error);
     sight_fini(&sight);

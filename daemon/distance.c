@@ -4,31 +4,37 @@
 #include <stdio.h>
 #include <string.h>
 
-int distance_measure(const struct tw_observables *observables, const struct tw_data *reference, int version,
-                     const struct tw_data *rows, double level, struct distance *out)
+#include "daemon/number.h"
+
+int distance_measure_extended(const struct tw_observables *observables, const struct tw_data *reference, int version,
+                              const struct tw_data *rows, double level, struct distance *out)
 {
-    struct tw_data then, now;
+    struct tw_data then;
     memset(out, 0, sizeof(*out));
     tw_data_init(&then, observables->extended);
-    tw_data_init(&now, observables->extended);
     int status = tw_observables_extend(observables, reference, &then);
     if (status == TW_OK)
-        status = tw_observables_extend(observables, rows, &now);
-    if (status == TW_OK)
-        status = tw_distance(&then, &now, level, &out->measured);
+        status = tw_distance(&then, rows, level, &out->measured);
     if (status == TW_OK) {
         out->reference = version;
         if (out->measured.column >= 0)
             snprintf(out->column, sizeof(out->column), "%s", observables->extended->columns[out->measured.column].name);
     }
     tw_data_fini(&then);
-    tw_data_fini(&now);
     return status;
 }
 
-static json_t *number(double value)
+int distance_measure(const struct tw_observables *observables, const struct tw_data *reference, int version,
+                     const struct tw_data *rows, double level, struct distance *out)
 {
-    return isfinite(value) ? json_real(value) : json_null();
+    struct tw_data now;
+    memset(out, 0, sizeof(*out));
+    tw_data_init(&now, observables->extended);
+    int status = tw_observables_extend(observables, rows, &now);
+    if (status == TW_OK)
+        status = distance_measure_extended(observables, reference, version, &now, level, out);
+    tw_data_fini(&now);
+    return status;
 }
 
 json_t *distance_json(const struct distance *distance)
@@ -37,9 +43,9 @@ json_t *distance_json(const struct distance *distance)
     if (!distance->reference)
         return json_null();
     return json_pack("{s:i, s:f, s:o, s:o, s:s?, s:o, s:o, s:f, s:f}", "reference", distance->reference, "bound",
-                     d->bound, "value", number(d->value), "error", number(d->error), "feature",
-                     d->column >= 0 ? distance->column : NULL, "low", number(d->low), "high", number(d->high), "found",
-                     d->found, "expected", d->expected);
+                     d->bound, "value", number_json(d->value), "error", number_json(d->error), "feature",
+                     d->column >= 0 ? distance->column : NULL, "low", number_json(d->low), "high", number_json(d->high),
+                     "found", d->found, "expected", d->expected);
 }
 
 bool distance_exceeds(const struct distance *distance, double limit, char *why, size_t size)

@@ -18,7 +18,10 @@ struct distance {
     struct tw_distance measured;
 };
 
-/* `reference` holds the acceptance reference of `version`; `rows` are new data. */
+/* `reference` holds the acceptance reference of `version`; `rows` are new data. The first takes them with their
+ * observables, as a comparison has them already. */
+int distance_measure_extended(const struct tw_observables *observables, const struct tw_data *reference, int version,
+                              const struct tw_data *rows, double level, struct distance *out);
 int distance_measure(const struct tw_observables *observables, const struct tw_data *reference, int version,
                      const struct tw_data *rows, double level, struct distance *out);
 

@@ -3,13 +3,10 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "daemon/number.h"
+
 /* How many standard errors a region must have to be told in words. */
 #define TELL 4.0
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 static const char *change_name(enum tw_component component)
 {
@@ -71,10 +68,10 @@ static double high_end(const struct tw_column *column, const struct tw_sketch_gr
 static json_t *region_json(const struct tw_column *column, const struct tw_sketch_grid *grid, int index,
                            const struct tw_excess *e)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "from", number(low_end(column, grid, index, e->first)),
-                     "to", number(high_end(column, grid, index, e->last)), "observed", number(e->observed), "expected",
-                     number(e->expected), "ratio", number(e->ratio), "error", number(e->error), "significance",
-                     number(e->significance));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "from", number_json(low_end(column, grid, index, e->first)),
+                     "to", number_json(high_end(column, grid, index, e->last)), "observed", number_json(e->observed),
+                     "expected", number_json(e->expected), "ratio", number_json(e->ratio), "error",
+                     number_json(e->error), "significance", number_json(e->significance));
 }
 
 /* "12 ± 3": both to the decimal of the error's first digit, as physicists write it, and never with an exponent where
@@ -173,8 +170,8 @@ json_t *finding_words_json(const struct tw_column *column, const struct tw_sketc
                              contrast->size_error * contrast->spread, "unit", column->unit);
     return json_pack("{s:s?, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "feature", column ? column->name : NULL,
                      "change", change_name(contrast->component), "direction", direction, "size",
-                     number(sized ? contrast->size : contrast->value), "error",
-                     number(sized ? contrast->size_error : contrast->error), "in_units", in_units, "significance",
-                     number(fabs(contrast->value) / contrast->error), "p_value", number(p_value), "regions", regions,
-                     "words", words);
+                     number_json(sized ? contrast->size : contrast->value), "error",
+                     number_json(sized ? contrast->size_error : contrast->error), "in_units", in_units, "significance",
+                     number_json(fabs(contrast->value) / contrast->error), "p_value", number_json(p_value), "regions",
+                     regions, "words", words);
 }

@@ -1,9 +1,9 @@
 #include "daemon/recall.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/number.h"
 #include "daemon/weights.h"
 
 enum { MOVES = 200, CANDIDATES_MAX = 16 };
@@ -83,8 +83,7 @@ static int try_one(const struct recall_input *input, int version, double level, 
 static json_t *candidate_json(int version, const struct tw_gate *gate)
 {
     return json_pack("{s:i, s:I, s:f, s:o, s:f, s:b}", "version", version, "events", (json_int_t)gate->events, "gain",
-                     gate->gain, "error", isfinite(gate->error) ? json_real(gate->error) : json_null(), "bound",
-                     gate->bound, "pass", gate->pass);
+                     gate->gain, "error", number_json(gate->error), "bound", gate->bound, "pass", gate->pass);
 }
 
 static int try_all(const struct recall_input *input, const int *versions, int count, const struct tw_data *rows,

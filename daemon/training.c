@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "daemon/memory.h"
+#include "daemon/number.h"
 #include "daemon/weights.h"
 #include "stat/replay.h"
 
@@ -214,19 +215,14 @@ static int gate(const struct training *training, struct tw_pool *pool, struct tr
     return status;
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 /* What a training of a network says about itself. */
 static json_t *training_metrics(const struct training *training)
 {
     struct tw_train_report report;
     tw_trainer_report(training->trainer, &report);
     return json_pack("{s:i, s:i, s:I, s:o, s:o, s:i}", "epochs", report.epochs, "best_epoch", report.best_epoch,
-                     "steps", (json_int_t)report.steps, "start_loss", number(report.start_loss), "stop_loss",
-                     number(report.stop_loss), "recoveries", report.recoveries);
+                     "steps", (json_int_t)report.steps, "start_loss", number_json(report.start_loss), "stop_loss",
+                     number_json(report.stop_loss), "recoveries", report.recoveries);
 }
 
 static json_t *metrics(const struct training *training, const struct training_outcome *out, double log_prob,
@@ -235,8 +231,8 @@ static json_t *metrics(const struct training *training, const struct training_ou
     json_t *own = training->weights ? json_pack("{s:o}", "weights", weights_report(training->weights))
                                     : training_metrics(training);
     json_t *json = json_pack("{s:I, s:I, s:o, s:o}", "rows", (json_int_t)training->fresh, "invalid_rows",
-                             (json_int_t)training->data.invalid, "log_prob", number(log_prob), "log_prob_error",
-                             number(log_prob_error));
+                             (json_int_t)training->data.invalid, "log_prob", number_json(log_prob), "log_prob_error",
+                             number_json(log_prob_error));
     if (json && (!own || json_object_update(json, own) != 0)) {
         json_decref(json);
         json = NULL;
@@ -258,9 +254,10 @@ static json_t *metrics(const struct training *training, const struct training_ou
     if (json && out->gated)
         json_object_set_new(json, "gate",
                             json_pack("{s:I, s:o, s:o, s:o, s:f, s:f, s:b}", "events", (json_int_t)out->gate.events,
-                                      "gain", number(out->gate.gain), "error", number(out->gate.error), "bound",
-                                      number(out->gate.bound), "min_gain", training->input.policy.gate_min_gain,
-                                      "level", training->input.level, "pass", out->gate.pass));
+                                      "gain", number_json(out->gate.gain), "error", number_json(out->gate.error),
+                                      "bound", number_json(out->gate.bound), "min_gain",
+                                      training->input.policy.gate_min_gain, "level", training->input.level, "pass",
+                                      out->gate.pass));
     return json;
 }
 

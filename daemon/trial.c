@@ -1,7 +1,8 @@
 #include "daemon/trial.h"
 
-#include <math.h>
 #include <string.h>
+
+#include "daemon/number.h"
 
 void trial_begin(struct trial *trial, int version, int before)
 {
@@ -44,19 +45,15 @@ static const char *state_name(enum trial_state state)
     return "open";
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 json_t *trial_record(const struct trial *trial, enum trial_state state, double level)
 {
     struct tw_regret_bounds bounds;
     tw_regret_bounds(&trial->sums, level, &bounds);
     bool tried = trial->first <= trial->last;
     return json_pack("{s:s, s:i, s:I, s:o, s:o, s:f, s:f, s:f, s:o}", "state", state_name(state), "before",
-                     trial->before, "events", (json_int_t)trial->sums.events, "gain", number(bounds.gain), "error",
-                     number(bounds.error), "lower", bounds.lower, "upper", bounds.upper, "level", level, "ordinals",
+                     trial->before, "events", (json_int_t)trial->sums.events, "gain", number_json(bounds.gain), "error",
+                     number_json(bounds.error), "lower", bounds.lower, "upper", bounds.upper, "level", level,
+                     "ordinals",
                      tried ? json_pack("{s:I, s:I}", "first", (json_int_t)trial->first, "last", (json_int_t)trial->last)
                            : json_null());
 }

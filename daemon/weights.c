@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "daemon/memory.h"
+#include "daemon/number.h"
 #include "daemon/window.h"
 #include "stat/closure.h"
 #include "stat/reliability.h"
@@ -122,11 +123,6 @@ json_t *weights_brief(const json_t *metrics)
 
 /* --- the report --- */
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *reliability_json(const struct tw_reliability *reliability)
 {
     json_t *array = json_array();
@@ -146,8 +142,8 @@ static json_t *ranges_json(const struct tw_weight_map_leaf *leaf, const struct t
         json_array_append_new(array,
                               json_pack("{s:s, s:s, s:o, s:o}", "feature", schema->columns[range->column].name, "unit",
                                         schema->columns[range->column].unit, "from",
-                                        range->low > TW_WEIGHT_MAP_ABSENT ? number(range->low) : json_null(), "to",
-                                        range->high > TW_WEIGHT_MAP_ABSENT ? number(range->high) : json_null()));
+                                        range->low > TW_WEIGHT_MAP_ABSENT ? number_json(range->low) : json_null(), "to",
+                                        range->high > TW_WEIGHT_MAP_ABSENT ? number_json(range->high) : json_null()));
     }
     return array;
 }
@@ -161,8 +157,8 @@ static json_t *map_json(const struct tw_weight_map *map, const struct tw_schema 
         tw_weight_map_words(leaf, schema, words);
         json_array_append_new(array, json_pack("{s:s, s:o, s:I, s:f, s:f, s:o, s:o}", "where", words, "ranges",
                                                ranges_json(leaf, schema), "events", (json_int_t)leaf->rows, "data",
-                                               leaf->data, "samples", leaf->samples, "ratio", number(leaf->ratio),
-                                               "error", number(leaf->error)));
+                                               leaf->data, "samples", leaf->samples, "ratio", number_json(leaf->ratio),
+                                               "error", number_json(leaf->error)));
     }
     return array;
 }
@@ -173,7 +169,7 @@ static json_t *summary_json(const struct tw_reweight_report *report, const struc
     return json_pack("{s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:o, s:f, s:i, s:I, s:I}", "ess", report->ess, "largest",
                      report->largest, "cap", tw_reweighting_largest(reweighting), "overflow", report->overflow, "sum",
                      report->sum, "not_finite", (json_int_t)report->not_finite, "mean_error", report->mean_error,
-                     "scale", report->scale, "scale_error", number(report->scale_error), "offset", report->offset,
+                     "scale", report->scale, "scale_error", number_json(report->scale_error), "offset", report->offset,
                      "epochs", report->epochs, "trained_on", (json_int_t)report->rows, "samples",
                      (json_int_t)report->samples);
 }
@@ -186,8 +182,8 @@ struct judged {
 
 static json_t *chi2_json(const struct tw_closure *closure)
 {
-    return json_pack("{s:o, s:i, s:o}", "chi2", number(closure->chi2), "ndf", closure->bins > 0 ? closure->bins - 1 : 0,
-                     "p_value", number(closure->p_value));
+    return json_pack("{s:o, s:i, s:o}", "chi2", number_json(closure->chi2), "ndf",
+                     closure->bins > 0 ? closure->bins - 1 : 0, "p_value", number_json(closure->p_value));
 }
 
 struct column {

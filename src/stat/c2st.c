@@ -79,12 +79,18 @@ static void label_scores(const double *scores, size_t n, int label, struct score
         rows[i] = (struct scored){.score = isnan(scores[i]) ? -INFINITY : scores[i], .label = label};
 }
 
-int tw_c2st_u(const double *a, size_t n, const double *b, size_t m, struct tw_c2st *out)
+/* What stands where a sample is empty. */
+static void say_nothing(size_t n, size_t m, struct tw_c2st *out)
 {
     out->auc = out->error = NAN;
     out->p_value = 1;
     out->tested_a = n;
     out->tested_b = m;
+}
+
+int tw_c2st_u(const double *a, size_t n, const double *b, size_t m, struct tw_c2st *out)
+{
+    say_nothing(n, m, out);
     size_t count;
     if (n == 0 || m == 0)
         return TW_OK;
@@ -177,10 +183,7 @@ static void weigh(const struct heavy *rows, size_t count, double share_a, struct
 int tw_c2st_u_weighted(const double *a, const double *weights_a, size_t n, const double *b, const double *weights_b,
                        size_t m, struct tw_c2st *out)
 {
-    out->auc = out->error = NAN;
-    out->p_value = 1;
-    out->tested_a = n;
-    out->tested_b = m;
+    say_nothing(n, m, out);
     size_t count;
     if (n == 0 || m == 0)
         return TW_OK;

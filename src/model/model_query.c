@@ -182,17 +182,6 @@ static void evaluate_task(void *context, size_t task, unsigned worker)
         atomic_store(&q->status, status);
 }
 
-/* The conditions' default values, for each of n events. */
-static float *default_conditions(const struct tw_schema *schema, size_t n)
-{
-    size_t c = (size_t)schema->conditions;
-    float *values = calloc(n ? n : 1, c * sizeof *values);
-
-    for (size_t i = 0; values && i < n * c; i++)
-        values[i] = (float)schema->columns[(size_t)schema->features + i % c].value;
-    return values;
-}
-
 static int evaluate(const struct tw_model *model, bool score, bool apart, const struct tw_kernels *kernels,
                     struct tw_pool *pool, size_t n, const float *values, const float *conditions, double *out)
 {
@@ -201,7 +190,7 @@ static int evaluate(const struct tw_model *model, bool score, bool apart, const 
     if (score ? !tw_model_kind(model)->score : !tw_model_kind(model)->log_prob)
         return TW_INVALID;
     if (tw_model_schema(model)->conditions && !conditions &&
-        !(defaults = default_conditions(tw_model_schema(model), n)))
+        !(defaults = tw_schema_defaults(tw_model_schema(model), n)))
         return TW_NO_MEMORY;
 
     struct query query = {.model = model,
@@ -345,7 +334,7 @@ static int sample(const struct tw_model *model, int member, const struct tw_kern
         return tw_reweighting_sample(tw_model_reweighting(model), tw_model_base(model), member, kernels, pool, seed,
                                      first, n, conditions, out);
     if (tw_model_schema(model)->conditions && !conditions &&
-        !(defaults = default_conditions(tw_model_schema(model), 1)))
+        !(defaults = tw_schema_defaults(tw_model_schema(model), 1)))
         return TW_NO_MEMORY;
 
     struct query query = {.model = model,

@@ -152,16 +152,6 @@ static void draw_task(void *context, size_t task, unsigned worker)
         atomic_store(&d->status, status);
 }
 
-/* The defaults of all conditions; NULL if there are none, or memory is out. */
-static float *default_conditions(const struct tw_schema *schema)
-{
-    float *values = tw_size_alloc((size_t)schema->conditions, sizeof *values);
-
-    for (int c = 0; values && c < schema->conditions; c++)
-        values[c] = (float)schema->columns[schema->features + c].value;
-    return values;
-}
-
 int tw_reweighting_sample(const struct tw_reweighting *reweighting, const struct tw_model *base, int member,
                           const struct tw_kernels *kernels, struct tw_pool *pool, uint64_t seed, uint64_t first,
                           size_t n, const float *conditions, float *out)
@@ -173,7 +163,7 @@ int tw_reweighting_sample(const struct tw_reweighting *reweighting, const struct
         return TW_INVALID;
     if (n == 0)
         return TW_OK;
-    if (schema->conditions && !conditions && !(defaults = default_conditions(schema)))
+    if (schema->conditions && !conditions && !(defaults = tw_schema_defaults(schema, 1)))
         return TW_NO_MEMORY;
 
     struct draw draw = {.reweighting = reweighting,

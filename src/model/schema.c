@@ -339,6 +339,16 @@ bool tw_schema_has_classes(const struct tw_schema *schema)
     return tw_schema_codes(schema) > 0;
 }
 
+float *tw_schema_defaults(const struct tw_schema *schema, size_t n)
+{
+    size_t c = (size_t)schema->conditions;
+    float *values = calloc(n ? n : 1, c * sizeof *values);
+
+    for (size_t i = 0; values && i < n * c; i++)
+        values[i] = (float)schema->columns[(size_t)schema->features + i % c].value;
+    return values;
+}
+
 int tw_schema_find(const struct tw_schema *schema, const char *name)
 {
     for (int i = 0; i < schema->features + schema->conditions; i++)

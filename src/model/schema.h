@@ -71,6 +71,10 @@ int tw_schema_codes(const struct tw_schema *schema);
 /* True if a feature is optional or discrete: events are of several classes. */
 bool tw_schema_has_classes(const struct tw_schema *schema);
 
+/* The conditions' default values for each of n events, (n, C); to be freed, NULL when memory is out. C must not be 0.
+ */
+float *tw_schema_defaults(const struct tw_schema *schema, size_t n);
+
 /* Index of a feature or condition by name, -1 if there is none. */
 int tw_schema_find(const struct tw_schema *schema, const char *name);
 

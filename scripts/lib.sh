@@ -51,6 +51,25 @@ install_as() {
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "$@"
 }
 
+# python_packages_install LOG: puts what scripts/packages-python names into build/venv, which sees Debian's packages too.
+# Where no index answers, the tests that need them are skipped; so nothing fails here.
+python_packages_install() {
+    local log=$1 list=scripts/packages-python venv=build/venv
+    cmp -s "$list" "$venv/.list" && return 0
+    if ! step "Python packages of tests" "$log" make_venv "$venv" "$list"; then
+        say "tests that need packages of PyPI are skipped"
+        rm -rf "$venv"
+    fi
+}
+
+make_venv() {
+    local venv=$1 list=$2
+    rm -rf "$venv"
+    /usr/bin/python3 -m venv --system-site-packages "$venv" &&
+        "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check --retries 1 -r "$list" &&
+        cp "$list" "$venv/.list"
+}
+
 # step NAME LOG COMMAND...: runs quietly, with the time that it took; the end of the log if it fails.
 step() {
     local name=$1 log=$2 begin=$SECONDS tick
@@ -85,7 +104,7 @@ build_in() {
         return
     fi
     mkdir -p "$folder"
-    find "$folder" -mindepth 1 -maxdepth 1 ! -name logs -exec rm -rf {} +
+    find "$folder" -mindepth 1 -maxdepth 1 ! -name logs ! -name venv -exec rm -rf {} +
     meson setup "$folder" . "$@" || return
     printf '%s' "$*" >"$folder/.options"
     ninja -C "$folder"

@@ -77,6 +77,15 @@ enum route_outcome api_weights_get(struct http_request *request, struct http_res
 /* --- api_metrics.c --- */
 enum route_outcome api_metrics_get(struct http_request *request, struct http_response *response);
 
+/* --- api_inference.c, api_infer.c --- */
+enum route_outcome api_inference_server(struct http_request *request, struct http_response *response);
+enum route_outcome api_inference_live(struct http_request *request, struct http_response *response);
+enum route_outcome api_inference_ready(struct http_request *request, struct http_response *response);
+enum route_outcome api_inference_index(struct http_request *request, struct http_response *response);
+enum route_outcome api_inference_model(struct http_request *request, struct http_response *response);
+enum route_outcome api_inference_model_ready(struct http_request *request, struct http_response *response);
+enum route_outcome api_infer_post(struct http_request *request, struct http_response *response);
+
 /* --- api_versions.c, api_aliases.c --- */
 enum route_outcome api_versions_list(struct http_request *request, struct http_response *response);
 enum route_outcome api_versions_get(struct http_request *request, struct http_response *response);

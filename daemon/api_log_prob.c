@@ -193,6 +193,14 @@ static bool read_spread(struct http_request *request, struct http_response *resp
     return false;
 }
 
+void api_stream_log_prob(struct api_stream *stream)
+{
+    stream->head = head;
+    stream->chunk = chunk;
+    stream->tail = stream->format == TWP_FORMAT_JSON ? "]}" : "";
+    stream->npy_row = (stream->spread ? 2 : 1) * sizeof(double);
+}
+
 enum route_outcome api_log_prob_post(struct http_request *request, struct http_response *response)
 {
     int64_t version = 0, member = -1;
@@ -216,10 +224,7 @@ enum route_outcome api_log_prob_post(struct http_request *request, struct http_r
         registry_twin_unref(twin);
     if (stream != NULL && api_stream_member(stream, member, response) && fill(request, response, stream, &rows)) {
         stream->spread = spread;
-        stream->head = head;
-        stream->chunk = chunk;
-        stream->tail = format == TWP_FORMAT_JSON ? "]}" : "";
-        stream->npy_row = (spread ? 2 : 1) * sizeof(double);
+        api_stream_log_prob(stream);
         api_stream_answer(response, stream);
     } else {
         api_stream_free(stream);

@@ -9,10 +9,7 @@
 #include "model/members.h"
 #include "model/reweighting.h"
 
-enum {
-    ROWS_MAX = 1000000,
-    ROWS = 1000, /* where n is not given */
-};
+enum { ROWS = 1000 }; /* where n is not given */
 
 /* How events of a version with weights come. */
 enum reweight { REWEIGHT_DEFAULT, REWEIGHT_UNWEIGHTED, REWEIGHT_WEIGHTED };
@@ -23,12 +20,11 @@ struct wanted {
     enum reweight reweight;
 };
 
-/* 53 random bits: every reader of JSON keeps them. */
-static int64_t random_seed(void)
+uint64_t api_stream_seed(void)
 {
     uint64_t seed;
     randombytes_buf(&seed, sizeof seed);
-    return (int64_t)(seed >> 11);
+    return seed >> 11;
 }
 
 /* Features, and behind them the weight where it is asked for. */
@@ -97,6 +93,16 @@ static void *chunk(struct api_stream *stream, size_t first, size_t rows, size_t 
     return bytes;
 }
 
+void api_stream_samples(struct api_stream *stream, size_t n, uint64_t seed)
+{
+    stream->rows = n;
+    stream->seed = seed;
+    stream->head = head;
+    stream->chunk = chunk;
+    stream->tail = twp_table_encode_tail(stream->format);
+    stream->npy_row = columns_of(stream) * sizeof(float);
+}
+
 /* Can the version do what is asked? What its weights are like goes into headers. False after a 409. */
 static bool reweight_headers(const struct api_stream *stream, enum reweight reweight, struct http_response *response)
 {
@@ -149,12 +155,7 @@ static enum route_outcome sample(struct http_request *request, struct http_respo
         api_stream_free(stream);
         return ROUTE_DONE;
     }
-    stream->rows = (size_t)wanted->n;
-    stream->seed = (uint64_t)(wanted->seed >= 0 ? wanted->seed : random_seed());
-    stream->head = head;
-    stream->chunk = chunk;
-    stream->tail = twp_table_encode_tail(format);
-    stream->npy_row = columns_of(stream) * sizeof(float);
+    api_stream_samples(stream, (size_t)wanted->n, wanted->seed >= 0 ? (uint64_t)wanted->seed : api_stream_seed());
     http_response_header(response, "Twin-Seed", "%llu", (unsigned long long)stream->seed);
     api_stream_answer(response, stream);
     return ROUTE_DONE;
@@ -184,7 +185,7 @@ enum route_outcome api_sample_get(struct http_request *request, struct http_resp
 {
     struct wanted wanted = {ROWS, -1, 0, -1, NULL, REWEIGHT_DEFAULT};
     enum route_outcome outcome = ROUTE_DONE;
-    if (http_request_query_int(request, "n", 1, ROWS_MAX, &wanted.n, response) &&
+    if (http_request_query_int(request, "n", 1, API_STREAM_ROWS_MAX, &wanted.n, response) &&
         http_request_query_int(request, "seed", 0, INT64_MAX, &wanted.seed, response) &&
         http_request_query_int(request, "version", 1, INT32_MAX, &wanted.version, response) &&
         http_request_query_int(request, "member", 0, TW_MEMBERS_MAX - 1, &wanted.member, response) &&
@@ -202,7 +203,7 @@ enum route_outcome api_sample_post(struct http_request *request, struct http_res
     json_t *json = request->body_size > 0
                        ? http_request_object(request, "n,seed,version,member,conditions,reweight", response)
                        : json_object();
-    if (json != NULL && http_request_member_int(json, "n", 1, ROWS_MAX, &wanted.n, response) &&
+    if (json != NULL && http_request_member_int(json, "n", 1, API_STREAM_ROWS_MAX, &wanted.n, response) &&
         http_request_member_int(json, "seed", 0, INT64_MAX, &wanted.seed, response) &&
         http_request_member_int(json, "version", 1, INT32_MAX, &wanted.version, response) &&
         http_request_member_int(json, "member", 0, TW_MEMBERS_MAX - 1, &wanted.member, response) &&

@@ -56,6 +56,8 @@ struct api_stream *api_stream_new(struct http_request *request, struct http_resp
     stream->twin = twin;
     stream->snapshot = snapshot;
     stream->format = format;
+    stream->media = media_of(format);
+    stream->npy_head = TWP_NPY_HEADER;
     return stream;
 
 failed:
@@ -83,6 +85,7 @@ void api_stream_free(struct api_stream *stream)
     registry_twin_unref(stream->twin);
     free(stream->conditions);
     free(stream->values);
+    free(stream->envelope);
     memory_give(MEMORY_ANSWERS, stream->held);
     free(stream);
 }
@@ -90,6 +93,15 @@ void api_stream_free(struct api_stream *stream)
 static void release(void *context)
 {
     api_stream_free(context);
+}
+
+/* The envelope is sent, and given away, once. */
+static void *envelope(struct api_stream *stream, size_t *size)
+{
+    char *text = stream->envelope;
+    stream->envelope = NULL;
+    *size = strlen(text);
+    return text;
 }
 
 /* Head, chunks of rows, tail, end: http_source.next. */
@@ -100,7 +112,7 @@ static int next(void *context, void **bytes, size_t *size)
     *bytes = NULL;
     if (!stream->head_sent) {
         stream->head_sent = true;
-        *bytes = stream->head(stream, size);
+        *bytes = stream->envelope != NULL ? envelope(stream, size) : stream->head(stream, size);
     } else if (stream->done < stream->rows) {
         size_t left = stream->rows - stream->done, rows = left < stream->chunk_rows ? left : stream->chunk_rows;
         *bytes = stream->chunk(stream, stream->done, rows, size);
@@ -136,7 +148,7 @@ static void answer_now(struct http_response *response, struct api_stream *stream
             return;
         }
     }
-    http_response_bytes(response, 200, media_of(stream->format), whole, used);
+    http_response_bytes(response, 200, stream->media, whole, used);
 }
 
 /* Cuts the rows into chunks and takes what they need: two exist at a time; with them what the stream was given. Answers
@@ -177,7 +189,8 @@ void api_stream_answer(struct http_response *response, struct api_stream *stream
         return;
     }
     /* the bytes of a .npy are known beforehand, those of text are not */
-    int64_t total = stream->format == TWP_FORMAT_NPY ? (int64_t)(TWP_NPY_HEADER + stream->rows * stream->npy_row) : -1;
+    int64_t total =
+        stream->format == TWP_FORMAT_NPY ? (int64_t)(stream->npy_head + stream->rows * stream->npy_row) : -1;
     struct http_source source = {total, next, release, stream};
-    http_response_stream(response, media_of(stream->format), &source);
+    http_response_stream(response, stream->media, &source);
 }

@@ -37,18 +37,31 @@ static void add_troubles(json_t *checks, bool *ready)
 }
 
 /* The registry holds every twin of the store before the server starts, so that twins are loaded is known already. */
+static json_t *all_checks(const struct api *api, bool *ready)
+{
+    struct tw_error error = {""};
+    json_t *checks = json_array();
+    *ready = true;
+    json_array_append_new(checks, check("store", !store_failed(api->store, &error), error.text, ready));
+    json_array_append_new(checks, check("ingest", api->ingest != NULL, "not started", ready));
+    json_array_append_new(checks, check("twins", api->registry != NULL, "not loaded", ready));
+    json_array_append_new(checks, check("pipeline", api->pipeline != NULL, "not started", ready));
+    add_troubles(checks, ready);
+    return checks;
+}
+
+bool health_ready(const struct api *api)
+{
+    bool ready;
+    json_decref(all_checks(api, &ready));
+    return ready;
+}
+
 enum route_outcome health_readyz(struct http_request *request, struct http_response *response)
 {
-    const struct api *api = request->api;
     const char *verbose = http_request_query(request, "verbose");
-    struct tw_error error = {""};
-    bool ready = true;
-    json_t *checks = json_array();
-    json_array_append_new(checks, check("store", !store_failed(api->store, &error), error.text, &ready));
-    json_array_append_new(checks, check("ingest", api->ingest != NULL, "not started", &ready));
-    json_array_append_new(checks, check("twins", api->registry != NULL, "not loaded", &ready));
-    json_array_append_new(checks, check("pipeline", api->pipeline != NULL, "not started", &ready));
-    add_troubles(checks, &ready);
+    bool ready;
+    json_t *checks = all_checks(request->api, &ready);
     if (verbose != NULL && strcmp(verbose, "false") != 0 && strcmp(verbose, "0") != 0) {
         http_response_json(response, ready ? 200 : 503,
                            json_pack("{s:s, s:o}", "status", ready ? "ready" : "not ready", "checks", checks));

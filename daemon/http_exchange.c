@@ -87,6 +87,7 @@ void *http_exchange_new(void *context, const char *uri, struct MHD_Connection *c
         free(exchange);
         return NULL;
     }
+    exchange->response.inference = route_is_inference(exchange->request.uri);
     atomic_fetch_add(&http->active, 1);
     return exchange;
 }

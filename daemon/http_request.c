@@ -18,6 +18,7 @@ static const char *const header_names[HTTP_HEADERS_KNOWN] = {
     [HTTP_IDEMPOTENCY_KEY] = "Idempotency-Key",
     [HTTP_IF_MATCH] = "If-Match",
     [HTTP_IF_NONE_MATCH] = "If-None-Match",
+    [HTTP_INFERENCE_HEADER_LENGTH] = "Inference-Header-Content-Length",
 };
 
 static int hex_digit(char c)
@@ -188,8 +189,7 @@ const char *http_request_query(const struct http_request *request, const char *n
     return NULL;
 }
 
-/* Is `name` one of the words of "a,b,c"? */
-static bool listed(const char *name, const char *list)
+bool http_request_listed(const char *name, const char *list)
 {
     size_t length = strlen(name);
     for (const char *word = list; word != NULL && *word != '\0';) {
@@ -205,7 +205,7 @@ const char *http_request_query_unknown(const struct http_request *request, const
 {
     for (int i = 0; i < request->queries; i++) {
         const char *name = request->query[i].name;
-        if (!listed(name, allowed))
+        if (!http_request_listed(name, allowed))
             return name;
         for (int j = 0; j < i; j++)
             if (strcmp(request->query[j].name, name) == 0)
@@ -310,7 +310,7 @@ bool http_request_members(const json_t *object, const char *allowed, struct http
     json_t *value;
     json_object_foreach((json_t *)object, key, value)
     {
-        if (!listed(key, allowed)) {
+        if (!http_request_listed(key, allowed)) {
             http_response_problem(response, 400, "unknown_member", "unknown member \"%s\"; known are %s", key, allowed);
             return false;
         }

@@ -30,6 +30,7 @@ enum http_header_id {
     HTTP_IDEMPOTENCY_KEY,
     HTTP_IF_MATCH,
     HTTP_IF_NONE_MATCH,
+    HTTP_INFERENCE_HEADER_LENGTH,
     HTTP_HEADERS_KNOWN
 };
 
@@ -85,6 +86,9 @@ bool http_request_int(const char *text, int64_t low, int64_t high, int64_t *valu
 /* Content negotiation (RFC 9110, 12.5.1): index of the offer that `accept` (NULL: anything) likes best, the earlier
  * one of equals; -1 if it accepts none. */
 int http_request_negotiate(const char *accept, const char *const *offers, int count);
+
+/* Is `name` one of the words of "a,b,c"? */
+bool http_request_listed(const char *name, const char *list);
 
 /* The body as a JSON object whose members are all in `allowed` ("a,b,c"; NULL: any). NULL after writing a 400 or 415.
  */

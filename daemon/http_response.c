@@ -25,7 +25,7 @@ void http_response_fini(struct http_response *response)
     drop_body(response);
     for (int i = 0; i < response->headers; i++)
         free(response->header[i].value);
-    memset(response, 0, sizeof *response);
+    *response = (struct http_response){.inference = response->inference};
 }
 
 void http_response_header(struct http_response *response, const char *name, const char *format, ...)
@@ -124,13 +124,16 @@ void http_response_problem(struct http_response *response, int status, const cha
                 *p = '?';
         text = json_string(detail);
     }
-    json_t *problem = json_pack("{s:s, s:s, s:i, s:o, s:s}", "type", "about:blank", "title",
-                                http_response_title(status), "status", status, "detail", text, "error", error);
+    json_t *problem = response->inference
+                          ? json_pack("{s:o}", "error", text)
+                          : json_pack("{s:s, s:s, s:i, s:o, s:s}", "type", "about:blank", "title",
+                                      http_response_title(status), "status", status, "detail", text, "error", error);
+    const char *type = response->inference ? "application/json" : "application/problem+json";
     char *bytes = problem != NULL ? json_dumps(problem, JSON_COMPACT) : NULL;
     json_decref(problem);
     static const char none[] = "{\"type\":\"about:blank\",\"status\":503,\"error\":\"no_memory\"}";
     if (bytes != NULL)
-        http_response_bytes(response, status, "application/problem+json", bytes, strlen(bytes));
+        http_response_bytes(response, status, type, bytes, strlen(bytes));
     else
-        http_response_static(response, 503, "application/problem+json", none, sizeof none - 1);
+        http_response_static(response, 503, type, none, sizeof none - 1);
 }

@@ -25,8 +25,9 @@ struct http_response {
     const char *type; /* static */
     void *body;
     size_t size;
-    bool borrowed; /* the body is static */
-    bool close;    /* end the connection after this answer */
+    bool borrowed;  /* the body is static */
+    bool close;     /* end the connection after this answer */
+    bool inference; /* problems have the form of the Open Inference Protocol: {"error": sentence} */
     int headers;
     struct {
         const char *name; /* static */
@@ -35,7 +36,7 @@ struct http_response {
     struct http_source source; /* used if next is set */
 };
 
-void http_response_fini(struct http_response *response); /* accepts a zeroed one */
+void http_response_fini(struct http_response *response); /* accepts a zeroed one; `inference` stays */
 
 /* Values with line breaks are dropped: no input can add a header. */
 void http_response_header(struct http_response *response, const char *name, const char *format, ...)
@@ -46,7 +47,7 @@ void http_response_json(struct http_response *response, int status, json_t *json
 void http_response_bytes(struct http_response *response, int status, const char *type, void *bytes, size_t size);
 void http_response_static(struct http_response *response, int status, const char *type, const void *bytes, size_t size);
 void http_response_stream(struct http_response *response, const char *type, const struct http_source *source);
-/* RFC 9457: {"type", "title", "status", "detail", "error"}. */
+/* RFC 9457: {"type", "title", "status", "detail", "error"}; or {"error": detail} where `inference` is set. */
 void http_response_problem(struct http_response *response, int status, const char *error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -56,6 +56,17 @@ static const struct route routes[] = {
     {"GET",    "/v1/twins/{twin}/aliases/{alias}",  api_aliases_get,       ROUTE_CALL,  false, KIB,    ""},
     {"PUT",    "/v1/twins/{twin}/aliases/{alias}",  api_aliases_put,       ROUTE_CALL,  true,  MIB,    ""},
     {"GET",    "/v1/twins/{twin}/history",          api_aliases_history,   ROUTE_CALL,  false, KIB,    "at,alias,limit,cursor"},
+
+    {"GET",    "/v2",                               api_inference_server,  ROUTE_HERE,  false, KIB,    ""},
+    {"GET",    "/v2/health/live",                   api_inference_live,    ROUTE_HERE,  false, KIB,    ""},
+    {"GET",    "/v2/health/ready",                  api_inference_ready,   ROUTE_HERE,  false, KIB,    ""},
+    {"POST",   "/v2/repository/index",              api_inference_index,   ROUTE_HERE,  false, KIB,    ""},
+    {"GET",    "/v2/models/{twin}",                 api_inference_model,   ROUTE_CALL,  false, KIB,    ""},
+    {"GET",    "/v2/models/{twin}/ready",           api_inference_model_ready, ROUTE_CALL, false, KIB, ""},
+    {"POST",   "/v2/models/{twin}/infer",           api_infer_post,        ROUTE_QUERY, false, MIB,    ""},
+    {"GET",    "/v2/models/{twin}/versions/{n}",    api_inference_model,   ROUTE_CALL,  false, KIB,    ""},
+    {"GET",    "/v2/models/{twin}/versions/{n}/ready", api_inference_model_ready, ROUTE_CALL, false, KIB, ""},
+    {"POST",   "/v2/models/{twin}/versions/{n}/infer", api_infer_post,     ROUTE_QUERY, false, MIB,    ""},
     {NULL, NULL, NULL, ROUTE_HERE, false, 0, NULL},
 };
 /* clang-format on */
@@ -63,6 +74,11 @@ static const struct route routes[] = {
 const struct route *route_all(void)
 {
     return routes;
+}
+
+bool route_is_inference(const char *target)
+{
+    return strncmp(target, "/v2", 3) == 0 && strchr("/?", target[3]) != NULL;
 }
 
 bool route_match(const char *pattern, struct http_request *request)

@@ -37,6 +37,8 @@ struct route {
 const struct route *route_find(struct http_request *request, char allow[64]);
 /* Does the path fit the pattern? Fills request->param. */
 bool route_match(const char *pattern, struct http_request *request);
+/* Does the target belong to the Open Inference Protocol (/v2...), so that its errors have that form? */
+bool route_is_inference(const char *target);
 /* The whole table, ending with a NULL method. */
 const struct route *route_all(void);
 

@@ -140,6 +140,8 @@ int store_hold_set(struct store *store, int64_t twin, bool hold, struct tw_error
 
 /* Row of one version incl. "reference_sha256"; NULL if there is none. As in the HTTP answer, plus that member. */
 json_t *store_version_json(struct store *store, int64_t twin, int version);
+/* The numbers of all versions as text, newest first: array of strings. */
+json_t *store_version_names(struct store *store, int64_t twin);
 /* The newest version that was made of `parent` and data up to this ordinal; 0: there is none. */
 int store_version_made(struct store *store, int64_t twin, int parent, uint64_t last_ordinal);
 /* Number of the newest version of a cause, whatever became of it; 0 if there is none. */

@@ -96,6 +96,17 @@ static json_t *number_row(sqlite3_stmt *row)
     return store_sql_integer(row, 0);
 }
 
+static json_t *name_row(sqlite3_stmt *row)
+{
+    return store_sql_text(row, 0);
+}
+
+json_t *store_version_names(struct store *store, int64_t twin)
+{
+    return store_sql_all(store, name_row,
+                         "SELECT CAST(version AS TEXT) FROM versions WHERE twin = ?1 ORDER BY version DESC", "i", twin);
+}
+
 int store_version_newest(struct store *store, int64_t twin, const char *cause)
 {
     json_t *number = store_sql_one(store, number_row,

@@ -43,6 +43,8 @@ static void test_found(void **state)
     expect("GET", "/v1/twins/zmumu/versions/3/artifact", api_versions_artifact, "");
     expect("PUT", "/v1/twins/zmumu/aliases/champion", api_aliases_put, "");
     expect("DELETE", "/v1/operations/12", api_operations_cancel, "");
+    expect("GET", "/v2", api_inference_server, "");
+    expect("POST", "/v2/models/zmumu/versions/2/infer", api_infer_post, "");
 }
 
 static void test_not_found(void **state)
@@ -70,6 +72,16 @@ static void test_allow(void **state)
     expect("POST", "/v1/twins/a/aliases/champion", NULL, "GET, HEAD, PUT");
 }
 
+static void test_inference(void **state)
+{
+    static const char *const yes[] = {"/v2", "/v2/", "/v2?x", "/v2/models/a"}, *const no[] = {"/", "/v1", "/v20",
+                                                                                              "/v2x/"};
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(route_is_inference(yes[i]));
+        assert_false(route_is_inference(no[i]));
+    }
+}
+
 static void test_params(void **state)
 {
     struct http_request request;
@@ -86,7 +98,7 @@ static void test_table(void **state)
 {
     for (const struct route *route = route_all(); route->method != NULL; route++) {
         bool reads = strcmp(route->method, "GET") == 0 || strstr(route->pattern, "/sample") != NULL ||
-                     strstr(route->pattern, "/log_prob") != NULL;
+                     strstr(route->pattern, "/log_prob") != NULL || route_is_inference(route->pattern);
         reads = reads && strcmp(route->pattern, "/v1/backup") != 0 && strcmp(route->pattern, "/v1/doctor") != 0;
         if (route->token == reads)
             fail_msg("%s %s: token %d", route->method, route->pattern, route->token);
@@ -102,7 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_found),  cmocka_unit_test(test_not_found), cmocka_unit_test(test_allow),
-        cmocka_unit_test(test_params), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_params), cmocka_unit_test(test_inference), cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

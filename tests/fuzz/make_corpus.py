@@ -311,6 +311,30 @@ def requests():
     request("unknown", "POST /v1/twins/a/sample", host, body='{"' + "\u00fc" * 300 + '": 1}')
 
 
+def inferences():
+    def body(header, request, tail=b""):
+        return f"{header}\n".encode() + (request if isinstance(request, bytes) else json.dumps(request).encode()) + tail
+
+    rows = np.arange(6, dtype="<f4").reshape(2, 3)
+    flat = {"name": "x", "shape": [2, 3], "datatype": "FP32", "data": [1, 2.5, None, -3e5, 0, 1]}
+    binary = {"name": "x", "shape": [2, 3], "datatype": "FP32", "parameters": {"binary_data_size": 24}}
+    double = {"name": "c", "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}}
+    n = {"name": "n", "shape": [1], "datatype": "INT64", "data": [7]}
+    seed = {"name": "seed", "shape": [1], "datatype": "INT32", "parameters": {"binary_data_size": 4}}
+    put("inference", "flat", body("", {"id": "7", "inputs": [flat], "outputs": [{"name": "log_prob"}]}))
+    put("inference", "nested", body("", {"inputs": [{**flat, "data": [[1, 2, 3], [4, 5, 6]]}]}))
+    put("inference", "ragged", body("", {"inputs": [{**flat, "data": [[1, 2, 3], [4, 5]]}]}))
+    put("inference", "integers", body("", {"inputs": [n], "parameters": {"binary_data_output": True}}))
+    for name, request, tail in (
+        ("binary", {"inputs": [binary, double]}, rows.tobytes() + np.float64(0.5).tobytes()),
+        ("mixed", {"inputs": [n, seed], "outputs": [{"name": "x", "parameters": {"binary_data": True}}]}, b"\3\0\0\0"),
+        ("too_long", {"inputs": [binary]}, rows.tobytes() + b"\0"), ("too_short", {"inputs": [binary]}, b"\0" * 23)):
+        put("inference", name, body(len(json.dumps(request)), request, tail))
+    put("inference", "wraps", body("", {"inputs": [{**flat, "shape": [2**62, 6]}]}))
+    put("inference", "claims", body("", {"inputs": [{**flat, "shape": [10**9, 4]}]}))
+    put("inference", "memory", body("", {"inputs": [{**binary, "parameters": {"shared_memory_region": "r"}}]}))
+
+
 def configs():
     put("config", "full", "# a comment\n[twind]\nhttp = 127.0.0.1:0\ningest = tcp://127.0.0.1:*\nstate=/x\n"
         "log-level = debug\nhosts = a.example,b\nkernels = ref\nthreads = 2\nsegment-mb = 1\nmemory-mb=128\n")
@@ -436,6 +460,7 @@ def main():
     definitions()
     expressions()
     requests()
+    inferences()
     configs()
     spool()
     references()

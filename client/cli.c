@@ -10,6 +10,8 @@
 #include <curl/curl.h>
 
 #include "client/commands.h"
+#include "client/complete.h"
+#include "client/hint.h"
 #include "client/timer.h"
 #include "proto/wire.h"
 
@@ -99,6 +101,13 @@ int cli_connect(struct cli *cli)
     return cli->rest ? CLI_OK : cli_usage(cli, "%s", problem);
 }
 
+static int refused(struct cli *cli, int rc, const char *path)
+{
+    cli_fail(rc, "%s", rest_problem(cli->rest));
+    hint_print(cli, path);
+    return rc;
+}
+
 int cli_send(struct cli *cli, const struct rest_request *request, struct rest_answer *answer)
 {
     memset(answer, 0, sizeof *answer);
@@ -106,7 +115,7 @@ int cli_send(struct cli *cli, const struct rest_request *request, struct rest_an
     if (rc)
         return rc;
     rc = rest_send(cli->rest, request, answer);
-    return rc ? cli_fail(rc, "%s", rest_problem(cli->rest)) : CLI_OK;
+    return rc ? refused(cli, rc, request->path) : CLI_OK;
 }
 
 int cli_get(struct cli *cli, const char *path, json_t **out)
@@ -116,7 +125,7 @@ int cli_get(struct cli *cli, const char *path, json_t **out)
     if (rc)
         return rc;
     rc = rest_get(cli->rest, path, out);
-    return rc ? cli_fail(rc, "%s", rest_problem(cli->rest)) : CLI_OK;
+    return rc ? refused(cli, rc, path) : CLI_OK;
 }
 
 int cli_list(struct cli *cli, const char *path, size_t limit, json_t **out)
@@ -126,7 +135,7 @@ int cli_list(struct cli *cli, const char *path, size_t limit, json_t **out)
     if (rc)
         return rc;
     rc = rest_list(cli->rest, path, limit, out);
-    return rc ? cli_fail(rc, "%s", rest_problem(cli->rest)) : CLI_OK;
+    return rc ? refused(cli, rc, path) : CLI_OK;
 }
 
 int cli_change(struct cli *cli, struct rest_request *request, const json_t *body, json_t **out)
@@ -173,6 +182,15 @@ static size_t shared_options(struct cli *cli, struct options_entry *entries)
     return sizeof shared / sizeof *shared;
 }
 
+const struct options_entry *cli_shared(struct cli *cli, size_t *count)
+{
+    static struct options_entry entries[OPTIONS_MAX];
+    *count = shared_options(cli, entries);
+    entries[(*count)++] =
+        (struct options_entry){"version", 'V', OPTIONS_FLAG, &cli->version, NULL, "print the version"};
+    return entries;
+}
+
 static void print_help(const struct cli *cli, const struct options_entry *entries, size_t own, size_t all)
 {
     printf("usage: twinctl %s %s\n\n%s\n", cli->command->name, cli->command->arguments, cli->command->help);
@@ -193,6 +211,10 @@ int cli_parse(struct cli *cli, const struct options_entry *entries, size_t n_ent
     if (n_entries)
         memcpy(all, entries, n_entries * sizeof *entries);
     size_t n = n_entries + shared_options(cli, all + n_entries);
+    if (cli->complete) {
+        complete_options(cli, all, n);
+        return CLI_OK;
+    }
     if (!options_parse(all, n, false, argc, argv, &first, problem))
         return cli_usage(cli, "%s", problem);
     if (cli->help) {
@@ -269,14 +291,13 @@ int cli_main(int argc, char **argv)
     struct cli cli = {.url = url && *url ? url : "http://127.0.0.1:8470",
                       .token_file = token_file && *token_file ? token_file : NULL,
                       .output = "table"};
-    struct options_entry entries[OPTIONS_MAX];
     char problem[256];
     int first, rc;
+    size_t n;
     setlocale(LC_CTYPE, "");
     curl_global_init(CURL_GLOBAL_DEFAULT);
     timer_catch_signals();
-    size_t n = shared_options(&cli, entries);
-    entries[n++] = (struct options_entry){"version", 'V', OPTIONS_FLAG, &cli.version, NULL, "print the version"};
+    const struct options_entry *entries = cli_shared(&cli, &n);
     if (!options_parse(entries, n, true, argc, argv, &first, problem)) {
         rc = cli_usage(&cli, "%s", problem);
     } else if (cli.version) {

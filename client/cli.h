@@ -14,6 +14,7 @@
 #include "client/status.h"
 
 struct cli;
+struct complete;
 
 struct cli_command {
     const char *name;
@@ -29,17 +30,21 @@ struct cli {
     enum output_format format;
     double timeout; /* seconds; 0: not given */
     bool yes, dry_run, quiet, help, version;
-    struct rest *rest; /* see cli_connect */
+    struct rest *rest;               /* see cli_connect */
+    const struct complete *complete; /* NULL, or the words that cli_parse completes in place of parsing */
 };
 
 /* Runs twinctl; returns the exit status. */
 int cli_main(int argc, char **argv);
 
 /* Parses a command's own and the shared options. Returns CLI_GO_ON with `positional` pointing to *count arguments, of
- * which there are `least` to `most`; or an exit status: help was printed, or something was wrong. */
+ * which there are `least` to `most`; or an exit status: help or completions were printed, or something was wrong. */
 enum { CLI_GO_ON = -1 };
 int cli_parse(struct cli *cli, const struct options_entry *entries, size_t n_entries, int argc, char **argv, int least,
               int most, char ***positional, int *count);
+
+/* The options that all commands share, with --version: there are *count, valid until the next call. */
+const struct options_entry *cli_shared(struct cli *cli, size_t *count);
 
 /* One sentence on stderr, "twinctl: ..."; returns `code`. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -53,7 +58,7 @@ int cli_check_name(const struct cli *cli, const char *what, const char *name);
 
 /* Makes cli->rest if it is not there. */
 int cli_connect(struct cli *cli);
-/* Requests as in rest.h that print what went wrong. */
+/* Requests as in rest.h that print what went wrong, and what to do next where that is known. */
 int cli_send(struct cli *cli, const struct rest_request *request, struct rest_answer *answer);
 int cli_get(struct cli *cli, const char *path, json_t **out);
 int cli_list(struct cli *cli, const char *path, size_t limit, json_t **out);

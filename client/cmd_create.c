@@ -49,13 +49,6 @@ static json_t *guess(const struct cli *cli, const char *name, const char *path, 
     return definition;
 }
 
-static void print_line(const struct cli *cli, json_t *twin)
-{
-    json_t *items = json_pack("[O]", twin);
-    cmd_twins_print(cli, items);
-    json_decref(items);
-}
-
 static int create(struct cli *cli, json_t *definition, bool guessed)
 {
     struct rest_request request = {.method = "POST", .path = "/v1/twins"};
@@ -63,10 +56,8 @@ static int create(struct cli *cli, json_t *definition, bool guessed)
     int rc = guessed && cli->dry_run ? CLI_OK : cli_change(cli, &request, definition, &twin);
     if (guessed) /* printed whatever became of it: it is what the user wants to change */
         output_json(stdout, definition);
-    else if (twin && cli->format == OUTPUT_JSON)
-        output_json(stdout, twin);
     else if (twin)
-        print_line(cli, twin);
+        cmd_twins_print_one(cli, twin);
     if (!rc && twin)
         cli_say(cli, "made; next: twinctl train %s FILE", json_string_value(json_object_get(definition, "name")));
     json_decref(twin);

@@ -12,6 +12,7 @@
 #include "client/file.h"
 #include "client/progress.h"
 #include "client/timer.h"
+#include "client/version.h"
 #include "proto/npy.h"
 #include "proto/table.h"
 
@@ -53,8 +54,8 @@ static json_t *conditions_of(const struct cli *cli, const struct options_list *l
 /* ---- sample ---- */
 
 struct sampling {
-    int64_t n, seed, version, member;
-    const char *out, *reweight;
+    int64_t n, seed, member;
+    const char *version, *out, *reweight;
     struct options_list conditions;
 };
 
@@ -97,7 +98,7 @@ int cmd_events_sample(struct cli *cli, int argc, char **argv)
     const struct options_entry entries[] = {
         {"number", 'n', OPTIONS_POSITIVE, &s.n, "N", "how many events (1000)"},
         {"seed", 0, OPTIONS_COUNT, &s.seed, "S", "seed (a new one, which is printed)"},
-        {"version", 0, OPTIONS_COUNT, &s.version, "V", "version (the champion)"},
+        {"version", 0, OPTIONS_TEXT, &s.version, "V", "version: its number or alias (champion)"},
         {"member", 0, OPTIONS_COUNT, &s.member, "K", "one member of an ensemble, from 0 (their mixture)"},
         {"condition", 'c', OPTIONS_LIST, &s.conditions, "NAME=VALUE", "a condition; may be repeated"},
         {"reweight", 0, OPTIONS_TEXT, &s.reweight, "HOW",
@@ -115,12 +116,15 @@ int cmd_events_sample(struct cli *cli, int argc, char **argv)
         return CLI_USAGE;
     if (s.reweight && strcmp(s.reweight, "weighted") && strcmp(s.reweight, "unweighted"))
         return cli_usage(cli, "--reweight takes weighted or unweighted");
-    rc = CLI_OK;
+    int64_t version = 0;
+    rc = version_read(cli, arg[0], s.version, &version);
+    if (rc)
+        return rc;
     json_t *conditions = conditions_of(cli, &s.conditions, &rc), *body = json_pack("{s:I}", "n", (json_int_t)s.n);
     if (s.seed >= 0)
         json_object_set_new(body, "seed", json_integer(s.seed));
-    if (s.version > 0)
-        json_object_set_new(body, "version", json_integer(s.version));
+    if (version > 0)
+        json_object_set_new(body, "version", json_integer(version));
     if (s.member >= 0)
         json_object_set_new(body, "member", json_integer(s.member));
     if (conditions)
@@ -136,7 +140,7 @@ int cmd_events_sample(struct cli *cli, int argc, char **argv)
 /* ---- log-prob ---- */
 
 struct densities {
-    const char *twin, *rows, *columns, *out;
+    const char *twin, *named, *rows, *columns, *out;
     struct options_list conditions;
     int64_t version, from, to;
     char *query; /* columns and conditions, "" or "a=b&c=d" */
@@ -305,7 +309,7 @@ int cmd_events_log_prob(struct cli *cli, int argc, char **argv)
 {
     struct densities d = {.to = INT64_MAX};
     const struct options_entry entries[] = {
-        {"version", 0, OPTIONS_COUNT, &d.version, "V", "version (the champion)"},
+        {"version", 0, OPTIONS_TEXT, &d.named, "V", "version: its number or alias (champion)"},
         {"rows", 0, OPTIONS_TEXT, &d.rows, "A:B", "rows A up to, not including, B of the file"},
         {"columns", 0, OPTIONS_TEXT, &d.columns, "NAMES", "names of the columns, separated by commas"},
         {"condition", 'c', OPTIONS_LIST, &d.conditions, "NAME=VALUE", "a condition; may be repeated"},
@@ -323,7 +327,9 @@ int cmd_events_log_prob(struct cli *cli, int argc, char **argv)
     if (d.rows && !options_read_range(d.rows, &d.from, &d.to))
         return cli_usage(cli, "--rows takes A:B with A < B");
     d.twin = arg[0];
-    rc = CLI_OK;
+    rc = version_read(cli, arg[0], d.named, &d.version);
+    if (rc)
+        return rc;
     json_t *conditions = conditions_of(cli, &d.conditions, &rc);
     if (!rc)
         rc = log_prob(cli, arg[1], &d, format, conditions);

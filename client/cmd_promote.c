@@ -6,6 +6,8 @@
 
 #include "client/cli.h"
 #include "client/commands.h"
+#include "client/hint.h"
+#include "client/version.h"
 
 struct move {
     const char *twin, *alias, *reason;
@@ -33,6 +35,7 @@ static int look(struct cli *cli, const struct move *move, char **etag, json_int_
             rc = CLI_OK;
         } else {
             cli_fail(rc, "%s", rest_problem(cli->rest));
+            hint_print(cli, path);
         }
         rest_answer_fini(&answer);
     }
@@ -65,9 +68,13 @@ static int lift_hold(struct cli *cli, const char *twin)
     char *path = cli_text("/v1/twins/%s", twin);
     struct rest_request request = {.method = "PATCH", .path = path};
     json_t *body = json_pack("{s:b}", "hold", 0);
-    int rc = cli_change(cli, &request, body, NULL);
-    if (!rc && !cli->dry_run)
+    json_t *state;
+    int rc = cli_change(cli, &request, body, &state);
+    if (state) {
+        cmd_twins_print_one(cli, state);
         cli_say(cli, "the hold is lifted");
+    }
+    json_decref(state);
     json_decref(body);
     free(path);
     return rc;
@@ -93,9 +100,11 @@ int cmd_promote_run(struct cli *cli, int argc, char **argv)
         return CLI_USAGE;
     if (lift && count == 1)
         return lift_hold(cli, move.twin);
-    if (lift || count != 2 || !options_read_count(arg[1], &move.version) || move.version < 1)
-        return cli_usage(cli, "promote needs NAME and the number of a version, or NAME --lift-hold");
-    rc = look(cli, &move, &etag, &now);
+    if (lift || count != 2)
+        return cli_usage(cli, "promote needs NAME and a version, or NAME --lift-hold");
+    rc = version_read(cli, move.twin, arg[1], &move.version);
+    if (!rc)
+        rc = look(cli, &move, &etag, &now);
     if (!rc && !cli_confirm(cli, "move %s of %s from version %lld to %lld?", move.alias, move.twin, (long long)now,
                             (long long)move.version))
         rc = cli_fail(CLI_FAILED, "nothing was moved");
@@ -140,8 +149,9 @@ static int find_before(struct cli *cli, struct move *move)
 int cmd_promote_rollback(struct cli *cli, int argc, char **argv)
 {
     struct move move = {.alias = "champion"};
+    const char *to = NULL;
     const struct options_entry entries[] = {
-        {"to", 0, OPTIONS_COUNT, &move.version, "VERSION", "go back to this version (the champion before)"},
+        {"to", 0, OPTIONS_TEXT, &to, "VERSION", "go back to this version (the champion before)"},
         {"reason", 0, OPTIONS_TEXT, &move.reason, "REASON", "why, for the history"},
         {"no-hold", 0, OPTIONS_FLAG, &move.no_hold, NULL, "let the loop go on promoting by itself"},
     };
@@ -153,8 +163,10 @@ int cmd_promote_rollback(struct cli *cli, int argc, char **argv)
     move.twin = arg[0];
     if (cli_check_name(cli, "twin", move.twin))
         return CLI_USAGE;
+    rc = version_read(cli, move.twin, to, &move.version);
     /* The entity tag first: a move that comes after it makes the roll back fail, not go somewhere else. */
-    rc = look(cli, &move, &etag, &now);
+    if (!rc)
+        rc = look(cli, &move, &etag, &now);
     if (!rc && !move.version)
         rc = find_before(cli, &move);
     if (!rc && !cli_confirm(cli, "roll %s back from version %lld to %lld?", move.twin, (long long)now,

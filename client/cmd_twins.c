@@ -5,6 +5,7 @@
 
 #include "client/cli.h"
 #include "client/commands.h"
+#include "client/version.h"
 
 static enum output_colour colour_of_verdict(const json_t *row)
 {
@@ -31,6 +32,17 @@ void cmd_twins_print(const struct cli *cli, const json_t *items)
     output_items(stdout, cli->format, items, columns, sizeof columns / sizeof *columns, true);
 }
 
+void cmd_twins_print_one(const struct cli *cli, json_t *twin)
+{
+    if (cli->format == OUTPUT_JSON) {
+        output_json(stdout, twin);
+        return;
+    }
+    json_t *items = json_pack("[O]", twin);
+    cmd_twins_print(cli, items);
+    json_decref(items);
+}
+
 int cmd_twins_status(struct cli *cli, int argc, char **argv)
 {
     char **arg = NULL;
@@ -52,13 +64,8 @@ int cmd_twins_status(struct cli *cli, int argc, char **argv)
     char *path = cli_text("/v1/twins/%s", arg[0]);
     rc = cli_get(cli, path, &twin);
     free(path);
-    if (!rc && cli->format == OUTPUT_JSON) {
-        output_json(stdout, twin);
-    } else if (!rc) {
-        items = json_pack("[O]", twin);
-        cmd_twins_print(cli, items);
-        json_decref(items);
-    }
+    if (!rc)
+        cmd_twins_print_one(cli, twin);
     json_decref(twin);
     return rc;
 }
@@ -67,14 +74,14 @@ int cmd_twins_show(struct cli *cli, int argc, char **argv)
 {
     char **arg = NULL;
     json_t *object;
-    int64_t version;
+    int64_t version = 0;
     int count, rc = cli_parse(cli, NULL, 0, argc, argv, 1, 2, &arg, &count);
     if (rc != CLI_GO_ON)
         return rc;
     if (cli_check_name(cli, "twin", arg[0]))
         return CLI_USAGE;
-    if (count == 2 && !options_read_count(arg[1], &version))
-        return cli_usage(cli, "a version is a number, not \"%.64s\"", arg[1]);
+    if (count == 2 && (rc = version_read(cli, arg[0], arg[1], &version)))
+        return rc;
     char *path = count == 2 ? cli_text("/v1/twins/%s/versions/%lld", arg[0], (long long)version)
                             : cli_text("/v1/twins/%s", arg[0]);
     rc = cli_get(cli, path, &object);

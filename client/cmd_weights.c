@@ -4,6 +4,7 @@
 
 #include "client/cli.h"
 #include "client/commands.h"
+#include "client/version.h"
 
 /* A region whose ratio is this many standard errors from one is worth a look. */
 enum { SURE = 5 };
@@ -53,10 +54,11 @@ static void say_summary(const struct cli *cli, const json_t *report)
 
 int cmd_weights_show(struct cli *cli, int argc, char **argv)
 {
-    int64_t version = -1;
+    const char *named = NULL;
+    int64_t version = 0;
     bool closure = false, reliability = false;
     const struct options_entry entries[] = {
-        {"version", 0, OPTIONS_POSITIVE, &version, "V", "a version that was made by weights (the newest)"},
+        {"version", 0, OPTIONS_TEXT, &named, "V", "a version that was made by weights (the newest)"},
         {"closure", 0, OPTIONS_FLAG, &closure, NULL, "each column, before and after, instead of the map"},
         {"reliability", 0, OPTIONS_FLAG, &reliability, NULL, "the reliability diagram instead of the map"},
     };
@@ -69,6 +71,9 @@ int cmd_weights_show(struct cli *cli, int argc, char **argv)
         return CLI_USAGE;
     if (closure && reliability)
         return cli_usage(cli, "--closure and --reliability are two tables: one at a time");
+    rc = version_read(cli, arg[0], named, &version);
+    if (rc)
+        return rc;
     char *path = version > 0 ? cli_text("/v1/twins/%s/weights?version=%lld", arg[0], (long long)version)
                              : cli_text("/v1/twins/%s/weights", arg[0]);
     rc = cli_get(cli, path, &report);

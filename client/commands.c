@@ -144,6 +144,22 @@ static const struct cli_command commands[] = {
      "  twinctl restore twin-20260301T120000Z.tar --state /var/lib/twin\n"
      "  ssh vault 'cat twin.tar' | twinctl restore - --state /tmp/twin",
      cmd_backup_restore},
+    {"export", "NAME [VERSION]", "a version as a file",
+     "Saves the artifact of a version, the champion's if none is named: a safetensors file with all that is needed to\n"
+     "compute densities and samples elsewhere. Its SHA-256, the version's identity, is checked; the file appears when\n"
+     "it is whole.\n\n"
+     "examples:\n"
+     "  twinctl export zmumu\n"
+     "  twinctl export zmumu 1 --out reference.safetensors\n"
+     "  twinctl export zmumu champion --out - | sha256sum",
+     cmd_export_run},
+    {"tune", "NAME", "fit the physics parameters",
+     "Fits the physics parameters that a twin is conditioned on to the latest events, where the daemon has models that\n"
+     "can: a retune of kind theta. Where it has none it says so. twinctl retune trains the network instead.\n\n"
+     "examples:\n"
+     "  twinctl tune zmumu --wait\n"
+     "  twinctl tune zmumu --events 30000 --propose",
+     cmd_ops_tune},
     {"doctor", "", "is all well, and what to do",
      "Looks at the daemon and its state: folder, disk, clock, database, spool, artifacts, kernels, libraries, limits,\n"
      "lag, gaps, and what the daemon knows to be wrong; says what to do. Where nobody answers it looks at the folder.\n"
@@ -152,6 +168,14 @@ static const struct cli_command commands[] = {
      "  twinctl doctor\n"
      "  twinctl doctor --deep -o json",
      cmd_doctor_run},
+    {"completion", "SHELL", "completions for bash, zsh and fish",
+     "Prints what a shell needs to complete commands, options, files, and the names that the daemon knows. Installed\n"
+     "with twinctl, it works without this command.\n\n"
+     "examples:\n"
+     "  source <(twinctl completion bash)\n"
+     "  twinctl completion zsh > _twinctl\n"
+     "  twinctl completion fish > twinctl.fish",
+     cmd_completion_run},
 };
 /* clang-format on */
 

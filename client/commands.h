@@ -13,8 +13,9 @@ size_t commands_count(void);
 const struct cli_command *commands_at(size_t i);
 const struct cli_command *commands_find(const char *name); /* NULL: none */
 
-/* One line for each twin. */
+/* One line for each twin; and one twin, which as JSON is no list. */
 void cmd_twins_print(const struct cli *cli, const json_t *items);
+void cmd_twins_print_one(const struct cli *cli, json_t *twin);
 
 /* Every command parses its own options and returns the exit status. */
 int cmd_twins_status(struct cli *cli, int argc, char **argv);
@@ -22,8 +23,10 @@ int cmd_twins_show(struct cli *cli, int argc, char **argv);
 int cmd_backup_run(struct cli *cli, int argc, char **argv);
 int cmd_backup_restore(struct cli *cli, int argc, char **argv);
 int cmd_doctor_run(struct cli *cli, int argc, char **argv);
+int cmd_completion_run(struct cli *cli, int argc, char **argv);
 int cmd_create_run(struct cli *cli, int argc, char **argv);
 int cmd_train_run(struct cli *cli, int argc, char **argv);
+int cmd_export_run(struct cli *cli, int argc, char **argv);
 int cmd_feed_run(struct cli *cli, int argc, char **argv);
 int cmd_events_sample(struct cli *cli, int argc, char **argv);
 int cmd_events_log_prob(struct cli *cli, int argc, char **argv);
@@ -31,6 +34,7 @@ int cmd_drift_run(struct cli *cli, int argc, char **argv);
 int cmd_weights_show(struct cli *cli, int argc, char **argv);
 int cmd_watch_run(struct cli *cli, int argc, char **argv);
 int cmd_ops_retune(struct cli *cli, int argc, char **argv);
+int cmd_ops_tune(struct cli *cli, int argc, char **argv);
 int cmd_ops_list(struct cli *cli, int argc, char **argv);
 int cmd_versions_list(struct cli *cli, int argc, char **argv);
 int cmd_versions_history(struct cli *cli, int argc, char **argv);

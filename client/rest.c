@@ -24,7 +24,7 @@ struct rest {
     char token_path[1024];  /* where it was looked for last */
     char token[TOKEN_MAX + 1];
     char token_problem[256];
-    char problem[1024];
+    char problem[1024], error[64];
     long timeout;
 };
 
@@ -80,6 +80,11 @@ const char *rest_url(const struct rest *rest)
 const char *rest_problem(const struct rest *rest)
 {
     return rest->problem;
+}
+
+const char *rest_error(const struct rest *rest)
+{
+    return rest->error;
 }
 
 char *rest_escape(const char *text)
@@ -185,7 +190,7 @@ static char *header_copy(CURL *curl, const char *name)
     return strdup(header->value);
 }
 
-/* The server's problem+json as a sentence: its detail, else its title, else the number. */
+/* The server's problem+json as a sentence: its detail, else its title, else the number; and its word. */
 static void explain_answer(struct rest *rest, const struct rest_answer *answer)
 {
     json_t *problem = json_loadb(answer->body, answer->size, 0, NULL);
@@ -197,6 +202,8 @@ static void explain_answer(struct rest *rest, const struct rest_answer *answer)
     else
         snprintf(rest->problem, sizeof rest->problem, "%s answered with HTTP status %ld", rest->base, answer->status);
     output_clean(rest->problem);
+    const char *word = json_string_value(json_object_get(problem, "error"));
+    snprintf(rest->error, sizeof rest->error, "%s", word ? word : "");
     json_decref(problem);
 }
 
@@ -308,7 +315,7 @@ int rest_send(struct rest *rest, const struct rest_request *request, struct rest
     char words[CURL_ERROR_SIZE] = "", *url = NULL;
     struct transfer transfer = {.rest = rest, .request = request, .answer = answer};
     memset(answer, 0, sizeof *answer);
-    *rest->problem = 0;
+    *rest->problem = *rest->error = 0;
     if (request->change)
         find_token(rest);
     if (asprintf(&url, "%s%s", rest->base, request->path) < 0 || !keep(&transfer, "", 0)) {

@@ -43,8 +43,9 @@ struct rest_answer {
 struct rest *rest_new(const char *url, const char *token_file, double timeout, char problem[512]);
 void rest_free(struct rest *rest);
 const char *rest_url(const struct rest *rest);
-/* What went wrong in the last call. */
+/* What went wrong in the last call, as a sentence; and the daemon's word for it, "" if it said none. */
 const char *rest_problem(const struct rest *rest);
+const char *rest_error(const struct rest *rest);
 
 /* Returns a cli_status. The answer is the caller's to finish, whatever was returned; its status is 0 where none came.
  */

@@ -1,0 +1,72 @@
+/* What to do next after the daemon has refused something. */
+#include "client/hint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli.h"
+
+enum { NAMES_MAX = 1000 };
+
+/* %s is the twin. */
+static const struct hint {
+    const char *error, *words;
+} hints[] = {
+    {"unknown_version", "twinctl versions %s lists them"},
+    {"unknown_alias", "twinctl history %s shows the aliases that were set"},
+    {"untrained", "twinctl train %s FILE trains it"},
+    {"trained", "twinctl retune %s trains it on; twinctl create makes another one"},
+    {"training", "twinctl ops %s shows how far it is"},
+    {"stale", "somebody moved it in between: twinctl history %s shows who and why"},
+    {"no_weights", "twinctl retune %s --kind reweight makes them"},
+    {"exists", "twinctl status shows it; another name makes another twin"},
+};
+
+/* NAME of "/v1/twins/NAME..."; empty where the path has none. */
+static void twin_of(const char *path, char name[80])
+{
+    static const char before[] = "/v1/twins/";
+    size_t skip = strncmp(path, before, strlen(before)) ? strlen(path) : strlen(before);
+    snprintf(name, 80, "%.*s", (int)strcspn(path + skip, "/?"), path + skip);
+}
+
+void hint_twin(struct cli *cli, const char *name)
+{
+    const char *names[NAMES_MAX];
+    size_t count = 0, i;
+    json_t *twins = NULL, *twin;
+    if (cli->quiet || cli_connect(cli) || rest_list(cli->rest, "/v1/twins", NAMES_MAX, &twins))
+        return;
+    json_array_foreach(twins, i, twin)
+    {
+        const char *other = json_string_value(json_object_get(twin, "name"));
+        if (other && count < NAMES_MAX)
+            names[count++] = other;
+    }
+    const char *guess = options_suggest(name, names, count);
+    if (guess)
+        cli_say(cli, "did you mean %s?", guess);
+    else if (count)
+        cli_say(cli, "twinctl status lists the twins there are");
+    else
+        cli_say(cli, "there are no twins yet; twinctl create makes one");
+    json_decref(twins);
+}
+
+void hint_print(struct cli *cli, const char *path)
+{
+    char twin[80], error[64];
+    /* A copy: asking for the names of twins is a request, too. */
+    snprintf(error, sizeof error, "%s", rest_error(cli->rest));
+    twin_of(path, twin);
+    if (!strcmp(error, "unknown_twin"))
+        hint_twin(cli, twin);
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++) {
+        if (!strcmp(error, hints[i].error)) {
+            char *words = cli_text(hints[i].words, *twin ? twin : "NAME");
+            cli_say(cli, "%s", words);
+            free(words);
+        }
+    }
+}

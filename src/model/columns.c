@@ -107,6 +107,13 @@ void tw_columns_set_moments(struct tw_params *statistics, int f, double *values,
         *width = 1; /* a constant */
 }
 
+void tw_columns_widen(struct tw_params *statistics, int f, double factor)
+{
+    tw_real *width = tw_params_at(statistics, WIDTH) + f;
+
+    *width = (tw_real)(float)((double)*width * factor);
+}
+
 int tw_columns_prepare(const struct tw_data *data, struct tw_params *statistics)
 {
     const struct tw_schema *schema = data->schema;

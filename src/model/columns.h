@@ -32,6 +32,8 @@ struct tw_transform_column tw_columns_transform(const struct tw_schema *schema, 
 /* Mean and width that belong to feature f, and those of n values (which are sorted) in their place. */
 void tw_columns_moments(const struct tw_params *statistics, int f, double *mean, double *width);
 void tw_columns_set_moments(struct tw_params *statistics, int f, double *values, size_t n);
+/* Its width, times a factor. */
+void tw_columns_widen(struct tw_params *statistics, int f, double factor);
 
 /* conditions (events, C) -> out (C, cols), standardised, padded with copies of the first event. */
 void tw_columns_conditions(const struct tw_schema *schema, const struct tw_params *statistics, const float *conditions,

@@ -7,6 +7,7 @@
 #include "model/columns.h"
 #include "model/flow_config.h"
 #include "model/flow_rows.h"
+#include "model/reach.h"
 #include "nn/map.h"
 
 #define CLASSES UINT64_C(0x636c6173736573) /* a stream of the start, for the network of the classes */
@@ -48,7 +49,9 @@ static int adapt(const void *config, const struct tw_data *data, struct tw_param
 {
     const struct tw_flow_config *c = config;
 
-    return c->classes.count ? tw_categorical_adapt(&c->law, data, statistics) : TW_OK;
+    int status = tw_reach_extend(c, data, statistics);
+
+    return status || !c->classes.count ? status : tw_categorical_adapt(&c->law, data, statistics);
 }
 
 static bool statistics_ok(const void *config, const struct tw_schema *schema, const struct tw_params *statistics)

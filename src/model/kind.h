@@ -74,7 +74,7 @@ struct tw_kind {
     /* Are loaded statistics usable? They come from outside. */
     bool (*statistics_ok)(const void *config, const struct tw_schema *schema, const struct tw_params *statistics);
     /* A warm start keeps its parent's statistics; those that are to follow the rows all the same are changed here.
-     * NULL: none. */
+     * NULL: none. What it changes is part of the start that an epoch has to beat. */
     int (*adapt)(const void *config, const struct tw_data *data, struct tw_params *statistics);
 
     /* Rows of a block in prepared coordinates, and the map into them: values is (events, D) in the feed's units, all

@@ -49,7 +49,8 @@ struct tw_train_report {
 };
 
 /* data: rows in part TRAIN are trained on, rows in part STOP decide when to stop; rows in part GATE are not looked at.
- * parent: NULL to start from random parameters, else warm start (same kind, config, schema; statistics are kept).
+ * parent: NULL to start from random parameters, else warm start (same kind, config, schema; statistics are kept,
+ * but for what the kind adapts).
  * config is the JSON of "model" (ignored with a parent). Copies what it needs of `data`. The schema is copied too. */
 int tw_trainer_new(const struct tw_kind *kind, const struct json_t *config, const struct tw_schema *schema,
                    const struct tw_data *data, struct tw_model *parent, const struct tw_train_options *options,

@@ -40,6 +40,9 @@ double bench_now(void); /* seconds, monotonic */
 /* Times log_prob, sample and training of a flow on made-up events. */
 void throughput_run(const struct bench *bench);
 
+/* What one core can do at most. */
+void peak_run(const struct bench *bench);
+
 /* Evaluates or samples an artifact. */
 void query_log_prob(const struct bench *bench, const char *artifact, const char *events, const char *out);
 void query_sample(const struct bench *bench, const char *artifact, const char *count, const char *out);

@@ -17,6 +17,7 @@ static const char help[] =
     "       twin-bench --recovery DEFINITION.json BEFORE AFTER TRAIN.npy HELD.npy [OPTIONS]\n"
     "       twin-bench --drift DEFINITION.json REFERENCE.npy STREAM.npy [OPTIONS]\n"
     "       twin-bench --test TEST DEFINITION.json A.npy B.npy [OPTIONS]\n"
+    "       twin-bench --peak [OPTIONS]\n"
     "\n"
     "Times the library, or does one thing on given input. Prints one JSON object.\n"
     "\n"
@@ -34,9 +35,10 @@ static const char help[] =
     "                tenth of the reference, which is set aside\n"
     "  --test        one two-sample test, c2st, ks, cvm, chi2 or mmd, of A against B: each statistic with\n"
     "                its p-value, and the least one after Holm's correction\n"
+    "  --peak        multiply-adds of one core, in GFLOP/s: what every other figure is measured against\n"
     "\n"
     "  --features N --blocks N --hidden N,N --bins N    the flow of --json (16, 8, 128,128, 8)\n"
-    "  --seconds S          of each measurement of --json (2)\n"
+    "  --seconds S          of each measurement of --json and --peak (2)\n"
     "  --threads N          workers (1)\n"
     "  --repeat N           repeat, quote the shortest time (1)\n"
     "  --rows A:B           rows of EVENTS.npy (all)\n"
@@ -106,6 +108,7 @@ enum {
     RECOVERY,
     DRIFT,
     TEST,
+    PEAK,
     FEATURES,
     BLOCKS,
     HIDDEN,
@@ -133,18 +136,40 @@ enum {
     HELP
 };
 
-static const struct option options[] = {
-    {"json", 0, 0, JSON},         {"log-prob", 0, 0, LOG_PROB},   {"sample", 0, 0, SAMPLE},
-    {"train", 0, 0, TRAIN},       {"recovery", 0, 0, RECOVERY},   {"drift", 0, 0, DRIFT},
-    {"test", 0, 0, TEST},         {"features", 1, 0, FEATURES},   {"blocks", 1, 0, BLOCKS},
-    {"hidden", 1, 0, HIDDEN},     {"bins", 1, 0, BINS},           {"seconds", 1, 0, SECONDS},
-    {"threads", 1, 0, THREADS},   {"repeat", 1, 0, REPEAT},       {"rows", 1, 0, ROWS},
-    {"columns", 1, 0, COLUMNS},   {"seed", 1, 0, SEED},           {"member", 1, 0, MEMBER},
-    {"from", 1, 0, FROM},         {"epochs", 1, 0, EPOCHS},       {"batch", 1, 0, BATCH},
-    {"rate", 1, 0, RATE},         {"decay", 1, 0, DECAY},         {"weight-decay", 1, 0, WEIGHT_DECAY},
-    {"patience", 1, 0, PATIENCE}, {"parts", 1, 0, PARTS},         {"window", 1, 0, WINDOW},
-    {"run-time", 1, 0, RUN_TIME}, {"detectors", 1, 0, DETECTORS}, {"until-alarm", 0, 0, UNTIL_ALARM},
-    {"quiet", 0, 0, QUIET},       {"help", 0, 0, HELP},           {0}};
+static const struct option options[] = {{"json", 0, 0, JSON},
+                                        {"log-prob", 0, 0, LOG_PROB},
+                                        {"sample", 0, 0, SAMPLE},
+                                        {"train", 0, 0, TRAIN},
+                                        {"recovery", 0, 0, RECOVERY},
+                                        {"drift", 0, 0, DRIFT},
+                                        {"test", 0, 0, TEST},
+                                        {"peak", 0, 0, PEAK},
+                                        {"features", 1, 0, FEATURES},
+                                        {"blocks", 1, 0, BLOCKS},
+                                        {"hidden", 1, 0, HIDDEN},
+                                        {"bins", 1, 0, BINS},
+                                        {"seconds", 1, 0, SECONDS},
+                                        {"threads", 1, 0, THREADS},
+                                        {"repeat", 1, 0, REPEAT},
+                                        {"rows", 1, 0, ROWS},
+                                        {"columns", 1, 0, COLUMNS},
+                                        {"seed", 1, 0, SEED},
+                                        {"member", 1, 0, MEMBER},
+                                        {"from", 1, 0, FROM},
+                                        {"epochs", 1, 0, EPOCHS},
+                                        {"batch", 1, 0, BATCH},
+                                        {"rate", 1, 0, RATE},
+                                        {"decay", 1, 0, DECAY},
+                                        {"weight-decay", 1, 0, WEIGHT_DECAY},
+                                        {"patience", 1, 0, PATIENCE},
+                                        {"parts", 1, 0, PARTS},
+                                        {"window", 1, 0, WINDOW},
+                                        {"run-time", 1, 0, RUN_TIME},
+                                        {"detectors", 1, 0, DETECTORS},
+                                        {"until-alarm", 0, 0, UNTIL_ALARM},
+                                        {"quiet", 0, 0, QUIET},
+                                        {"help", 0, 0, HELP},
+                                        {0}};
 
 static void set(struct bench *b, int option, const char *text, int *mode)
 {
@@ -156,6 +181,7 @@ static void set(struct bench *b, int option, const char *text, int *mode)
     case RECOVERY:
     case DRIFT:
     case TEST:
+    case PEAK:
         if (*mode)
             usage("one mode at a time", NULL);
         *mode = option;
@@ -243,10 +269,10 @@ static void set(struct bench *b, int option, const char *text, int *mode)
 static void run(const struct bench *b, int mode, char **args, int count)
 {
     static const int wanted[] = {
-        [JSON] = 0, [LOG_PROB] = 3, [SAMPLE] = 3, [TRAIN] = 3, [RECOVERY] = 5, [DRIFT] = 3, [TEST] = 4};
+        [JSON] = 0, [LOG_PROB] = 3, [SAMPLE] = 3, [TRAIN] = 3, [RECOVERY] = 5, [DRIFT] = 3, [TEST] = 4, [PEAK] = 0};
 
     if (!mode)
-        usage("one of --json, --log-prob, --sample, --train, --recovery, --drift, --test is needed", NULL);
+        usage("one of --json, --log-prob, --sample, --train, --recovery, --drift, --test, --peak is needed", NULL);
     if (count != wanted[mode])
         usage("wrong number of files", NULL);
     switch (mode) {
@@ -270,6 +296,9 @@ static void run(const struct bench *b, int mode, char **args, int count)
         break;
     case TEST:
         two_sample_run(b, args[0], args[1], args[2], args[3]);
+        break;
+    case PEAK:
+        peak_run(b);
         break;
     }
 }

@@ -72,7 +72,7 @@ static double best(void (*call)(struct timing *, size_t), struct timing *t, size
     return shortest;
 }
 
-/* Events per second over steps of 1024 events, best slice. */
+/* Events per second over steps of 1024 events, best slice after one for warming up. */
 static double train_rate(const struct bench *bench, const struct definition *d, const struct tw_data *data,
                          struct tw_model **model)
 {
@@ -80,7 +80,7 @@ static double train_rate(const struct bench *bench, const struct definition *d, 
     struct tw_train_report before, after;
     struct tw_trainer *trainer;
     struct tw_error error = {"out of memory"};
-    double rate = 0, start;
+    double rate = 0, start, slice = fmin(0.2, bench->seconds);
     bool done = false;
 
     tw_trainer_defaults(&options, d->kind, data->rows, false);
@@ -90,18 +90,16 @@ static double train_rate(const struct bench *bench, const struct definition *d, 
     if (tw_trainer_new(d->kind, d->model, d->schema, data, NULL, &options, bench->kernels, &trainer, &error))
         files_die("%s", error.text);
     start = bench_now();
-    do {
+    for (long slices = 0; !done && (slices < 2 || bench_now() - start < bench->seconds + slice); slices++) {
         double begin = bench_now();
 
         tw_trainer_report(trainer, &before);
-        if (tw_trainer_run(trainer, bench->pool, 0.2, &done))
+        if (tw_trainer_run(trainer, bench->pool, slice, &done))
             files_die("training failed");
         tw_trainer_report(trainer, &after);
-
-        double now = (double)(after.steps - before.steps) * options.batch / (bench_now() - begin);
-
-        rate = now > rate ? now : rate;
-    } while (!done && bench_now() - start < bench->seconds + 0.5);
+        if (slices > 0)
+            rate = fmax(rate, (double)(after.steps - before.steps) * options.batch / (bench_now() - begin));
+    }
     tw_trainer_free(trainer);
 
     options.epochs = 0;

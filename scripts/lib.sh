@@ -56,16 +56,18 @@ install_as() {
 python_packages_install() {
     local log=$1 list=scripts/packages-python venv=build/venv
     cmp -s "$list" "$venv/.list" && return 0
-    if ! step "Python packages of tests" "$log" make_venv "$venv" "$list"; then
+    if ! step "Python packages of tests" "$log" make_venv "$venv" "$list" --system-site-packages; then
         say "tests that need packages of PyPI are skipped"
         rm -rf "$venv"
     fi
 }
 
+# make_venv FOLDER LIST [OPTION...]: a virtual environment with the packages of PyPI that the list names.
 make_venv() {
     local venv=$1 list=$2
+    shift 2
     rm -rf "$venv"
-    /usr/bin/python3 -m venv --system-site-packages "$venv" &&
+    /usr/bin/python3 -m venv "$@" "$venv" &&
         "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check --retries 1 -r "$list" &&
         cp "$list" "$venv/.list"
 }

@@ -47,6 +47,9 @@ void peak_run(const struct bench *bench);
 void query_log_prob(const struct bench *bench, const char *artifact, const char *events, const char *out);
 void query_sample(const struct bench *bench, const char *artifact, const char *count, const char *out);
 
+/* Writes the artifact's log_prob or sample as ONNX. */
+void query_onnx(const char *artifact, const char *output, const char *out);
+
 /* A definition: its schema, what is made of it, and the JSON of its model. */
 struct definition {
     struct json_t *json;

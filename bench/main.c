@@ -13,6 +13,7 @@ static const char help[] =
     "Usage: twin-bench --json [OPTIONS]\n"
     "       twin-bench --log-prob ARTIFACT EVENTS.npy OUT.npy [OPTIONS]\n"
     "       twin-bench --sample ARTIFACT N OUT.npy [OPTIONS]\n"
+    "       twin-bench --onnx ARTIFACT log_prob|sample OUT.onnx\n"
     "       twin-bench --train DEFINITION.json EVENTS.npy OUT.safetensors [OPTIONS]\n"
     "       twin-bench --recovery DEFINITION.json BEFORE AFTER TRAIN.npy HELD.npy [OPTIONS]\n"
     "       twin-bench --drift DEFINITION.json REFERENCE.npy STREAM.npy [OPTIONS]\n"
@@ -24,6 +25,7 @@ static const char help[] =
     "  --json        events per second of log_prob, sample and training on made-up events\n"
     "  --log-prob    log p of events in their units, float64\n"
     "  --sample      N events, float32\n"
+    "  --onnx        the artifact's density or generator as a graph that any ONNX runtime takes\n"
     "  --train       a training as the daemon does it: 80 % of the rows are trained on, 10 % decide\n"
     "                when to stop, 10 % give held_out_log_prob\n"
     "  --recovery    how much of a drift the retune from BEFORE to AFTER recovered, on HELD events: R =\n"
@@ -104,6 +106,7 @@ enum {
     JSON = 1,
     LOG_PROB,
     SAMPLE,
+    ONNX,
     TRAIN,
     RECOVERY,
     DRIFT,
@@ -139,6 +142,7 @@ enum {
 static const struct option options[] = {{"json", 0, 0, JSON},
                                         {"log-prob", 0, 0, LOG_PROB},
                                         {"sample", 0, 0, SAMPLE},
+                                        {"onnx", 0, 0, ONNX},
                                         {"train", 0, 0, TRAIN},
                                         {"recovery", 0, 0, RECOVERY},
                                         {"drift", 0, 0, DRIFT},
@@ -177,6 +181,7 @@ static void set(struct bench *b, int option, const char *text, int *mode)
     case JSON:
     case LOG_PROB:
     case SAMPLE:
+    case ONNX:
     case TRAIN:
     case RECOVERY:
     case DRIFT:
@@ -268,11 +273,12 @@ static void set(struct bench *b, int option, const char *text, int *mode)
 
 static void run(const struct bench *b, int mode, char **args, int count)
 {
-    static const int wanted[] = {
-        [JSON] = 0, [LOG_PROB] = 3, [SAMPLE] = 3, [TRAIN] = 3, [RECOVERY] = 5, [DRIFT] = 3, [TEST] = 4, [PEAK] = 0};
+    static const int wanted[] = {[JSON] = 0,     [LOG_PROB] = 3, [SAMPLE] = 3, [ONNX] = 3, [TRAIN] = 3,
+                                 [RECOVERY] = 5, [DRIFT] = 3,    [TEST] = 4,   [PEAK] = 0};
 
     if (!mode)
-        usage("one of --json, --log-prob, --sample, --train, --recovery, --drift, --test, --peak is needed", NULL);
+        usage("one of --json, --log-prob, --sample, --onnx, --train, --recovery, --drift, --test, --peak is needed",
+              NULL);
     if (count != wanted[mode])
         usage("wrong number of files", NULL);
     switch (mode) {
@@ -284,6 +290,9 @@ static void run(const struct bench *b, int mode, char **args, int count)
         break;
     case SAMPLE:
         query_sample(b, args[0], args[1], args[2]);
+        break;
+    case ONNX:
+        query_onnx(args[0], args[1], args[2]);
         break;
     case TRAIN:
         training_run(b, args[0], args[1], args[2]);

@@ -1,9 +1,11 @@
-/* twin-bench --log-prob and --sample: one thing on given input, so that it can be timed and checked from outside. */
+/* twin-bench --log-prob, --sample and --onnx: one thing on given input, so that it can be timed and checked from
+ * outside. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "bench/bench.h"
+#include "model/onnx.h"
 
 static void report(const char *key, size_t n, double best, const struct bench *bench)
 {
@@ -70,5 +72,23 @@ void query_sample(const struct bench *bench, const char *artifact, const char *c
     files_write_events(out, n, d, values);
     report("sample_events_per_s", n, best, bench);
     free(values);
+    tw_model_unref(model);
+}
+
+void query_onnx(const char *artifact, const char *output, const char *out)
+{
+    struct tw_model *model = files_model(artifact);
+    struct tw_error error = {""};
+    enum tw_onnx_output what;
+    unsigned char *bytes;
+    size_t size;
+
+    if (!tw_onnx_output_find(output, &what))
+        files_die("\"%s\": the output is log_prob or sample", output);
+    if (tw_onnx_export(model, what, NULL, &bytes, &size, &error))
+        files_die("%s: %s", artifact, error.text[0] ? error.text : "memory is out");
+    files_write(out, bytes, size);
+    printf("{\"output\": \"%s\", \"bytes\": %zu}\n", output, size);
+    free(bytes);
     tw_model_unref(model);
 }

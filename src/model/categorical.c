@@ -50,8 +50,7 @@ static double share_at(const struct tw_categorical *law, const struct tw_params 
     return (double)tw_params_at(statistics, law->shares)[slot];
 }
 
-/* Classes in the table: those with a share come first. */
-static int used(const struct tw_categorical *law, const struct tw_params *statistics)
+int tw_categorical_used(const struct tw_categorical *law, const struct tw_params *statistics)
 {
     int count = 0;
 
@@ -79,7 +78,7 @@ static int find(const struct tw_categorical *law, const struct tw_params *statis
 void tw_categorical_find(const struct tw_categorical *law, const struct tw_params *statistics, int cols,
                          const tw_real *levels, tw_real *out)
 {
-    int count = used(law, statistics);
+    int count = tw_categorical_used(law, statistics);
 
     for (int c = 0; c < cols; c++)
         out[c] = (tw_real)find(law, statistics, count, levels + c, cols);
@@ -88,7 +87,7 @@ void tw_categorical_find(const struct tw_categorical *law, const struct tw_param
 bool tw_categorical_ok(const struct tw_categorical *law, const struct tw_params *statistics)
 {
     const struct tw_classes *classes = law->classes;
-    int count = used(law, statistics);
+    int count = tw_categorical_used(law, statistics);
     double sum = 0;
 
     for (int slot = 0; slot <= law->slots; slot++) {
@@ -210,7 +209,7 @@ static int assign_slots(const struct tw_categorical *law, struct counted *counte
                         double *weights)
 {
     size_t width = (size_t)law->classes->count;
-    int count = used(law, statistics), next = count;
+    int count = tw_categorical_used(law, statistics), next = count;
     struct by_levels by = {counted->levels, width};
     tw_real levels[TW_COLUMNS_MAX];
 
@@ -272,7 +271,7 @@ static int fill(const struct tw_categorical *law, const struct tw_data *data, st
 {
     struct counted counted;
     double shares[TW_CATEGORICAL_SLOTS + 1];
-    int status = count_rows(law, data, &counted), kept = used(law, statistics);
+    int status = count_rows(law, data, &counted), kept = tw_categorical_used(law, statistics);
 
     if (status)
         return status;
@@ -303,7 +302,7 @@ int tw_categorical_adapt(const struct tw_categorical *law, const struct tw_data 
 /* log p of a class that is not in the table: an even part of their common share. */
 static double log_prob_other(const struct tw_categorical *law, const struct tw_params *statistics)
 {
-    double combinations = law->classes->combinations, rest = combinations - used(law, statistics);
+    double combinations = law->classes->combinations, rest = combinations - tw_categorical_used(law, statistics);
     double log_rest = isfinite(rest) ? log(rest) : law->classes->log_combinations;
     double share = share_at(law, statistics, law->slots);
 

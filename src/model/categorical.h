@@ -41,6 +41,8 @@ int tw_categorical_adapt(const struct tw_categorical *law, const struct tw_data 
 /* Is a table from outside one that _prepare could have made? */
 bool tw_categorical_ok(const struct tw_categorical *law, const struct tw_params *statistics);
 
+/* Classes in the table: those with a share come first. */
+int tw_categorical_used(const struct tw_categorical *law, const struct tw_params *statistics);
 /* levels (J, cols) -> slot of each event, -1 where its class is not in the table: out (cols). */
 void tw_categorical_find(const struct tw_categorical *law, const struct tw_params *statistics, int cols,
                          const tw_real *levels, tw_real *out);

@@ -193,13 +193,19 @@ bool tw_columns_ok(const struct tw_schema *schema, const struct tw_params *stati
     return true;
 }
 
+void tw_columns_condition_moments(const struct tw_params *statistics, int c, double *mean, double *width)
+{
+    *mean = (double)tw_params_at(statistics, CONDITION_MEAN)[c];
+    *width = (double)tw_params_at(statistics, CONDITION_WIDTH)[c];
+}
+
 void tw_columns_conditions(const struct tw_schema *schema, const struct tw_params *statistics, const float *conditions,
                            int events, int cols, tw_real *out)
 {
     for (int c = 0; c < schema->conditions; c++) {
-        double mean = (double)tw_params_at(statistics, CONDITION_MEAN)[c];
-        double width = (double)tw_params_at(statistics, CONDITION_WIDTH)[c];
+        double mean, width;
 
+        tw_columns_condition_moments(statistics, c, &mean, &width);
         for (int i = 0; i < cols; i++) {
             int event = i < events ? i : 0;
 

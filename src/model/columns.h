@@ -35,6 +35,8 @@ void tw_columns_set_moments(struct tw_params *statistics, int f, double *values,
 /* Its width, times a factor. */
 void tw_columns_widen(struct tw_params *statistics, int f, double factor);
 
+/* Mean and width that belong to condition c. */
+void tw_columns_condition_moments(const struct tw_params *statistics, int c, double *mean, double *width);
 /* conditions (events, C) -> out (C, cols), standardised, padded with copies of the first event. */
 void tw_columns_conditions(const struct tw_schema *schema, const struct tw_params *statistics, const float *conditions,
                            int events, int cols, tw_real *out);

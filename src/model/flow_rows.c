@@ -25,8 +25,7 @@ static bool replaced(const struct tw_flow_config *c, int f)
     return tw_coordinates_find(c->coordinates, f) >= 0;
 }
 
-/* The feature that angle f is relative to; -1 if none. A pair's azimuth comes before all that are measured. */
-static int reference(const struct tw_kind_state *state, int f)
+int tw_flow_rows_reference(const struct tw_kind_state *state, int f)
 {
     const struct tw_flow_config *c = state->config;
     int first = c->torus ? tw_coordinates_origin(c->coordinates, state->schema, f) : -1;
@@ -53,7 +52,7 @@ static void prepare_feature(const struct tw_kind_state *state, int k, const floa
     const struct tw_flow_config *config = state->config;
     const struct tw_coupling *c = &config->coupling;
     size_t n = (size_t)state->schema->features;
-    int f = config->columns[k], first = reference(state, f);
+    int f = config->columns[k], first = tw_flow_rows_reference(state, f);
     struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->bound);
     struct tw_transform_column origin =
         tw_columns_transform(state->schema, state->statistics, first < 0 ? f : first, c->bound);
@@ -167,7 +166,7 @@ void tw_flow_rows_raw(const struct tw_kind_state *state, int cols, const tw_real
     size_t n = (size_t)state->schema->features;
 
     for (int k = 0; k < c->coupling.features; k++) {
-        int f = c->columns[k], first = reference(state, f);
+        int f = c->columns[k], first = tw_flow_rows_reference(state, f);
         struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->coupling.bound);
         const tw_real *origin = first >= 0 ? x + row_of(c, first) * cols : NULL;
 

@@ -18,6 +18,9 @@ int tw_flow_rows_count(const void *config, const struct tw_schema *schema);
 void tw_flow_rows_prepare(const struct tw_kind_state *state, const float *values, int events, int cols, tw_real *out,
                           double *log_jacobian);
 
+/* The feature that angle f is relative to; -1 if none. A pair's azimuth comes before all that are measured. */
+int tw_flow_rows_reference(const struct tw_kind_state *state, int f);
+
 /* Back: coordinates x (features of the coupling, cols) and levels (J, cols) -> raw units, (cols, D). */
 void tw_flow_rows_raw(const struct tw_kind_state *state, int cols, const tw_real *x, const tw_real *levels, float *out);
 

@@ -44,12 +44,15 @@ static void print_summary(const struct cli *cli, const char *twin, int64_t versi
     json_decref(summary);
 }
 
-/* The artifact of docs/model-format.md. */
-static int save_artifact(struct cli *cli, const char *twin, int64_t version, const char *file)
+/* One of the forms of a version; `output` NULL: the artifact of docs/model-format.md, whose sum is checked, else the
+ * graph of docs/onnx.md for it, which is made when it is asked for. */
+static int save(struct cli *cli, const char *twin, int64_t version, const char *output, const char *file)
 {
     struct download download = {.bytes = 0};
     struct rest_answer answer;
-    char problem[512], sha256[65], *path = cli_text("/v1/twins/%s/versions/%lld/artifact", twin, (long long)version);
+    char problem[512], sha256[65];
+    char *path = output ? cli_text("/v1/twins/%s/versions/%lld/onnx?output=%s", twin, (long long)version, output)
+                        : cli_text("/v1/twins/%s/versions/%lld/artifact", twin, (long long)version);
     struct rest_request request = {
         .path = path, .accept = "application/octet-stream", .sink = keep, .context = &download};
     int rc = CLI_FAILED;
@@ -58,7 +61,8 @@ static int save_artifact(struct cli *cli, const char *twin, int64_t version, con
         cli_fail(rc, "%s", problem);
     } else {
         rc = cli_send(cli, &request, &answer);
-        if (!rc && !timer_signal() && !whole(&download, &answer, sha256))
+        bool same = !rc && whole(&download, &answer, sha256);
+        if (!rc && !timer_signal() && !output && !same)
             rc = cli_fail(CLI_AGAIN, "what came is not version %lld of %s: its SHA-256 is another one",
                           (long long)version, twin);
         if (rc || timer_signal())
@@ -75,9 +79,13 @@ static int save_artifact(struct cli *cli, const char *twin, int64_t version, con
 
 int cmd_export_run(struct cli *cli, int argc, char **argv)
 {
-    const char *out = NULL;
+    const char *out = NULL, *output = NULL;
+    bool onnx = false;
     const struct options_entry entries[] = {
-        {"out", 0, OPTIONS_TEXT, &out, "FILE", "where to (NAME-vVERSION.safetensors); - for standard output"},
+        {"onnx", 0, OPTIONS_FLAG, &onnx, NULL, "as a graph that ONNX runtimes take"},
+        {"compute", 0, OPTIONS_TEXT, &output, "WHAT", "with --onnx: log_prob, the default, or sample"},
+        {"out", 0, OPTIONS_TEXT, &out, "FILE",
+         "where to (NAME-vVERSION.safetensors, or -WHAT.onnx); - for standard output"},
     };
     char **arg = NULL;
     int64_t version = 0;
@@ -86,11 +94,17 @@ int cmd_export_run(struct cli *cli, int argc, char **argv)
         return rc;
     if (cli_check_name(cli, "twin", arg[0]))
         return CLI_USAGE;
+    if (output && (!onnx || (strcmp(output, "log_prob") && strcmp(output, "sample"))))
+        return cli_fail(CLI_USAGE, "--compute goes with --onnx, and is log_prob or sample");
+    if (onnx && !output)
+        output = "log_prob";
     rc = version_read(cli, arg[0], count == 2 ? arg[1] : "champion", &version);
     if (rc)
         return rc;
-    char *file = out ? cli_text("%s", out) : cli_text("%s-v%lld.safetensors", arg[0], (long long)version);
-    rc = save_artifact(cli, arg[0], version, file);
+    char *file = out      ? cli_text("%s", out)
+                 : output ? cli_text("%s-v%lld-%s.onnx", arg[0], (long long)version, output)
+                          : cli_text("%s-v%lld.safetensors", arg[0], (long long)version);
+    rc = save(cli, arg[0], version, output, file);
     free(file);
     return rc;
 }

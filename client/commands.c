@@ -147,11 +147,13 @@ static const struct cli_command commands[] = {
     {"export", "NAME [VERSION]", "a version as a file",
      "Saves the artifact of a version, the champion's if none is named: a safetensors file with all that is needed to\n"
      "compute densities and samples elsewhere. Its SHA-256, the version's identity, is checked; the file appears when\n"
-     "it is whole.\n\n"
+     "it is whole. With --onnx it is one computation of that version, log_prob or sample, as a graph of standard\n"
+     "operators that other frameworks run (docs/onnx.md).\n\n"
      "examples:\n"
      "  twinctl export zmumu\n"
      "  twinctl export zmumu 1 --out reference.safetensors\n"
-     "  twinctl export zmumu champion --out - | sha256sum",
+     "  twinctl export zmumu champion --out - | sha256sum\n"
+     "  twinctl export zmumu --onnx --compute sample",
      cmd_export_run},
     {"tune", "NAME", "fit the physics parameters",
      "Fits the physics parameters that a twin is conditioned on to the latest events, where the daemon has models that\n"

@@ -90,6 +90,7 @@ enum route_outcome api_infer_post(struct http_request *request, struct http_resp
 enum route_outcome api_versions_list(struct http_request *request, struct http_response *response);
 enum route_outcome api_versions_get(struct http_request *request, struct http_response *response);
 enum route_outcome api_versions_artifact(struct http_request *request, struct http_response *response);
+enum route_outcome api_versions_onnx(struct http_request *request, struct http_response *response);
 enum route_outcome api_aliases_get(struct http_request *request, struct http_response *response);
 enum route_outcome api_aliases_put(struct http_request *request, struct http_response *response);
 enum route_outcome api_aliases_history(struct http_request *request, struct http_response *response);

@@ -53,6 +53,7 @@ static const struct route routes[] = {
     {"GET",    "/v1/twins/{twin}/versions",         api_versions_list,     ROUTE_CALL,  false, KIB,    "limit,cursor"},
     {"GET",    "/v1/twins/{twin}/versions/{n}",     api_versions_get,      ROUTE_CALL,  false, KIB,    ""},
     {"GET",    "/v1/twins/{twin}/versions/{n}/artifact", api_versions_artifact, ROUTE_CALL, false, KIB, ""},
+    {"GET",    "/v1/twins/{twin}/versions/{n}/onnx", api_versions_onnx,    ROUTE_CALL,  false, KIB,    "output"},
     {"GET",    "/v1/twins/{twin}/aliases/{alias}",  api_aliases_get,       ROUTE_CALL,  false, KIB,    ""},
     {"PUT",    "/v1/twins/{twin}/aliases/{alias}",  api_aliases_put,       ROUTE_CALL,  true,  MIB,    ""},
     {"GET",    "/v1/twins/{twin}/history",          api_aliases_history,   ROUTE_CALL,  false, KIB,    "at,alias,limit,cursor"},

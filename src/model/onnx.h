@@ -10,6 +10,8 @@
 
 #include "model/model.h"
 
+#define TW_ONNX_REVISION 1 /* raised when the graph of the same model becomes another one */
+
 enum tw_onnx_output { TW_ONNX_LOG_PROB, TW_ONNX_SAMPLE };
 
 /* "log_prob", "sample"; false if there is no such output. */

@@ -552,6 +552,11 @@ def test_export():
         has(code(ctl(http, "export", "zmumu", "3", "--out", HOME.name + "/other.safetensors"), 75).err, "SHA-256")
         same([n for n in os.listdir(HOME.name) if n.startswith("other")], [])
         code(ctl(http, "export", "zmumu", "latest"), 64)
+        http.answer("GET", "/v1/twins/zmumu/versions/3/onnx?output=sample", (200, b"graph", {"ETag": '"x.sample.1"'}))
+        result = code(ctl(http, "export", "zmumu", "--onnx", "--compute", "sample", "--out", out, "-o", "json"), 0)
+        same(json.loads(result.out)["bytes"], 5)
+        for wrong in (["--compute", "sample"], ["--onnx", "--compute", "x"]):
+            code(ctl(http, "export", "zmumu", *wrong), 64)
 
 
 def test_versions_by_alias():

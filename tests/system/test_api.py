@@ -472,6 +472,14 @@ class Aliases(WithDaemon):
         artifact = self.ask("GET", "/v1/twins/toy/versions/1/artifact", authorised=False)
         version = self.daemon.get("/v1/twins/toy/versions/1")
         self.assertEqual(artifact.headers["ETag"], f'"{version["sha256"]}"')
+        for output in ("log_prob", "sample"):
+            graph = self.ask("GET", f"/v1/twins/toy/versions/1/onnx?output={output}", authorised=False)
+            self.assertIn(b"Gemm", graph.body)
+            self.assertIn(version["sha256"].encode(), graph.body)
+            again = self.ask("GET", f"/v1/twins/toy/versions/1/onnx?output={output}",
+                             headers={"If-None-Match": graph.headers["ETag"]})
+            self.assertEqual(again.status, 304)
+        self.problem(self.ask("GET", "/v1/twins/toy/versions/1/onnx?output=x"), 400, "bad_request")
         cached = self.ask("GET", "/v1/twins/toy/versions/1/artifact", headers={"If-None-Match": artifact.headers["ETag"]})
         self.assertEqual((cached.status, cached.body), (304, b""))
         for wrong in ("0", "2", "x", "01x", "99999999999"):

@@ -7,6 +7,7 @@
 #include "daemon/api.h"
 #include "daemon/health.h"
 #include "daemon/metrics.h"
+#include "daemon/openapi.h"
 #include "daemon/page.h"
 
 #define KIB  1024u
@@ -20,6 +21,8 @@ static const struct route routes[] = {
     {"GET",    "/livez",                            health_livez,          ROUTE_HERE,  false, KIB,    ""},
     {"GET",    "/readyz",                           health_readyz,         ROUTE_HERE,  false, KIB,    "verbose"},
     {"GET",    "/metrics",                          metrics_get,           ROUTE_HERE,  false, KIB,    ""},
+
+    {"GET",    "/openapi.json",                     openapi_get,           ROUTE_HERE,  false, KIB,    ""},
 
     {"GET",    "/v1/backup",                        api_backup_get,        ROUTE_CALL,  true,  KIB,    ""},
     {"GET",    "/v1/doctor",                        api_backup_doctor,     ROUTE_CALL,  true,  KIB,    "deep"},

@@ -16,11 +16,17 @@ import time
 
 import numpy as np
 
+from conformance import Conformance
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def program(variable, default):
     return os.environ.get(variable) or str(ROOT / "build" / default)
+
+
+DOCUMENT = pathlib.Path(program("TWIND", "daemon/twind")).with_name("openapi.json")
+CONFORMANCE = Conformance(json.loads(DOCUMENT.read_text())) if DOCUMENT.exists() else None
 
 
 class Answer:
@@ -119,7 +125,7 @@ class Daemon:
         return pathlib.Path(self.state, "state", "admin.token").read_text().strip()
 
     def request(self, method, path, body=None, headers=None, authorised=True, timeout_s=60):
-        """body: dict or list (JSON), array (.npy), or bytes."""
+        """body: dict or list (JSON), array (.npy), or bytes. The answer must be as the OpenAPI document has it."""
         headers = dict(headers or {})
         if isinstance(body, (dict, list)):
             body = json.dumps(body).encode()
@@ -131,6 +137,12 @@ class Daemon:
             headers.setdefault("Content-Type", "application/x-npy")
         if authorised:
             headers.setdefault("Authorization", "Bearer " + self.token())
+        answer = self.exchange(method, path, body, headers, timeout_s)
+        if CONFORMANCE:
+            CONFORMANCE.check(method, path, answer)
+        return answer
+
+    def exchange(self, method, path, body, headers, timeout_s):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
             connection.request(method, path, body, headers)

@@ -1,5 +1,5 @@
-/* twinctl watch: the loop, live. It asks for the newest iterations every so often; those that are new, or whose
- * decision has been made since, are printed. A terminal shows a table that is redrawn in place. */
+/* twinctl watch: the loop, live. A terminal shows the view of live.h. Elsewhere the newest iterations are asked for
+ * every so often, and those that are new, or whose decision has been made since, are printed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,10 @@
 
 #include "client/cli.h"
 #include "client/commands.h"
+#include "client/hint.h"
 #include "client/iteration.h"
+#include "client/live.h"
+#include "client/terminal.h"
 #include "client/timer.h"
 
 enum { NEWS = 20 }; /* iterations to ask for at a time */
@@ -18,11 +21,10 @@ struct watch {
     const char *twin;
     double interval;
     int64_t count, last; /* last: lines of what was there before */
-    bool terminal;
-    json_int_t newest; /* iteration that was printed last */
-    char decision[32]; /* ... with this decision */
-    int64_t seen;      /* iterations since we began, for --count */
-    json_int_t first;  /* newest one when we began, -1: not asked yet */
+    json_int_t newest;   /* iteration that was printed last */
+    char decision[32];   /* ... with this decision */
+    int64_t seen;        /* iterations since we began, for --count */
+    json_int_t first;    /* newest one when we began, -1: not asked yet */
     double answered;
 };
 
@@ -65,62 +67,38 @@ static void print_news(const struct cli *cli, struct watch *w, const json_t *ite
     }
 }
 
-/* The table in place; a line that is too long for the terminal is cut. */
-static void redraw(const struct cli *cli, const struct watch *w, const json_t *items, const json_t *twin)
+static int ask(struct cli *cli, const struct watch *w, json_t **items)
 {
-    char verdict[32], activity[32], version[32], lag[32];
-    fputs("\033[H\033[J\033[?7l", stdout);
-    printf("%s  %s, %s  champion %s  lag %s   (every %g s, Ctrl-C ends)\n\n", w->twin,
-           output_cell(twin, "verdict", OUTPUT_TEXT, verdict, sizeof verdict),
-           output_cell(twin, "activity", OUTPUT_TEXT, activity, sizeof activity),
-           output_cell(twin, "champion.version", OUTPUT_TEXT, version, sizeof version),
-           output_cell(twin, "ingest.lag_batches", OUTPUT_TEXT, lag, sizeof lag), w->interval);
-    iteration_heading(stdout, OUTPUT_TABLE);
-    for (size_t i = json_array_size(items); i-- > 0;)
-        print_line(cli, json_array_get(items, i));
-    fputs("\033[?7h", stdout);
-    fflush(stdout);
-}
-
-static int ask(struct cli *cli, const struct watch *w, json_t **items, json_t **twin)
-{
-    char *path = cli_text("/v1/twins/%s/iterations", w->twin), *about = cli_text("/v1/twins/%s", w->twin);
-    size_t limit = w->terminal || w->first < 0 ? (size_t)w->last : NEWS;
+    char *path = cli_text("/v1/twins/%s/iterations", w->twin);
+    size_t limit = w->first < 0 ? (size_t)w->last : NEWS;
     int rc = rest_list(cli->rest, path, limit ? limit : 1, items);
     json_int_t oldest = number_of(json_array_get(*items, limit - 1));
-    if (!rc && !w->terminal && w->first >= 0 && oldest > w->newest + 1) { /* we were away for long: all of it */
+    if (!rc && w->first >= 0 && oldest > w->newest + 1) { /* we were away for long: all of it */
         json_int_t missed = number_of(json_array_get(*items, 0)) - w->newest;
         json_decref(*items);
         rc = rest_list(cli->rest, path, (size_t)missed, items);
     }
-    if (!rc && w->terminal)
-        rc = rest_get(cli->rest, about, twin);
     free(path);
-    free(about);
     return rc;
 }
 
 /* One look. CLI_GO_ON, or the end. */
 static int look(struct cli *cli, struct watch *w)
 {
-    json_t *items = NULL, *twin = NULL;
-    int rc = ask(cli, w, &items, &twin);
+    json_t *items = NULL;
+    int rc = ask(cli, w, &items);
     if (!rc) {
         const json_t *newest = json_array_get(items, 0);
         w->answered = timer_now();
         if (w->first < 0) {
-            if (!w->terminal)
-                iteration_heading(stdout, cli->format);
+            iteration_heading(stdout, cli->format);
             w->first = number_of(newest);
             if (!w->last) { /* what was there is not shown */
                 w->newest = w->first;
                 snprintf(w->decision, sizeof w->decision, "%s", decision_of(newest));
             }
         }
-        if (w->terminal)
-            redraw(cli, w, items, twin);
-        else
-            print_news(cli, w, items);
+        print_news(cli, w, items);
         fflush(stdout);
         w->seen = number_of(newest) - w->first;
         rc = w->count && w->seen >= w->count && !undecided(newest) ? CLI_OK : CLI_GO_ON;
@@ -128,9 +106,27 @@ static int look(struct cli *cli, struct watch *w)
         rc = CLI_GO_ON; /* it may be starting again */
     } else if (!timer_signal()) {
         cli_fail(rc, "%s", rest_problem(cli->rest));
+        if (!strcmp(rest_error(cli->rest), "unknown_twin"))
+            hint_twin(cli, w->twin);
     }
     json_decref(items);
-    json_decref(twin);
+    return rc;
+}
+
+static int print_lines(struct cli *cli, struct watch *w)
+{
+    int rc;
+    double end = cli->timeout > 0 ? timer_now() + cli->timeout : 0;
+    w->last = w->last >= 0 ? w->last : 0;
+    w->answered = -AWAY; /* the first answer is not waited for */
+    while ((rc = look(cli, w)) == CLI_GO_ON) {
+        if (end > 0 && timer_now() > end && !w->count)
+            return CLI_OK;
+        if (end > 0 && timer_now() > end)
+            return cli_fail(CLI_AGAIN, "%lld new iterations within --timeout", (long long)w->seen);
+        if (!timer_sleep(w->interval))
+            return CLI_OK;
+    }
     return rc;
 }
 
@@ -140,26 +136,19 @@ int cmd_watch_run(struct cli *cli, int argc, char **argv)
     const struct options_entry entries[] = {
         {"interval", 'i', OPTIONS_NUMBER, &w.interval, "SECONDS", "time between two looks (2)"},
         {"count", 'n', OPTIONS_POSITIVE, &w.count, "N", "end after N new iterations"},
-        {"last", 0, OPTIONS_COUNT, &w.last, "N", "begin with the last N that are there (terminal: 15, else 0)"},
+        {"last", 0, OPTIONS_COUNT, &w.last, "N",
+         "begin with the last N that are there (terminal: all that fit; else 0)"},
     };
     char **arg = NULL;
-    int count, rc = cli_parse(cli, entries, sizeof entries / sizeof *entries, argc, argv, 1, 1, &arg, &count);
+    int count, rc = cli_parse(cli, entries, sizeof entries / sizeof *entries, argc, argv, 0, 1, &arg, &count);
     if (rc != CLI_GO_ON)
         return rc;
-    if (cli_check_name(cli, "twin", arg[0]) || cli_connect(cli))
+    if ((count && cli_check_name(cli, "twin", arg[0])) || cli_connect(cli))
         return CLI_USAGE;
-    w.twin = arg[0];
-    w.terminal = cli->format == OUTPUT_TABLE && isatty(STDOUT_FILENO);
-    w.last = w.last >= 0 ? w.last : w.terminal ? 15 : 0;
-    w.answered = -AWAY; /* the first answer is not waited for */
-    double end = cli->timeout > 0 ? timer_now() + cli->timeout : 0;
-    while ((rc = look(cli, &w)) == CLI_GO_ON) {
-        if (end > 0 && timer_now() > end && !w.count)
-            return CLI_OK;
-        if (end > 0 && timer_now() > end)
-            return cli_fail(CLI_AGAIN, "%lld new iterations within --timeout", (long long)w.seen);
-        if (!timer_sleep(w.interval))
-            return CLI_OK;
-    }
-    return rc;
+    w.twin = count ? arg[0] : NULL;
+    if (cli->format == OUTPUT_TABLE && terminal_able())
+        return live_run(cli, &(struct live_options){w.twin, w.interval, w.count, w.last});
+    if (!w.twin)
+        return cli_usage(cli, "watch needs the name of a twin where there is no terminal to choose it on");
+    return print_lines(cli, &w);
 }

@@ -71,11 +71,13 @@ static const struct cli_command commands[] = {
      "  twinctl weights zmumu\n"
      "  twinctl weights zmumu --version 7 --reliability",
      cmd_weights_show},
-    {"watch", "NAME", "the loop, live",
-     "A table that is redrawn on a terminal; elsewhere one line for each iteration (-o json: one object a line).\n"
-     "It ends with Ctrl-C, or after --count iterations.\n\n"
+    {"watch", "[NAME]", "the loop, live",
+     "On a terminal a view that is kept up to date: the verdict, how near each detector is to an alarm, window by\n"
+     "window, fidelity, the feeds' rates, and what was decided. Arrows choose another twin, h explains, q ends.\n"
+     "Elsewhere one line for each iteration of NAME (-o json: one object a line), until Ctrl-C or --count.\n\n"
      "examples:\n"
-     "  twinctl watch zmumu\n"
+     "  twinctl watch\n"
+     "  twinctl watch zmumu --interval 5\n"
      "  twinctl watch zmumu --last 20 --count 5 -o csv",
      cmd_watch_run},
     {"retune", "NAME", "make a challenger now",

@@ -49,7 +49,7 @@ struct rest *rest_new(const char *url, const char *token_file, double timeout, c
         rest->base = strdup(url);
         rest->curl = curl_easy_init();
         rest->token_file = token_file;
-        rest->timeout = timeout < 1 ? 1 : timeout > 86400 ? 86400 : (long)(timeout + 0.5);
+        rest_patience(rest, timeout);
     }
     if (!rest || !rest->base || !rest->curl) {
         snprintf(problem, 512, "out of memory");
@@ -59,6 +59,11 @@ struct rest *rest_new(const char *url, const char *token_file, double timeout, c
     for (size_t n = strlen(rest->base); n && rest->base[n - 1] == '/'; n--)
         rest->base[n - 1] = 0;
     return rest;
+}
+
+void rest_patience(struct rest *rest, double seconds)
+{
+    rest->timeout = seconds < 1 ? 1 : seconds > 86400 ? 86400 : (long)(seconds + 0.5);
 }
 
 void rest_free(struct rest *rest)

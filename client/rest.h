@@ -42,6 +42,8 @@ struct rest_answer {
  * without a single byte before giving up. NULL with a sentence if that is impossible. */
 struct rest *rest_new(const char *url, const char *token_file, double timeout, char problem[512]);
 void rest_free(struct rest *rest);
+/* Another time to wait for a byte. */
+void rest_patience(struct rest *rest, double seconds);
 const char *rest_url(const struct rest *rest);
 /* What went wrong in the last call, as a sentence; and the daemon's word for it, "" if it said none. */
 const char *rest_problem(const struct rest *rest);

@@ -733,16 +733,6 @@ def test_asks_back():
         lacks(shown, "[y/N]")
 
 
-def test_watch_on_terminal():
-    """watch on a terminal draws the table with the twin's state above it, and ends with Ctrl-C"""
-    with Http() as http:
-        http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
-        http.answer("GET", "/v1/twins/zmumu/iterations", page([iteration(2, True, "retuning"), iteration(1)]))
-        status, shown = on_terminal(["watch", "zmumu", "--url", http.url, "--interval", "0.1"], until=b"\x1b[?7h")
-        same(status, 130)
-        has(shown, "\033[H", "drifted, retuning  champion 3  lag 5", "WINDOW")
-
-
 def test_full_disk():
     """data that could not be written make a failure"""
     if not os.path.exists("/dev/full"):

@@ -1,0 +1,457 @@
+/* The picture that twinctl watch draws of a twin. */
+#include "client/view.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { LABEL = 16, RIGHT = 44, CURVE_LEAST = 8, FEEDS_MOST = 6, NO_FEEDS = -1, DECISIONS_LEAST = 2, TEXT = 128 };
+
+/* Rows of each part, without the empty line above it. */
+struct plan {
+    int curve; /* columns */
+    int detectors, fidelity, feeds, decisions, summary;
+};
+
+static const char *cell(const json_t *object, const char *path, enum output_kind kind, char out[TEXT])
+{
+    return output_cell(object, path, kind, out, TEXT);
+}
+
+static enum output_colour colour_of(const char *verdict)
+{
+    if (!strcmp(verdict, "true"))
+        return OUTPUT_GOOD;
+    return !strcmp(verdict, "drifted") ? OUTPUT_BAD : OUTPUT_UNSURE;
+}
+
+static void clock_text(const char *stamp, char out[TEXT])
+{
+    json_t *object = json_pack("{s:s}", "t", stamp);
+    cell(object, "t", OUTPUT_CLOCK, out);
+    json_decref(object);
+}
+
+/* Without its date where that is today's. */
+static const char *when(const json_t *object, const char *path, char out[TEXT])
+{
+    char today[TEXT];
+    time_t seconds = time(NULL);
+    struct tm local;
+    localtime_r(&seconds, &local);
+    size_t length = strftime(today, sizeof today, "%Y-%m-%d ", &local);
+    cell(object, path, OUTPUT_TIME, out);
+    if (!strncmp(out, today, length))
+        memmove(out, out + length, strlen(out + length) + 1);
+    return out;
+}
+
+static void draw_clock(struct frame *frame)
+{
+    char now[16];
+    time_t seconds = time(NULL);
+    struct tm local;
+    localtime_r(&seconds, &local);
+    strftime(now, sizeof now, "%H:%M:%S", &local);
+    frame_to(frame, frame->columns - (int)strlen(now));
+    frame_put(frame, OUTPUT_PLAIN, "%s", now);
+}
+
+/* ---- the top ---- */
+
+/* Names as they stand in the line: "[zmumu] " or " zmumu  ". */
+static int width_of(const json_t *twin)
+{
+    char name[TEXT];
+    return (int)strlen(cell(twin, "name", OUTPUT_TEXT, name)) + 3;
+}
+
+/* The first name of the line: the one at hand is in it. */
+static size_t first_name(const struct view *view, int columns)
+{
+    size_t at = 0, first = 0, count = json_array_size(view->twins);
+    int used = 0;
+    char name[TEXT];
+    for (; at < count; at++) {
+        const json_t *twin = json_array_get(view->twins, at);
+        used += width_of(twin);
+        while (used > columns && first < at)
+            used -= width_of(json_array_get(view->twins, first++));
+        if (!strcmp(cell(twin, "name", OUTPUT_TEXT, name), view->follow->twin))
+            break;
+    }
+    return at < count ? first : 0;
+}
+
+static void draw_names(const struct view *view, struct frame *frame)
+{
+    char name[TEXT], verdict[TEXT];
+    for (size_t i = first_name(view, frame->columns); i < json_array_size(view->twins); i++) {
+        const json_t *twin = json_array_get(view->twins, i);
+        cell(twin, "name", OUTPUT_TEXT, name);
+        cell(twin, "verdict", OUTPUT_TEXT, verdict);
+        bool here = !strcmp(name, view->follow->twin);
+        frame_put(frame, OUTPUT_PLAIN, here ? "[" : " ");
+        frame_put(frame, colour_of(verdict), "%s", name);
+        frame_put(frame, OUTPUT_PLAIN, here ? "] " : "  ");
+    }
+    frame_end_line(frame);
+}
+
+static void draw_work(const struct view *view, struct frame *frame)
+{
+    char state[TEXT], kind[TEXT], id[TEXT];
+    const json_t *operation = json_array_get(json_object_get(view->follow->operation, "items"), 0);
+    cell(operation, "state", OUTPUT_TEXT, state);
+    if (strcmp(state, "running") != 0 && strcmp(state, "queued") != 0)
+        return;
+    frame_put(frame, OUTPUT_PLAIN, "   ");
+    frame_put(frame, OUTPUT_UNSURE, "%s %s %s, %.0f %%", cell(operation, "kind", OUTPUT_TEXT, kind),
+              cell(operation, "id", OUTPUT_TEXT, id), state,
+              100 * json_number_value(json_object_get(operation, "progress")));
+}
+
+static void draw_why_unknown(struct frame *frame, const char *twin, const char *reason)
+{
+    if (!strcmp(reason, "untrained"))
+        frame_put(frame, OUTPUT_UNSURE, "not trained yet: twinctl train %s FILE", twin);
+    else if (!strcmp(reason, "silence"))
+        frame_put(frame, OUTPUT_UNSURE, "no data have come for longer than the policy's silence_s");
+    else if (!strcmp(reason, "lag"))
+        frame_put(frame, OUTPUT_UNSURE, "a full window has waited for longer than the policy's max_lag_s");
+    else if (!strcmp(reason, "champion_moved"))
+        frame_put(frame, OUTPUT_UNSURE, "the champion has not been compared with data yet");
+    else
+        frame_put(frame, OUTPUT_UNSURE, "unknown: %s", reason);
+}
+
+static void draw_state(const struct view *view, struct frame *frame)
+{
+    const json_t *twin = view->follow->state;
+    char verdict[TEXT], activity[TEXT], since[TEXT], version[TEXT], served[TEXT], mode[TEXT], events[TEXT], lag[TEXT],
+        why[TEXT];
+    cell(twin, "verdict", OUTPUT_TEXT, verdict);
+    frame_bold(frame, "%s", view->follow->twin);
+    frame_put(frame, OUTPUT_PLAIN, "  ");
+    frame_put(frame, colour_of(verdict), "%s", verdict);
+    frame_put(frame, OUTPUT_PLAIN, " since %s   %s   champion %s, since %s", when(twin, "since", since),
+              cell(twin, "activity", OUTPUT_TEXT, activity), cell(twin, "champion.version", OUTPUT_TEXT, version),
+              when(twin, "champion.since", served));
+    draw_clock(frame);
+    frame_end_line(frame);
+    frame_put(frame, OUTPUT_PLAIN, "%s events, %s batches to be compared   mode %s",
+              cell(twin, "ingest.events", OUTPUT_TEXT, events), cell(twin, "ingest.lag_batches", OUTPUT_TEXT, lag),
+              cell(twin, "mode", OUTPUT_TEXT, mode));
+    draw_work(view, frame);
+    if (json_is_true(json_object_get(twin, "hold")))
+        frame_put(frame, OUTPUT_UNSURE, "   on hold: twinctl promote %s --lift-hold", view->follow->twin);
+    if (output_at(twin, "fault"))
+        frame_put(frame, OUTPUT_BAD, "   %s", cell(twin, "fault", OUTPUT_TEXT, why));
+    frame_end_line(frame);
+    if (*view->problem)
+        frame_put(frame, OUTPUT_BAD, "no answer for %.0f s: %s", view->away, view->problem);
+    else if (output_at(twin, "verdict_reason"))
+        draw_why_unknown(frame, view->follow->twin, cell(twin, "verdict_reason", OUTPUT_TEXT, why));
+    frame_end_line(frame);
+}
+
+/* ---- curves ---- */
+
+static void draw_title(struct frame *frame, const struct plan *plan, const char *title, const char *what,
+                       const char *right)
+{
+    frame_bold(frame, "%s", title);
+    frame_to(frame, LABEL);
+    frame_put(frame, OUTPUT_PLAIN, "%.*s", plan->curve, what);
+    frame_to(frame, LABEL + plan->curve + 2);
+    frame_bold(frame, "%s", right);
+    frame_end_line(frame);
+}
+
+/* The newest `plan->curve` values of `count`; `full` is what a full cell stands for. */
+static void draw_curve(struct frame *frame, const struct plan *plan, const double *values, size_t count, double low,
+                       double full, bool alarms)
+{
+    size_t wide = (size_t)plan->curve, from = count > wide ? count - wide : 0;
+    frame_to(frame, LABEL + (int)(wide - (count - from)));
+    for (size_t i = from; i < count; i++) {
+        double level = full > low ? (values[i] - low) / (full - low) : 0;
+        bool alarm = alarms && level >= 1;
+        /* Only an alarm fills a cell of a curve that has them. */
+        frame_level(frame, alarm ? OUTPUT_BAD : OUTPUT_PLAIN, alarms || level < 1 ? level : 1);
+    }
+    frame_to(frame, LABEL + plan->curve + 2);
+}
+
+static void draw_detectors(const struct view *view, struct frame *frame, const struct plan *plan)
+{
+    const struct follow *f = view->follow;
+    double values[FOLLOW_POINTS];
+    char value[32], p[32], limit[32];
+    draw_title(frame, plan, "DRIFT", "full cell: alarm", "  value          p      limit  column");
+    for (int k = 0; k < plan->detectors; k++) {
+        const struct follow_detector *detector = &f->detector[k];
+        for (size_t i = 0; i < f->points; i++)
+            values[i] = f->point[i].toward[k];
+        double last = f->points ? values[f->points - 1] : NAN;
+        frame_put(frame, OUTPUT_PLAIN, " %s", detector->name);
+        draw_curve(frame, plan, values, f->points, 0, 1, true);
+        snprintf(value, sizeof value, isnan(detector->value) ? "-" : "%.4g", detector->value);
+        snprintf(p, sizeof p, isnan(detector->p_value) ? "-" : "%.3g", detector->p_value);
+        snprintf(limit, sizeof limit, isnan(detector->threshold) ? "-" : "%.3g", detector->threshold);
+        if (isnan(last))
+            frame_put(frame, OUTPUT_PLAIN, "      -          -          -  did not judge the last window");
+        else
+            frame_put(frame, last >= 1 ? OUTPUT_BAD : OUTPUT_PLAIN, "%7s %10s %10s  %s", value, p, limit,
+                      *detector->feature ? detector->feature : "all");
+        frame_end_line(frame);
+    }
+    if (!plan->detectors)
+        frame_put(frame, OUTPUT_PLAIN, " no window was compared yet");
+    if (!plan->detectors)
+        frame_end_line(frame);
+}
+
+static void range(const double *values, size_t count, double *low, double *high)
+{
+    *low = INFINITY;
+    *high = -INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        if (isfinite(values[i])) {
+            *low = values[i] < *low ? values[i] : *low;
+            *high = values[i] > *high ? values[i] : *high;
+        }
+    }
+}
+
+static void draw_fidelity(const struct view *view, struct frame *frame, const struct plan *plan)
+{
+    const struct follow *f = view->follow;
+    const struct follow_point *last = follow_last(f);
+    const char *within = frame->utf8 ? "±" : "+-";
+    double auc[FOLLOW_POINTS], log_prob[FOLLOW_POINTS], low, high;
+    for (size_t i = 0; i < f->points; i++) {
+        auc[i] = f->point[i].fidelity;
+        log_prob[i] = f->point[i].log_prob;
+    }
+    frame_bold(frame, "FIDELITY");
+    frame_put(frame, OUTPUT_PLAIN, "    AUC");
+    range(auc, f->points, &low, &high);
+    draw_curve(frame, plan, auc, f->points, 0.5, high > 0.6 ? high * 1.001 : 0.6, false);
+    if (last && isfinite(last->fidelity))
+        frame_put(frame, OUTPUT_PLAIN, "%7.4f %s %.4f   floor %.4f", last->fidelity, within, last->error, last->floor);
+    frame_end_line(frame);
+    frame_put(frame, OUTPUT_PLAIN, "   log-prob");
+    range(log_prob, f->points, &low, &high);
+    draw_curve(frame, plan, log_prob, f->points, low, high, false);
+    if (last && isfinite(last->log_prob))
+        frame_put(frame, OUTPUT_PLAIN, "%7.4g %s %.2g", last->log_prob, within, last->log_prob_error);
+    frame_end_line(frame);
+}
+
+static void draw_feeds(const struct view *view, struct frame *frame, const struct plan *plan)
+{
+    const struct follow *f = view->follow;
+    char received[TEXT], name[TEXT];
+    double low, high;
+    bool all = f->feeds <= (size_t)plan->feeds;
+    snprintf(name, sizeof name, all ? "FEEDS" : "FEEDS, %d of %zu", plan->feeds, f->feeds);
+    draw_title(frame, plan, name, "events/s", "events/s     events  gaps invalid  last");
+    for (int k = 0; k < plan->feeds; k++) {
+        const struct follow_feed *feed = &f->feed[k];
+        range(feed->rate, feed->rates, &low, &high);
+        snprintf(name, sizeof name, "%s %lld", feed->name, (long long)feed->run);
+        frame_put(frame, OUTPUT_PLAIN, " %.*s", LABEL - 2, name);
+        draw_curve(frame, plan, feed->rate, feed->rates, 0, high, false);
+        if (feed->rates)
+            frame_put(frame, OUTPUT_PLAIN, "%8.4g ", feed->rate[feed->rates - 1]);
+        else
+            frame_put(frame, OUTPUT_PLAIN, "%8s ", "-");
+        clock_text(feed->received, received);
+        frame_put(frame, OUTPUT_PLAIN, "%10lld ", (long long)feed->events);
+        frame_put(frame, feed->gaps ? OUTPUT_BAD : OUTPUT_PLAIN, "%5lld ", (long long)feed->gaps);
+        frame_put(frame, feed->invalid ? OUTPUT_UNSURE : OUTPUT_PLAIN, "%7lld", (long long)feed->invalid);
+        frame_put(frame, OUTPUT_PLAIN, "  %s", received);
+        frame_end_line(frame);
+    }
+    if (!plan->feeds)
+        frame_put(frame, OUTPUT_PLAIN, " nobody has sent events yet: twinctl feed %s FILE", f->twin);
+    if (!plan->feeds)
+        frame_end_line(frame);
+}
+
+/* ---- decisions ---- */
+
+static bool is_decision(const struct follow_point *point)
+{
+    return strcmp(point->decision, "none") != 0 || point->drift;
+}
+
+static enum output_colour colour_of_decision(const struct follow_point *point)
+{
+    static const char *const good[] = {"promoted", "recalled", "trained"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (!strcmp(point->decision, good[i]))
+            return OUTPUT_GOOD;
+    return point->drift ? OUTPUT_BAD : OUTPUT_UNSURE;
+}
+
+static void draw_decisions(const struct view *view, struct frame *frame, int rows)
+{
+    const struct follow *f = view->follow;
+    char when[TEXT];
+    int drawn = 0;
+    frame_bold(frame, "DECISIONS");
+    frame_put(frame, OUTPUT_PLAIN, "       the newest first");
+    frame_end_line(frame);
+    for (size_t i = f->points; i-- > 0 && drawn < rows;) {
+        const struct follow_point *point = &f->point[i];
+        if (!is_decision(point))
+            continue;
+        clock_text(point->time, when);
+        frame_put(frame, OUTPUT_PLAIN, " %s  window %lld  ", when, (long long)point->iteration);
+        frame_put(frame, colour_of_decision(point), "%s", point->decision);
+        frame_put(frame, OUTPUT_PLAIN, "  %s", point->reason);
+        frame_end_line(frame);
+        drawn++;
+    }
+    if (!drawn && f->points)
+        frame_put(frame, OUTPUT_PLAIN, " none was needed in the last %zu windows", f->points);
+    if (!drawn)
+        frame_end_line(frame);
+}
+
+/* The daemon's own words, wrapped at spaces. Returns the rows that they take. */
+static int draw_summary(const struct view *view, struct frame *frame, int rows, bool draw)
+{
+    const char *words = json_string_value(json_object_get(view->follow->drift, "summary"));
+    int used = 0;
+    while (words && *words && used < rows) {
+        size_t length = strlen(words), wide = frame->columns > 1 ? (size_t)frame->columns - 1 : 1;
+        if (length > wide) {
+            length = wide;
+            while (length > 1 && words[length] != ' ')
+                length--;
+            if (length <= 1)
+                length = wide;
+        }
+        used++;
+        bool cut = used == rows && words[length];
+        if (draw) {
+            frame_put(frame, OUTPUT_PLAIN, "%.*s%s", (int)length, words, cut ? frame->utf8 ? "…" : "+" : "");
+            frame_end_line(frame);
+        }
+        words += length;
+        words += strspn(words, " ");
+    }
+    return used;
+}
+
+/* ---- all of it ---- */
+
+static void draw_keys(const struct view *view, struct frame *frame)
+{
+    bool several = json_array_size(view->twins) > 1;
+    frame_row(frame, frame->rows - 1);
+    frame_put(frame, OUTPUT_PLAIN, "q quit   %s%s   r look now   h help   ", several ? "arrows: the next twin   " : "",
+              view->paused ? "p go on" : "p pause");
+    if (view->paused)
+        frame_put(frame, OUTPUT_UNSURE, "paused");
+    else
+        frame_put(frame, OUTPUT_PLAIN, "every %g s", view->interval);
+}
+
+static void draw_help(struct frame *frame)
+{
+    static const char *const lines[] = {
+        "DRIFT      how near each detector was to an alarm in each window, newest at the right. The height is",
+        "           log p / log limit: a full cell is an alarm, and half the height half of its digits.",
+        "           The numbers are those of the last window, of the column that was nearest.",
+        "FIDELITY   AUC of a classifier between the champion's samples and the data: 0.5 is perfect; floor: what data",
+        "           give against data. Mean log-likelihood of the data under the champion, up to the highest shown.",
+        "FEEDS      events a second of each feed, and its latest run; counters over all its runs.",
+        "DECISIONS  what the loop did where it had to decide, and why.",
+        "",
+        "  q quit            arrows, n, b   the next twin, the one before",
+        "  p pause, go on    r              look now                     h  back",
+        "",
+        "In words: twinctl drift NAME. One window after the other: twinctl watch NAME | cat",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        frame_put(frame, OUTPUT_PLAIN, "%s", lines[i]);
+        frame_end_line(frame);
+    }
+}
+
+/* Three lines of state, the keys, an empty line before each part. Of what does not fit the summary goes first, then all
+ * feeds but one, then fidelity, then the feeds; the detectors stay. */
+static struct plan plan_of(const struct view *view, struct frame *frame)
+{
+    const struct follow *f = view->follow;
+    int several = json_array_size(view->twins) > 1, left;
+    struct plan plan = {.curve = frame->columns - LABEL - 2 - RIGHT,
+                        .detectors = (int)f->detectors,
+                        .fidelity = 2,
+                        .feeds = f->feeds < FEEDS_MOST ? (int)f->feeds : FEEDS_MOST,
+                        .summary = draw_summary(view, frame, 3, false)};
+    if (plan.curve < CURVE_LEAST)
+        plan.curve = CURVE_LEAST;
+    left = frame->rows - several - 3 - 1;                  /* names, state, keys */
+    left -= 1 + (plan.detectors ? plan.detectors : 1) + 2; /* detectors; title of decisions */
+    left -= plan.fidelity + 1;
+    left -= 2 + (plan.feeds > 0 ? plan.feeds : 1);
+    left -= plan.summary ? plan.summary + 1 : 0;
+    while (left < DECISIONS_LEAST && plan.summary > 1) {
+        plan.summary--;
+        left++;
+    }
+    while (left < DECISIONS_LEAST && plan.feeds > 1) {
+        plan.feeds--;
+        left++;
+    }
+    if (left < DECISIONS_LEAST && plan.summary) {
+        plan.summary = 0;
+        left += 2;
+    }
+    if (left < 1) {
+        left += plan.fidelity + 1;
+        plan.fidelity = 0;
+    }
+    if (left < 1) {
+        left += 2 + (plan.feeds > 0 ? plan.feeds : 1);
+        plan.feeds = NO_FEEDS;
+    }
+    plan.decisions = left;
+    return plan;
+}
+
+void view_draw(const struct view *view, struct frame *frame)
+{
+    struct plan plan = plan_of(view, frame);
+    if (json_array_size(view->twins) > 1)
+        draw_names(view, frame);
+    draw_state(view, frame);
+    if (view->help) {
+        draw_help(frame);
+        draw_keys(view, frame);
+        return;
+    }
+    draw_detectors(view, frame, &plan);
+    frame_end_line(frame);
+    if (plan.fidelity) {
+        draw_fidelity(view, frame, &plan);
+        frame_end_line(frame);
+    }
+    if (plan.feeds != NO_FEEDS) {
+        draw_feeds(view, frame, &plan);
+        frame_end_line(frame);
+    }
+    if (plan.decisions > 0)
+        draw_decisions(view, frame, plan.decisions);
+    if (plan.summary) {
+        frame_end_line(frame);
+        draw_summary(view, frame, plan.summary, true);
+    }
+    draw_keys(view, frame);
+}

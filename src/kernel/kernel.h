@@ -22,6 +22,9 @@
 
 enum tw_activation { TW_LINEAR, TW_RELU, TW_SILU, TW_TANH };
 
+/* Gradients that dense_vjp adds to what is there already, in place of setting them. */
+enum tw_add { TW_ADD_PARAMS = 1, TW_ADD_INPUT = 2 };
+
 enum tw_spline_kind {
     TW_SPLINE_TAILS,    /* [-bound, bound], identity outside, slope 1 at both ends; 3K-1 parameters */
     TW_SPLINE_BOUNDED,  /* [-bound, bound], free slopes at both ends, input clamped to the interval; 3K+1 */
@@ -52,14 +55,15 @@ struct tw_kernels {
     void (*gemm)(bool ta, bool tb, int m, int n, int k, const tw_real *a, int lda, const tw_real *b, int ldb,
                  tw_real beta, tw_real *c, int ldc);
 
-    /* y = act(W x + b). W (out,in), b (out), x (in,cols), y (out,cols). `pre` keeps W x + b where the derivative needs
-     * it (SILU); it may be NULL in inference and is not read for LINEAR, RELU, TANH. */
+    /* y = act(W x + b). W (out,in), b (out), x (in,cols), y (out,cols). `slope` keeps act'(W x + b) where it cannot be
+     * had from y (SILU); it may be NULL in inference, and is neither written nor read for LINEAR, RELU, TANH. */
     void (*dense)(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
-                  const tw_real *x, tw_real *pre, tw_real *y);
-    /* gy (out,cols) is overwritten by the gradient before the activation. gw, gb and gx are added to; each may be
-     * NULL. */
+                  const tw_real *x, tw_real *slope, tw_real *y);
+    /* gy (out,cols) is overwritten by the gradient before the activation. gw and gb, and gx, are set, or added to where
+     * `add` has their bit (enum tw_add); each may be NULL. */
     void (*dense_vjp)(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
-                      const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx);
+                      const tw_real *slope, const tw_real *y, tw_real *gy, unsigned add, tw_real *gw, tw_real *gb,
+                      tw_real *gx);
 
     /* One feature: x (cols), parameters p (tw_spline_rows, cols) -> y (cols); log_det (cols) += log |dy/dx|. y may be
      * x. NaN gives NaN in its own column, in y and log_det. */

@@ -8,28 +8,6 @@
 /* Partial sums, wide enough for several vectors in flight. The order of a sum depends on its length alone. */
 #define LANES 64
 
-static tw_real fold(tw_real *lanes)
-{
-    for (int width = LANES / 2; width > 0; width /= 2) {
-        for (int l = 0; l < width; l++)
-            lanes[l] += lanes[l + width];
-    }
-    return lanes[0];
-}
-
-static tw_real sum_row(int cols, const tw_real *restrict row)
-{
-    tw_real lanes[LANES] = {0};
-    int i = 0;
-    for (; i + LANES <= cols; i += LANES) {
-        for (int l = 0; l < LANES; l++)
-            lanes[l] += row[i + l];
-    }
-    for (int l = 0; i + l < cols; l++)
-        lanes[l] += row[i + l];
-    return fold(lanes);
-}
-
 static void bias(int cols, tw_real b, tw_real *restrict y)
 {
     for (int i = 0; i < cols; i++)
@@ -52,12 +30,12 @@ static void bias_silu(int cols, tw_real b, tw_real *restrict y)
     }
 }
 
-static void bias_silu_pre(int cols, tw_real b, tw_real *restrict pre, tw_real *restrict y)
+static void bias_silu_slope(int cols, tw_real b, tw_real *restrict slope, tw_real *restrict y)
 {
     for (int i = 0; i < cols; i++) {
-        tw_real z = y[i] + b;
-        pre[i] = z;
-        y[i] = z * tw_vmath_sigmoid(z);
+        tw_real z = y[i] + b, sigmoid = tw_vmath_sigmoid(z);
+        slope[i] = sigmoid * (1 + z * (1 - sigmoid));
+        y[i] = z * sigmoid;
     }
 }
 
@@ -67,8 +45,8 @@ static void bias_tanh(int cols, tw_real b, tw_real *restrict y)
         y[i] = tw_vmath_tanh(y[i] + b);
 }
 
-/* y = act(y + b), one row; pre keeps y + b where it is not NULL and the derivative needs it. */
-static void activate(enum tw_activation act, int cols, tw_real b, tw_real *pre, tw_real *y)
+/* y = act(y + b), one row; slope, where it is not NULL, keeps the derivative that y does not tell. */
+static void activate(enum tw_activation act, int cols, tw_real b, tw_real *slope, tw_real *y)
 {
     switch (act) {
     case TW_LINEAR:
@@ -78,8 +56,8 @@ static void activate(enum tw_activation act, int cols, tw_real b, tw_real *pre, 
         bias_relu(cols, b, y);
         break;
     case TW_SILU:
-        if (pre)
-            bias_silu_pre(cols, b, pre, y);
+        if (slope)
+            bias_silu_slope(cols, b, slope, y);
         else
             bias_silu(cols, b, y);
         break;
@@ -91,90 +69,25 @@ static void activate(enum tw_activation act, int cols, tw_real b, tw_real *pre, 
 
 /* y = act(W x + b) */
 static void dense(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
-                  const tw_real *x, tw_real *pre, tw_real *y)
+                  const tw_real *x, tw_real *slope, tw_real *y)
 {
     tw_blas_gemm(false, false, out, cols, in, w, in, x, cols, 0, y, cols);
     for (int o = 0; o < out; o++)
-        activate(act, cols, b[o], pre ? pre + (size_t)o * cols : NULL, y + (size_t)o * cols);
+        activate(act, cols, b[o], slope ? slope + (size_t)o * cols : NULL, y + (size_t)o * cols);
 }
 
 /* The same by strips of columns: what the product leaves is still in the first-level cache. */
 static void dense_own(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
-                      const tw_real *x, tw_real *pre, tw_real *y)
+                      const tw_real *x, tw_real *slope, tw_real *y)
 {
     for (int j = 0; j < cols; j += TW_PRODUCT_STRIP) {
         int width = cols - j < TW_PRODUCT_STRIP ? cols - j : TW_PRODUCT_STRIP;
         tw_product(false, false, out, width, in, w, in, x + j, cols, 0, y + j, cols);
         for (int o = 0; o < out; o++) {
             size_t at = (size_t)o * cols + j;
-            activate(act, width, b[o], pre ? pre + at : NULL, y + at);
+            activate(act, width, b[o], slope ? slope + at : NULL, y + at);
         }
     }
-}
-
-static void relu_vjp(int cols, const tw_real *restrict y, tw_real *restrict gy)
-{
-    for (int i = 0; i < cols; i++)
-        gy[i] = y[i] > 0 ? gy[i] : 0;
-}
-
-static void silu_vjp(int cols, const tw_real *restrict pre, tw_real *restrict gy)
-{
-    for (int i = 0; i < cols; i++) {
-        tw_real sigmoid = tw_vmath_sigmoid(pre[i]);
-        gy[i] *= sigmoid * (1 + pre[i] * (1 - sigmoid));
-    }
-}
-
-static void tanh_vjp(int cols, const tw_real *restrict y, tw_real *restrict gy)
-{
-    for (int i = 0; i < cols; i++)
-        gy[i] *= 1 - y[i] * y[i];
-}
-
-/* gz = gy act'(z);  gb += gz 1 */
-static void activation_vjp(enum tw_activation act, int out, int cols, const tw_real *pre, const tw_real *y, tw_real *gy,
-                           tw_real *gb)
-{
-    for (int o = 0; o < out; o++) {
-        size_t at = (size_t)o * cols;
-        switch (act) {
-        case TW_LINEAR:
-            break;
-        case TW_RELU:
-            relu_vjp(cols, y + at, gy + at);
-            break;
-        case TW_SILU:
-            silu_vjp(cols, pre + at, gy + at);
-            break;
-        case TW_TANH:
-            tanh_vjp(cols, y + at, gy + at);
-            break;
-        }
-        if (gb)
-            gb[o] += sum_row(cols, gy + at);
-    }
-}
-
-/* gz = gy act'(z);  gW += gz x^T;  gb += gz 1;  gx += W^T gz */
-static void dense_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
-                      const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx)
-{
-    activation_vjp(act, out, cols, pre, y, gy, gb);
-    if (gw)
-        tw_blas_gemm(false, true, out, in, cols, gy, cols, x, cols, 1, gw, in);
-    if (gx)
-        tw_blas_gemm(true, false, in, cols, out, w, in, gy, cols, 1, gx, cols);
-}
-
-static void dense_own_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
-                          const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx)
-{
-    activation_vjp(act, out, cols, pre, y, gy, gb);
-    if (gw)
-        tw_product(false, true, out, in, cols, gy, cols, x, cols, 1, gw, in);
-    if (gx)
-        tw_product(true, false, in, cols, out, w, in, gy, cols, 1, gx, cols);
 }
 
 static void axpy(size_t n, tw_real a, const tw_real *restrict x, tw_real *restrict y)
@@ -250,7 +163,7 @@ const struct tw_kernels tw_loops = {
     .columns = TW_BLOCK, /* OpenBLAS chooses its kernels by the shape */
     .gemm = tw_blas_gemm,
     .dense = dense,
-    .dense_vjp = dense_vjp,
+    .dense_vjp = tw_loops_dense_vjp_blas,
     LOOPS,
 };
 
@@ -260,6 +173,6 @@ const struct tw_kernels tw_loops_own = {
     .columns = 16,
     .gemm = tw_product,
     .dense = dense_own,
-    .dense_vjp = dense_own_vjp,
+    .dense_vjp = tw_loops_dense_vjp_own,
     LOOPS,
 };

@@ -26,6 +26,8 @@ extern const struct tw_kernels tw_loops_own_v4;
 #define tw_loops_spline         TW_LOOPS_NAME(tw_loops_spline)
 #define tw_loops_spline_inverse TW_LOOPS_NAME(tw_loops_spline_inverse)
 #define tw_loops_spline_vjp     TW_LOOPS_NAME(tw_loops_spline_vjp)
+#define tw_loops_dense_vjp_own  TW_LOOPS_NAME(tw_loops_dense_vjp_own)
+#define tw_loops_dense_vjp_blas TW_LOOPS_NAME(tw_loops_dense_vjp_blas)
 
 void tw_loops_spline(const struct tw_spline *spline, int cols, const tw_real *x, const tw_real *p, tw_real *y,
                      tw_real *log_det);
@@ -33,6 +35,13 @@ void tw_loops_spline_inverse(const struct tw_spline *spline, int cols, const tw_
                              tw_real *log_det);
 void tw_loops_spline_vjp(const struct tw_spline *spline, int cols, const tw_real *x, const tw_real *p,
                          const tw_real *gy, const tw_real *glog_det, tw_real *gx, tw_real *gp);
+/* dense_vjp with products of our own, and with those of OpenBLAS */
+void tw_loops_dense_vjp_own(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
+                            const tw_real *slope, const tw_real *y, tw_real *gy, unsigned add, tw_real *gw, tw_real *gb,
+                            tw_real *gx);
+void tw_loops_dense_vjp_blas(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
+                             const tw_real *slope, const tw_real *y, tw_real *gy, unsigned add, tw_real *gw,
+                             tw_real *gb, tw_real *gx);
 #endif
 
 #endif

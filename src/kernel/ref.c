@@ -43,54 +43,55 @@ static tw_real activate(enum tw_activation act, tw_real z)
     return z;
 }
 
-/* d act / dz, from z (SILU) or from y = act(z) (the others) */
-static tw_real activation_slope(enum tw_activation act, const tw_real *pre, const tw_real *y, size_t i)
+/* d act / dz, from what is at hand of z and y = act(z) */
+static tw_real activation_slope(enum tw_activation act, tw_real z, tw_real y)
 {
     switch (act) {
     case TW_LINEAR:
         return 1;
     case TW_RELU:
-        return y[i] > 0 ? 1 : 0;
+        return y > 0 ? 1 : 0;
     case TW_SILU:
-        return sigmoid(pre[i]) * (1 + pre[i] * sigmoid(-pre[i]));
+        return sigmoid(z) * (1 + z * sigmoid(-z));
     case TW_TANH:
-        return 1 - y[i] * y[i];
+        return 1 - y * y;
     }
     return 1;
 }
 
 /* y = act(W x + b) */
 static void dense(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
-                  const tw_real *x, tw_real *pre, tw_real *y)
+                  const tw_real *x, tw_real *slope, tw_real *y)
 {
     gemm(false, false, out, cols, in, w, in, x, cols, 0, y, cols);
     for (int o = 0; o < out; o++) {
         for (size_t i = (size_t)o * cols; i < (size_t)(o + 1) * cols; i++) {
             tw_real z = y[i] + b[o];
-            if (pre)
-                pre[i] = z;
+            if (slope && act == TW_SILU)
+                slope[i] = activation_slope(act, z, 0);
             y[i] = activate(act, z);
         }
     }
 }
 
-/* gz = gy act'(z);  gW += gz x^T;  gb += gz 1;  gx += W^T gz */
+/* gz = gy act'(z);  gW = gz x^T;  gb = gz 1;  gx = W^T gz */
 static void dense_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
-                      const tw_real *pre, const tw_real *y, tw_real *gy, tw_real *gw, tw_real *gb, tw_real *gx)
+                      const tw_real *slope, const tw_real *y, tw_real *gy, unsigned add, tw_real *gw, tw_real *gb,
+                      tw_real *gx)
 {
     for (int o = 0; o < out; o++) {
-        tw_real sum = 0;
+        tw_real sum = gb && (add & TW_ADD_PARAMS) ? gb[o] : 0;
         for (size_t i = (size_t)o * cols; i < (size_t)(o + 1) * cols; i++) {
-            gy[i] *= activation_slope(act, pre, y, i);
+            gy[i] *= act == TW_SILU ? slope[i] : activation_slope(act, 0, y[i]);
             sum += gy[i];
         }
         if (gb)
-            gb[o] += sum;
+            gb[o] = sum;
     }
     if (gw)
-        gemm(false, true, out, in, cols, gy, cols, x, cols, 1, gw, in);
+        gemm(false, true, out, in, cols, gy, cols, x, cols, add & TW_ADD_PARAMS ? 1 : 0, gw, in);
     if (gx)
-        gemm(true, false, in, cols, out, w, in, gy, cols, 1, gx, cols);
+        gemm(true, false, in, cols, out, w, in, gy, cols, add & TW_ADD_INPUT ? 1 : 0, gx, cols);
 }
 
 static void axpy(size_t n, tw_real a, const tw_real *x, tw_real *y)

@@ -78,16 +78,17 @@ static bool check_dense(struct bench *bench)
         refill(bench, 10 + (uint64_t)act);
         tw_ref_kernels.dense(act, out, in, COLS, at[IN1], at[IN2], at[IN3], at[REF1], at[REF2]);
         bench->candidate->dense(act, out, in, COLS, at[IN1], at[IN2], at[IN3], at[GOT1], at[GOT2]);
-        /* `pre` may be left alone, except where the derivative needs it */
+        /* the slope is left alone, except where the derivative needs it */
         if ((act == TW_SILU && !agree(SIZE, at[REF1], at[GOT1], 0)) || !agree(SIZE, at[REF2], at[GOT2], 0))
             return false;
 
         /* both derivatives from the reference's values: at a kink one ulp would change the side */
         refill(bench, 20 + (uint64_t)act);
-        tw_real *pre = at[IN2], *y = at[IN2];
-        tw_ref_kernels.dense_vjp(act, out, in, COLS, at[IN1], at[IN3], pre, y, at[REF1], at[REF2], at[REF3], at[REF4]);
-        bench->candidate->dense_vjp(act, out, in, COLS, at[IN1], at[IN3], pre, y, at[GOT1], at[GOT2], at[GOT3],
-                                    at[GOT4]);
+        tw_real *slope = at[IN2], *y = at[IN2];
+        tw_ref_kernels.dense_vjp(act, out, in, COLS, at[IN1], at[IN3], slope, y, at[REF1], TW_ADD_INPUT, at[REF2],
+                                 at[REF3], at[REF4]);
+        bench->candidate->dense_vjp(act, out, in, COLS, at[IN1], at[IN3], slope, y, at[GOT1], TW_ADD_INPUT, at[GOT2],
+                                    at[GOT3], at[GOT4]);
         for (int i = 0; i < 4; i++) {
             if (!agree(SIZE, at[REF1 + i], at[GOT1 + i], 0))
                 return false;

@@ -77,7 +77,6 @@ static bool run_block(struct tw_minibatch *b, size_t task, struct tw_arena *aren
 
     for (int c = 0; seed && c < TW_BLOCK; c++)
         seed[c] = block.weights[c] / (tw_real)b->events;
-    memset(grads, 0, b->size * sizeof *grads);
     return seed && tw_tape_backward(&tape, loss, seed);
 }
 

@@ -50,7 +50,7 @@ static struct tw_var *binary(struct tw_tape *tape, enum arithmetic op, struct tw
             to[c] = op == ADD ? p[c] + q[c] : op == SUB ? p[c] - q[c] : p[c] * q[c];
     }
     *o = (struct binary){.op = op, .a = a, .b = b, .y = y};
-    return !record || tw_tape_push(tape, binary_vjp, o) ? y : NULL;
+    return !record || tw_tape_push(tape, y, binary_vjp, o) ? y : NULL;
 }
 
 struct tw_var *tw_map_add(struct tw_tape *tape, struct tw_var *a, struct tw_var *b)

@@ -1,5 +1,6 @@
 #include "nn/ops.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "nn/trig.h"
@@ -10,7 +11,7 @@ struct dense {
     enum tw_activation act;
     int weight, bias;
     struct tw_var *x, *y;
-    tw_real *pre;
+    tw_real *slope; /* NULL where y tells it */
 };
 
 static void dense_vjp(struct tw_tape *tape, void *data)
@@ -21,22 +22,24 @@ static void dense_vjp(struct tw_tape *tape, void *data)
     if (!d->y->grad)
         return;
 
-    tw_real *gx = tw_tape_grad(tape, d->x);
+    bool fresh_x, fresh_w, fresh_b;
+    tw_real *gx = tw_tape_grad_fresh(tape, d->x, &fresh_x);
 
     if (tape->failed)
         return;
 
-    tw_real *gw = tape->param_grads ? tape->param_grads + params->tensors[d->weight].offset : NULL;
-    tw_real *gb = tape->param_grads ? tape->param_grads + params->tensors[d->bias].offset : NULL;
+    tw_real *gw = tw_tape_param_grad(tape, d->weight, &fresh_w), *gb = tw_tape_param_grad(tape, d->bias, &fresh_b);
+    unsigned add = (fresh_x ? 0 : TW_ADD_INPUT) | (fresh_w ? 0 : TW_ADD_PARAMS);
 
+    assert(fresh_w == fresh_b); /* a layer's weights and bias go together */
     tape->kernels->dense_vjp(d->act, d->y->rows, d->x->rows, tape->cols, tw_params_at(params, d->weight), d->x->value,
-                             d->pre, d->y->value, d->y->grad, gw, gb, gx);
+                             d->slope, d->y->value, d->y->grad, add, gw, gb, gx);
 }
 
 struct tw_var *tw_ops_dense(struct tw_tape *tape, enum tw_activation act, int weight, int bias, struct tw_var *x)
 {
     struct dense *d;
-    tw_real *value, *pre = NULL;
+    tw_real *value, *slope = NULL;
 
     if (!x)
         return NULL;
@@ -46,18 +49,18 @@ struct tw_var *tw_ops_dense(struct tw_tape *tape, enum tw_activation act, int we
     struct tw_var *y = tw_tape_result(tape, out, record, &value);
 
     if (record && act == TW_SILU)
-        pre = tw_tape_rows(tape, out);
+        slope = tw_tape_rows(tape, out);
     if (!y || tape->failed)
         return NULL;
     tape->kernels->dense(act, out, x->rows, tape->cols, tw_params_at(tape->params, weight),
-                         tw_params_at(tape->params, bias), x->value, pre, value);
+                         tw_params_at(tape->params, bias), x->value, slope, value);
     if (!record)
         return y;
     d = tw_tape_alloc(tape, sizeof *d);
     if (!d)
         return NULL;
-    *d = (struct dense){.act = act, .weight = weight, .bias = bias, .x = x, .y = y, .pre = pre};
-    return tw_tape_push(tape, dense_vjp, d) ? y : NULL;
+    *d = (struct dense){.act = act, .weight = weight, .bias = bias, .x = x, .y = y, .slope = slope};
+    return tw_tape_push(tape, y, dense_vjp, d) ? y : NULL;
 }
 
 /* --- spline --- */
@@ -172,7 +175,7 @@ struct tw_var *tw_ops_spline_present(struct tw_tape *tape, const struct tw_splin
     if (!s)
         return NULL;
     *s = (struct spline){.splines = splines, .present = present, .x = x, .p = p, .y = y, .log_det = det};
-    return tw_tape_push(tape, spline_vjp, s) ? y : NULL;
+    return tw_tape_push(tape, y, spline_vjp, s) ? y : NULL;
 }
 
 /* --- colmap --- */
@@ -225,7 +228,7 @@ struct tw_var *tw_ops_colmap(struct tw_tape *tape, struct tw_var *const *sources
     }
     memcpy(kept, sources, (size_t)count * sizeof *kept);
     *m = (struct colmap){.sources = kept, .map = map, .y = y};
-    return !record || tw_tape_push(tape, colmap_vjp, m) ? y : NULL;
+    return !record || tw_tape_push(tape, y, colmap_vjp, m) ? y : NULL;
 }
 
 /* --- embed --- */
@@ -314,5 +317,5 @@ struct tw_var *tw_ops_embed(struct tw_tape *tape, struct tw_var *x, const struct
         return NULL;
     tw_ops_embed_plain(tape->cols, x->value, map, rows, value);
     *e = (struct embed){.map = map, .x = x, .y = y};
-    return !x->needs_grad || tw_tape_push(tape, embed_vjp, e) ? y : NULL;
+    return !x->needs_grad || tw_tape_push(tape, y, embed_vjp, e) ? y : NULL;
 }

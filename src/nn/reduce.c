@@ -55,7 +55,7 @@ static struct tw_var *reduce(struct tw_tape *tape, struct tw_var *x, bool normal
             value[c] += normal ? -(tw_real)0.5 * row[c] * row[c] : row[c];
     }
     *r = (struct reduce){.x = x, .y = y};
-    return !x->needs_grad || tw_tape_push(tape, normal ? normal_vjp : sum_vjp, r) ? y : NULL;
+    return !x->needs_grad || tw_tape_push(tape, y, normal ? normal_vjp : sum_vjp, r) ? y : NULL;
 }
 
 struct tw_var *tw_reduce_sum(struct tw_tape *tape, struct tw_var *x)
@@ -107,5 +107,5 @@ struct tw_var *tw_reduce_bce_logits(struct tw_tape *tape, struct tw_var *logits,
         value[c] = (tw_real)((z > 0 ? z : 0) + log1p(exp(-fabs(z))) - (double)labels[c] * z);
     }
     *b = (struct bce){.z = logits, .y = y, .labels = labels};
-    return !logits->needs_grad || tw_tape_push(tape, bce_vjp, b) ? y : NULL;
+    return !logits->needs_grad || tw_tape_push(tape, y, bce_vjp, b) ? y : NULL;
 }

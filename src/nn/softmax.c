@@ -66,5 +66,5 @@ struct tw_var *tw_softmax_cross_entropy(struct tw_tape *tape, struct tw_var *log
                                              (double)logits->value[label * tape->cols + c] - prior[label]);
     }
     *e = (struct entropy){.logits = logits, .y = y, .prior = prior, .labels = labels};
-    return !logits->needs_grad || tw_tape_push(tape, entropy_vjp, e) ? y : NULL;
+    return !logits->needs_grad || tw_tape_push(tape, y, entropy_vjp, e) ? y : NULL;
 }

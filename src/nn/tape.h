@@ -5,7 +5,8 @@
  * vector-Jacobian product; _backward walks the records from last to first. Everything lives in the caller's arena and
  * is dropped with it.
  *
- * Parameters are borrowed; their gradients are added into the caller's block, which has the layout of the parameters.
+ * Parameters are borrowed; their gradients go into the caller's block, which has the layout of the parameters: the
+ * first that reaches a tensor is written there, so that nobody has to clear the block, and the others are added.
  * Gradients with respect to inputs are kept with the variable. First order only.
  *
  * Operations pass NULL on: when memory is out, or after an operand was NULL, the result is NULL, so that a graph is
@@ -25,7 +26,7 @@
 struct tw_var {
     int rows;
     const tw_real *value; /* (rows, cols) */
-    tw_real *grad;        /* (rows, cols) after _backward; NULL if nothing flowed into it */
+    tw_real *grad;        /* (rows, cols) of a leaf after _backward; NULL if nothing flowed into it */
     bool needs_grad;
 };
 
@@ -36,8 +37,16 @@ typedef void (*tw_tape_vjp)(struct tw_tape *tape, void *record);
 
 struct tw_tape_record {
     struct tw_tape_record *previous;
+    struct tw_var *result;
     tw_tape_vjp vjp;
     void *data;
+};
+
+/* A gradient that has been passed on, whose memory the next one of its height takes: so that a walk through many layers
+ * stays in the memory of one, and in the cache. */
+struct tw_tape_spare {
+    struct tw_tape_spare *next;
+    int rows;
 };
 
 struct tw_tape {
@@ -46,11 +55,14 @@ struct tw_tape {
     int cols;
     const struct tw_params *params;
     tw_real *param_grads; /* NULL: parameters are frozen */
+    bool *reached;        /* (params->count) in _backward: tensors whose gradient has been written */
     struct tw_tape_record *last;
+    struct tw_tape_spare *spares;
     bool failed; /* memory ran out; sticky */
 };
 
-/* `param_grads` is NULL, or a block of params->size values that gradients are added to. */
+/* `param_grads` is NULL, or a block of params->size values. _backward sets the gradients of all tensors, which are zero
+ * where nothing flows, and leaves the gaps between them alone. */
 void tw_tape_init(struct tw_tape *tape, const struct tw_kernels *kernels, struct tw_arena *arena, int cols,
                   const struct tw_params *params, tw_real *param_grads);
 
@@ -68,11 +80,13 @@ struct tw_var *tw_tape_result(struct tw_tape *tape, int rows, bool needs_grad, t
 /* Scratch of the tape's life; NULL and failed when memory is out. */
 void *tw_tape_alloc(struct tw_tape *tape, size_t bytes);
 tw_real *tw_tape_rows(struct tw_tape *tape, int rows);
-/* Keeps a record of the operation. */
-bool tw_tape_push(struct tw_tape *tape, tw_tape_vjp vjp, void *data);
+/* Keeps a record of the operation that made `result`, whose gradient lives until `vjp` has passed it on. */
+bool tw_tape_push(struct tw_tape *tape, struct tw_var *result, tw_tape_vjp vjp, void *data);
 /* The gradient of an operand to add to: zeroed when it is first asked for; NULL if the operand needs none. */
 tw_real *tw_tape_grad(struct tw_tape *tape, struct tw_var *var);
 /* For products that overwrite: *fresh says that nothing is there yet and the memory is not zeroed. */
 tw_real *tw_tape_grad_fresh(struct tw_tape *tape, struct tw_var *var, bool *fresh);
+/* The same for a tensor of the parameters; NULL if they are frozen. */
+tw_real *tw_tape_param_grad(struct tw_tape *tape, int tensor, bool *fresh);
 
 #endif

@@ -20,13 +20,13 @@ static double dense_loss(const struct tw_kernels *kernels, enum tw_activation ac
                          tw_real *const *at, const tw_real *gy)
 {
     size_t size = (size_t)out * cols;
-    tw_real *y = check_new(size), *pre = check_new(size);
+    tw_real *y = check_new(size), *slope = check_new(size);
     double loss = 0;
-    kernels->dense(act, out, in, cols, at[0], at[1], at[2], pre, y);
+    kernels->dense(act, out, in, cols, at[0], at[1], at[2], slope, y);
     for (size_t i = 0; i < size; i++)
         loss += gy[i] * y[i];
     check_free(size, y, what);
-    check_free(size, pre, what);
+    check_free(size, slope, what);
     return loss;
 }
 
@@ -36,14 +36,14 @@ static void check_dense(const struct tw_kernels *kernels, struct check_rng *rng,
     int out = 5, in = 7, cols = 16;
     size_t size[3] = {(size_t)out * in, (size_t)out, (size_t)in * cols}, size_y = (size_t)out * cols;
     snprintf(what, sizeof what, "%s dense act %d, seed %#llx", kernels->detail, act, (unsigned long long)rng->seed);
-    tw_real *at[3], *g[3], *y = check_new(size_y), *pre = check_new(size_y), *gy = check_random(rng, size_y, 1);
+    tw_real *at[3], *g[3], *y = check_new(size_y), *slope = check_new(size_y), *gy = check_random(rng, size_y, 1);
     for (int i = 0; i < 3; i++) {
         at[i] = check_random(rng, size[i], 1);
         g[i] = check_new(size[i]);
     }
     tw_real *gz = check_copy(size_y, gy);
-    kernels->dense(act, out, in, cols, at[0], at[1], at[2], pre, y);
-    kernels->dense_vjp(act, out, in, cols, at[0], at[2], pre, y, gz, g[0], g[1], g[2]);
+    kernels->dense(act, out, in, cols, at[0], at[1], at[2], slope, y);
+    kernels->dense_vjp(act, out, in, cols, at[0], at[2], slope, y, gz, 0, g[0], g[1], g[2]);
     for (int i = 0; i < 3; i++) {
         for (size_t j = 0; j < size[i]; j++) {
             double value = at[i][j];
@@ -60,7 +60,7 @@ static void check_dense(const struct tw_kernels *kernels, struct check_rng *rng,
         check_free(size[i], g[i], what);
     }
     check_free(size_y, y, what);
-    check_free(size_y, pre, what);
+    check_free(size_y, slope, what);
     check_free(size_y, gy, what);
     check_free(size_y, gz, what);
 }

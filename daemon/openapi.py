@@ -170,14 +170,24 @@ JSON_CONDITIONS = {"conditions": ("conditions of all rows, a JSON object", TEXT)
 COLUMNS = {"columns": ("names of the columns of .npy, a,b,c", TEXT)}
 
 
-def body_json(schema, required=True, *more):
-    return {"required": required, "content": {media: {"schema": schema} for media in ("application/json", *more)}}
+def body_json(schema, example, required=True, more=()):
+    return {"required": required, "content": {media: {"schema": schema, "example": example}
+                                              for media in ("application/json", *more)}}
 
 
-ROWS_BODY = {"required": True, "content": {"application/json": {"schema": ref("Rows")},
-                                           "application/x-npy": {"schema": BYTES}, "text/csv": {"schema": TEXT}}}
+DEFINITION = {"name": "zmumu", "description": "Z to mu mu", "features": [
+    {"name": "mu_pt", "unit": "GeV", "transform": "log", "min": 0}, {"name": "mu_eta"},
+    {"name": "mu_phi", "unit": "rad", "kind": "periodic", "min": -3.141592653589793, "max": 3.141592653589793}],
+    "observables": [{"name": "pz", "unit": "GeV", "expression": "mu_pt * sinh(mu_eta)"}], "loop": {"window": 5000}}
+ROWS_BODY = {"required": True, "content": {
+    "application/json": {"schema": ref("Rows"), "example": {"columns": ["pt", "eta", "phi", "x"], "rows": [[31.5, -0.2, 1.1, 0.4]]}},
+    "application/x-npy": {"schema": BYTES},
+    "text/csv": {"schema": TEXT, "example": "pt,eta,phi,x\n31.5,-0.2,1.1,0.4\n"}}}
 TRAIN_BODY = {"required": True, "content": {**ROWS_BODY["content"], "application/json": {"schema": {"anyOf": [
-    thing("source", open=False, source=one_of("spool"), seed=SEED, epochs=integer(1, 10000)), ref("Rows")]}}}}
+    thing("source", open=False, source=one_of("spool"), seed=SEED, epochs=integer(1, 10000)), ref("Rows")]},
+    "example": {"source": "spool", "seed": 1}}}}
+INFER = {"id": "1", "inputs": [{"name": "n", "shape": [1], "datatype": "INT64", "data": [3]},
+                               {"name": "seed", "shape": [1], "datatype": "INT64", "data": [7]}]}
 RETUNE = thing("kind", open=False, kind=one_of("weights", "reweight"), ordinals=ORDINALS, events=integer(1, 2**53 - 1),
                seed=SEED, promote=BOOLEAN)
 SAMPLE = thing(open=False, n=integer(1, 10**6), seed=integer(0, 2**63 - 1), version=integer(1, 2**31 - 1),
@@ -293,11 +303,11 @@ ROUTES = [
 
     route("GET", "/v1/twins", "listTwins", "The twins", {200: page("Twin")}, query=LIMIT),
     route("POST", "/v1/twins", "createTwin", "A new twin", {201: {**TWIN, "headers": {
-        "Location": {"$ref": "#/components/headers/Location"}}}}, body=body_json(ref("Definition")), errors=(409,),
+        "Location": {"$ref": "#/components/headers/Location"}}}}, body=body_json(ref("Definition"), DEFINITION), errors=(409,),
         token=True, limit=MIB),
     route("GET", "/v1/twins/{twin}", "getTwin", "A twin", {200: TWIN}, errors=(404,)),
     route("PATCH", "/v1/twins/{twin}", "patchTwin", "Changes description, observables, loop and hold (RFC 7396)",
-          {200: TWIN}, body=body_json(PATCH, True, "application/merge-patch+json"), errors=(404, 409), token=True, limit=MIB),
+          {200: TWIN}, body=body_json(PATCH, {"loop": {"window": 10000}, "hold": False}, True, ["application/merge-patch+json"]), errors=(404, 409), token=True, limit=MIB),
     route("DELETE", "/v1/twins/{twin}", "deleteTwin", "Removes a twin with its batches and versions",
           {204: answer("removed")}, errors=(404,), token=True),
 
@@ -323,7 +333,7 @@ ROUTES = [
         errors=(404, 406, 409)),
     route("POST", "/v1/twins/{twin}/sample", "postSample", "Events of the model", {200: rows(
         ref("Samples"), "Twin-Seed Twin-Reweight Twin-Weight-Max Twin-Weight-ESS Twin-Weight-Overflow")},
-        body=body_json(SAMPLE, False), errors=(404, 406, 409), limit=MIB),
+        body=body_json(SAMPLE, {"n": 1000, "seed": 7}, False), errors=(404, 406, 409), limit=MIB),
     route("POST", "/v1/twins/{twin}/log_prob", "logProb", "Log-likelihood of each event", {200: rows(ref("LogProb"))},
           query={**VERSION, **MEMBER, "spread": ("over the members, beside it", one_of("true", "false")), **COLUMNS,
                  **JSON_CONDITIONS}, body=ROWS_BODY, errors=(404, 406, 409), limit=MIB),
@@ -345,7 +355,7 @@ ROUTES = [
     route("GET", "/v1/twins/{twin}/weights", "weights", "How good weights are, and where the twin is off",
           {200: as_json("the report", ref("Weights"))},
           query={"version": ("else the newest made by weights", integer(1, 2**31 - 1))}, errors=(404,)),
-    route("POST", "/v1/twins/{twin}/retunes", "retune", "Adapts the champion", {202: ACCEPTED}, body=body_json(RETUNE),
+    route("POST", "/v1/twins/{twin}/retunes", "retune", "Adapts the champion", {202: ACCEPTED}, body=body_json(RETUNE, {"kind": "weights", "events": 30000}),
           headers=[header("Idempotency-Key", "the same key and request again is answered with the same operation")],
           errors=(404, 409), token=True, limit=MIB),
 
@@ -366,7 +376,7 @@ ROUTES = [
     route("GET", "/v1/twins/{twin}/aliases/{alias}", "getAlias", "Where an alias points", {200: ALIAS_ANSWER},
           errors=(404,)),
     route("PUT", "/v1/twins/{twin}/aliases/{alias}", "putAlias", "Promotes, rolls back, holds", {200: ALIAS_ANSWER},
-          body=body_json(PUT_ALIAS), headers=[header("If-Match", "the ETag of the last move"),
+          body=body_json(PUT_ALIAS, {"version": 1, "reason": "better on the tail"}), headers=[header("If-Match", "the ETag of the last move"),
                                               header("If-None-Match", "* where the alias was never set")],
           errors=(404, 409, 412, 428), token=True, limit=MIB),
     route("GET", "/v1/twins/{twin}/history", "history", "Moves of aliases, newest first", {200: page("Move")},
@@ -378,7 +388,7 @@ ROUTES = [
     route("GET", "/v2/health/ready", "serverReady", "Readiness", {200: as_json("ready", thing("*", ready=BOOLEAN))}),
     route("POST", "/v2/repository/index", "repositoryIndex", "The models", {200: as_json("the models", array(thing(
         "*", name=NAME, version=TEXT, state=one_of("READY", "UNAVAILABLE"), reason=TEXT)))},
-        body=body_json(thing(open=False, ready=BOOLEAN), False)),
+        body=body_json(thing(open=False, ready=BOOLEAN), {"ready": True}, False)),
     *[entry for path, suffix in (("/v2/models/{twin}", ""), ("/v2/models/{twin}/versions/{n}", "Version")) for entry in (
         route("GET", path, "modelMetadata" + suffix, "A model's inputs and outputs",
               {200: as_json("the model", ref("Model"))}, errors=(404,)),
@@ -386,7 +396,7 @@ ROUTES = [
               {200: as_json("ready", thing("*", name=NAME, ready=BOOLEAN))}, errors=(404, 409)),
         route("POST", path + "/infer", "infer" + suffix, "x is answered with log_prob, n and seed with x",
               {200: INFERENCE}, body={"required": True, "content": {
-                  "application/json": {"schema": ref("InferenceRequest")}, "application/octet-stream": {"schema": BYTES}}},
+                  "application/json": {"schema": ref("InferenceRequest"), "example": INFER}, "application/octet-stream": {"schema": BYTES}}},
               headers=[header("Inference-Header-Content-Length", "bytes of JSON before those of the tensors")],
               errors=(404, 409), limit=MIB))],
 ]

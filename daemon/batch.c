@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
+#include "base/sha256.h"
 #include "daemon/batch.h"
 #include "daemon/shortage.h"
 
@@ -91,6 +90,7 @@ struct rows {
     const struct tw_schema *schema;
     const struct twp_batch *batch;
     int *map;
+    bool in_order;          /* the columns are the schema's, in its order */
     size_t block;           /* rows a block */
     float *payload, *value; /* (block, columns) as sent, (block, D) in the schema's order */
 };
@@ -113,6 +113,9 @@ static int rows_init(struct rows *rows, const struct tw_schema *schema, const st
         rows_fini(rows);
         return TW_INVALID;
     }
+    rows->in_order = cols == features;
+    for (size_t i = 0; i < features; i++)
+        rows->in_order = rows->in_order && rows->map[i] == (int)i;
     rows->block = cols < BLOCK_VALUES ? BLOCK_VALUES / cols : 1;
     if (rows->block > batch->payload.rows)
         rows->block = batch->payload.rows;
@@ -130,8 +133,8 @@ static size_t rows_load(struct rows *rows, size_t first)
     const struct twp_npy *npy = &rows->batch->payload;
     size_t cols = npy->cols, features = (size_t)rows->schema->features;
     size_t count = npy->rows - first < rows->block ? npy->rows - first : rows->block;
-    twp_npy_floats(npy, first * cols, count * cols, rows->payload);
-    for (size_t row = 0; row < count; row++) {
+    twp_npy_floats(npy, first * cols, count * cols, rows->in_order ? rows->value : rows->payload);
+    for (size_t row = 0; row < count && !rows->in_order; row++) {
         for (size_t i = 0; i < features; i++)
             rows->value[row * features + i] = rows->payload[row * cols + (size_t)rows->map[i]];
     }
@@ -171,16 +174,39 @@ int batch_append(const struct tw_schema *schema, const struct twp_batch *batch, 
     return status;
 }
 
+/* The lower and upper limits of all features, (2, D), malloc'd. */
+static float *limits_of(const struct tw_schema *schema)
+{
+    float *low = calloc(2 * (size_t)schema->features + 1, sizeof *low);
+    if (low)
+        tw_schema_limits(schema, low, low + schema->features);
+    return low;
+}
+
+static bool within(const float *value, const float *low, const float *high, size_t count)
+{
+    unsigned out = 0;
+    for (size_t i = 0; i < count; i++)
+        out |= !(value[i] >= low[i]) | !(value[i] <= high[i]);
+    return !out;
+}
+
 size_t batch_invalid_rows(const struct tw_schema *schema, const struct twp_batch *batch)
 {
     struct rows rows;
-    size_t invalid = 0;
-    if (rows_init(&rows, schema, batch))
+    size_t invalid = 0, features = (size_t)schema->features;
+    float *low = limits_of(schema);
+    if (!low || rows_init(&rows, schema, batch)) {
+        free(low);
         return 0;
-    for (size_t first = 0, count; (count = rows_load(&rows, first)) > 0; first += count) {
-        for (size_t row = 0; row < count; row++)
-            invalid += !tw_schema_row_ok(schema, rows.value + row * (size_t)schema->features);
     }
+    for (size_t first = 0, count; (count = rows_load(&rows, first)) > 0; first += count) {
+        for (size_t row = 0; row < count; row++) {
+            const float *value = rows.value + row * features;
+            invalid += !within(value, low, low + features, features) && !tw_schema_row_ok(schema, value);
+        }
+    }
+    free(low);
     rows_fini(&rows);
     return invalid;
 }
@@ -189,14 +215,14 @@ size_t batch_invalid_rows(const struct tw_schema *schema, const struct twp_batch
 
 static void hash_number(crypto_hash_sha256_state *hash, uint64_t number)
 {
-    crypto_hash_sha256_update(hash, (const unsigned char *)&number, sizeof number);
+    tw_sha256_update(hash, &number, sizeof number);
 }
 
 /* With its length, so that two texts in a row can't be cut elsewhere. */
 static void hash_text(crypto_hash_sha256_state *hash, const char *text)
 {
     hash_number(hash, strlen(text));
-    crypto_hash_sha256_update(hash, (const unsigned char *)text, strlen(text));
+    tw_sha256_update(hash, text, strlen(text));
 }
 
 static void hash_npy(crypto_hash_sha256_state *hash, const struct twp_npy *npy)
@@ -205,7 +231,7 @@ static void hash_npy(crypto_hash_sha256_state *hash, const struct twp_npy *npy)
     hash_number(hash, npy->rows);
     hash_number(hash, npy->cols);
     hash_number(hash, (uint64_t)npy->item);
-    crypto_hash_sha256_update(hash, npy->data, npy->rows * npy->cols * (size_t)npy->item);
+    tw_sha256_update(hash, npy->data, npy->rows * npy->cols * (size_t)npy->item);
 }
 
 /* The next name after `after` in alphabetical order; names are unique, and there are few. */

@@ -12,9 +12,10 @@ import tempfile
 import time
 
 import flows
+import ingest
 from common import Failed, Report, Setting, machine, progress
 
-PARTS = {"flows": flows.run}
+PARTS = {"flows": flows.run, "ingest": ingest.run}
 BEGIN, END = "<!-- what scripts/bench wrote -->", "<!-- the end of it -->"
 CROSS = "2x128,6x128,64x128,16x32,16x64,16x512"
 
@@ -59,7 +60,8 @@ def replace_block(path, text):
 
 def main():
     options, report = arguments(), Report()
-    with tempfile.TemporaryDirectory(prefix="twin-bench-") as scratch:
+    pathlib.Path(options.build).mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="scratch-", dir=options.build) as scratch: # on a disk, not in memory
         setting = Setting(options, scratch)
         if options.prepare:
             flows.prepare(setting)

@@ -1,5 +1,6 @@
 #include "model/schema.h"
 
+#include <float.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -397,4 +398,23 @@ bool tw_schema_row_ok(const struct tw_schema *schema, const float *row)
         if (!tw_schema_value_ok(&schema->columns[i], row[i]))
             return false;
     return true;
+}
+
+void tw_schema_limits(const struct tw_schema *schema, float *low, float *high)
+{
+    for (int i = 0; i < schema->features; i++) {
+        const struct tw_column *column = &schema->columns[i];
+
+        low[i] = -FLT_MAX;
+        high[i] = FLT_MAX;
+        if (column->kind == TW_DISCRETE) { /* nothing is certain */
+            low[i] = FLT_MAX;
+            high[i] = -FLT_MAX;
+        } else if (column->kind != TW_PERIODIC && column->transform == TW_LOG) {
+            low[i] = nextafterf((float)column->min, FLT_MAX); /* however the edge was rounded */
+        } else if (column->kind != TW_PERIODIC && column->has_min && column->has_max) {
+            low[i] = (float)column->min;
+            high[i] = (float)column->max;
+        }
+    }
 }

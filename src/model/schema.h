@@ -84,5 +84,8 @@ bool tw_schema_value_ok(const struct tw_column *column, float value);
 float tw_schema_wrap(const struct tw_column *column, float value);
 /* True if all D features of a row are ok. */
 bool tw_schema_row_ok(const struct tw_schema *schema, const float *row);
+/* Features whose values are all within [low, high] make a row that is ok; of others tw_schema_row_ok knows. (D) each.
+ * For many rows: two comparisons a value. */
+void tw_schema_limits(const struct tw_schema *schema, float *low, float *high);
 
 #endif

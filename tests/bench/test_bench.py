@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WANTED = {
     "flows": ["flows, twin", "flows, peak", "flows, 6 features, hidden 32×32", "error, avx2", "log_prob of 256 events, s",
               "memory of a training, MiB"],
+    "ingest": ["ingest, feed", "ingest, small", "ingest, disk", "ingest, raw"],
 }
 
 

@@ -1,4 +1,5 @@
 /* Definitions that are refused, each with the name of the member; domains; and the way back to JSON. */
+#include <float.h>
 #include <stdio.h>
 
 #include "common.h"
@@ -92,6 +93,34 @@ static void test_domains(void **state)
     tw_schema_free(schema);
 }
 
+/* What lies within the limits is ok, and only what sits on an edge, is absent or is discrete may be ok without. */
+static void test_limits(void **state)
+{
+    struct tw_schema *schema = schema_of(MIXED, CONDITIONS);
+    const float edges[] = {-INFINITY, -FLT_MAX,  -50, -1,         -0.0f, 0,       1e-45f,   0.5f,
+                           1,         19.99999f, 20,  20.000002f, 21,    FLT_MAX, INFINITY, NAN};
+    float low[8], high[8];
+
+    tw_schema_limits(schema, low, high);
+    for (int f = 0; f < schema->features; f++) {
+        const struct tw_column *c = &schema->columns[f];
+
+        assert_true(c->kind == TW_DISCRETE || low[f] <= high[f]);
+        for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) {
+            bool within = edges[i] >= low[f] && edges[i] <= high[f], ok = tw_schema_value_ok(c, edges[i]);
+
+            if (within && !ok)
+                fail_msg("column %s: %g is within the limits, and not ok", c->name, (double)edges[i]);
+            if (ok && !within && isfinite(edges[i]) && c->kind != TW_DISCRETE &&
+                !tw_schema_value_ok(c, nextafterf(edges[i], low[f])))
+                continue; /* on the edge */
+            if (ok && !within && isfinite(edges[i]) && c->kind != TW_DISCRETE)
+                fail_msg("column %s: %g is ok, and outside the limits", c->name, (double)edges[i]);
+        }
+    }
+    tw_schema_free(schema);
+}
+
 /* JSON with all defaults parses to an equal schema. */
 static void test_json(void **state)
 {
@@ -120,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_domains),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_json),
     };
 

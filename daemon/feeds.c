@@ -320,3 +320,28 @@ json_t *feeds_json(const struct feeds *feeds)
     }
     return list;
 }
+
+size_t feeds_totals(const struct feeds *feeds, struct feeds_total *out, size_t most)
+{
+    size_t named = 0;
+    struct feeds_total others = {.feed = ""};
+    for (size_t i = 0; i < feeds->count; i++) {
+        const struct entry *entry = &feeds->entries[i];
+        struct feeds_total *sum = &others;
+        if (entry->hidden)
+            continue;
+        if (named > 0 && strcmp(out[named - 1].feed, entry->feed) == 0) {
+            sum = &out[named - 1];
+        } else if (named + 1 < most) {
+            sum = &out[named++];
+            *sum = (struct feeds_total){.feed = ""};
+            strcpy(sum->feed, entry->feed);
+        }
+        sum->batches += entry->batches;
+        sum->events += entry->events;
+        sum->invalid_rows += entry->invalid_rows;
+        sum->duplicates += entry->duplicates;
+    }
+    out[named] = others;
+    return named + 1;
+}

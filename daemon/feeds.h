@@ -41,6 +41,14 @@ void feeds_records_free(struct feeds_record *records, size_t count);
 /* At a start, before anything else is added. TW_CORRUPT: the intervals are not in order, or do not fit the counts. */
 int feeds_restore(struct feeds *feeds, const struct feeds_record *record);
 
+/* Sums over the runs of a feed. */
+struct feeds_total {
+    char feed[65]; /* "": all feeds beyond the first ones by name, the last of the list */
+    uint64_t batches, events, invalid_rows, duplicates;
+};
+/* Of at most `most` - 1 feeds and of the others; returns how many there are, at least 1. */
+size_t feeds_totals(const struct feeds *feeds, struct feeds_total *out, size_t most);
+
 /* [{"feed", "run", "batches", "events", "invalid_rows", "duplicates", "last_durable_seq", "highest_seq", "gaps",
  *   "missing": [[first, last], ... at most 100], "last_received"}] */
 json_t *feeds_json(const struct feeds *feeds);

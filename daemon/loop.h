@@ -71,6 +71,7 @@ struct loop {
     struct loop_task task;
     struct training *training; /* NULL until the task's rows are read */
     double cpu_seconds;        /* used by the task so far */
+    double task_began;         /* monotonic time; 0: its rows were not read yet */
     double progress_noted;     /* monotonic time of the last note */
     bool broken;               /* an error that only people can mend; said once, no further work */
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/commit.h"
 #include "daemon/log.h"
 #include "daemon/loop_state.h"
@@ -170,11 +171,12 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
 
 /* After the commit: swap in what is served, tell who listens, go on. */
 static void show_task(struct loop *loop, const struct loop_task *task, const struct store_version *version,
-                      bool promoted, int64_t move)
+                      const char *outcome, int64_t move)
 {
     struct loop_context *context = loop->context;
     struct twin *twin = loop->twin;
     struct tw_error error = {""};
+    bool promoted = strcmp(outcome, "promoted") == 0;
     if (version)
         publish_post(context->publisher, twin->name, "version",
                      store_version_json(context->store, twin->id, version->version));
@@ -191,8 +193,12 @@ static void show_task(struct loop *loop, const struct loop_task *task, const str
     loop_show_activity(loop);
     if (task->iteration || (task->initial && task->spooled && promoted))
         registry_processed(twin, loop->processed - 1);
+    registry_aliases_read(twin);
+    if (task->parent)
+        registry_retuned(twin, outcome, loop->task_began ? clock_monotonic() - loop->task_began : 0);
     loop_state_announce(loop, task->operation);
     loop->cpu_seconds = 0;
+    loop->task_began = 0;
 }
 
 static void drop_outcome(struct loop *loop)
@@ -219,9 +225,10 @@ void loop_settle_give_up(struct loop *loop, const char *operation_state, const c
         loop_state_fail(loop, "commit", status, &error);
         return;
     }
+    const char *outcome = loop->ending;
     loop->ending = NULL;
     drop_outcome(loop);
-    show_task(loop, &task, NULL, false, 0);
+    show_task(loop, &task, NULL, outcome, 0);
 }
 
 static json_t *task_result(const struct loop *loop, const struct training_outcome *outcome, const char *decision)
@@ -292,8 +299,9 @@ static int accept_outcome(struct loop *loop, const struct training_outcome *outc
         .metrics = metrics,
     };
     set_settling(loop->twin, task.operation);
+    const char *decision = "";
     for (int attempt = 0; attempt < 2; attempt++) {
-        const char *decision = promote ? "promoted" : pass ? "advised" : "rejected";
+        decision = promote ? "promoted" : pass ? "advised" : "rejected";
         json_t *result = task_result(loop, outcome, decision);
         status = result && metrics ? commit_task(loop, &version, promote, decision, reason, "succeeded", result, error)
                                    : TW_NO_MEMORY;
@@ -306,12 +314,9 @@ static int accept_outcome(struct loop *loop, const struct training_outcome *outc
     if (status == TW_OK) {
         char quoted[300];
         log_info("training_decided", "twin=%s operation=%lld version=%d decision=%s cpu_seconds=%.2f reason=%s",
-                 loop->twin->name, (long long)task.operation, version.version,
-                 promote ? "promoted"
-                 : pass  ? "advised"
-                         : "rejected",
-                 loop->cpu_seconds, log_quote(reason, quoted, sizeof(quoted)));
-        show_task(loop, &task, &version, promote, loop->task.move);
+                 loop->twin->name, (long long)task.operation, version.version, decision, loop->cpu_seconds,
+                 log_quote(reason, quoted, sizeof(quoted)));
+        show_task(loop, &task, &version, decision, loop->task.move);
     }
     set_settling(loop->twin, 0);
     free(metrics);

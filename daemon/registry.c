@@ -401,6 +401,7 @@ int registry_serve(struct registry *registry, struct twin *twin, int version, in
     }
     pthread_mutex_unlock(&twin->lock);
     pthread_mutex_unlock(&registry->change);
+    registry_aliases_read(twin);
     snapshot_unref(snapshot);
     return 0;
 }

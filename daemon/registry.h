@@ -56,6 +56,15 @@ struct twin_record {
     int64_t alarm_iteration;          /* with which the last alarm began; 0: there was none */
 };
 
+/* Retunes that ended since the daemon started; first trainings are none. */
+enum { REGISTRY_OUTCOMES = 5, REGISTRY_BOUNDS = 11, REGISTRY_ALIASES = 3 };
+struct twin_retunes {
+    uint64_t outcomes[REGISTRY_OUTCOMES];
+    uint64_t within[REGISTRY_BOUNDS]; /* that took at most so long */
+    uint64_t count;
+    double seconds; /* summed, from their rows to their decision */
+};
+
 struct twin {
     int references; /* atomic */
     int64_t id;     /* of the twins table */
@@ -87,7 +96,9 @@ struct twin {
     struct twin_counters counters;
     uint64_t announced; /* batches with smaller ordinals are in counters and feeds */
     struct twin_record record;
-    json_t *last_iteration; /* NULL: none */
+    struct twin_retunes retunes;
+    int aliases[REGISTRY_ALIASES]; /* versions; 0: it was never set */
+    json_t *last_iteration;        /* NULL: none */
     bool deleted;
     char fault[256]; /* why the champion could not be loaded at the start; else empty */
 
@@ -145,6 +156,16 @@ int registry_champion_broken(struct registry *registry, struct twin *twin, int v
 
 /* What GET /v1/twins/{twin} answers, but for the definition. Takes the lock. */
 json_t *registry_twin_json(struct twin *twin);
+
+/* "champion", "challenger", "reference"; reads anew what they name, after one of them was moved. Takes the lock. */
+const char *registry_alias_name(int alias);
+void registry_aliases_read(struct twin *twin);
+
+/* "promoted", "advised", "rejected", "failed", "cancelled"; upper ends of the ranges of durations, in seconds. */
+const char *registry_outcome_name(int outcome);
+double registry_duration_bound(int bucket);
+/* A retune came to its end. Takes the lock. */
+void registry_retuned(struct twin *twin, const char *outcome, double seconds);
 
 /* A data batch became durable; called by ingest before the ACK goes out (and at start by the tail scan), with the
  * twin's lock held. Feed `train` is not announced here. */

@@ -70,6 +70,15 @@ static json_t *ingest_json(const struct twin *twin)
                      time_json(counters->last_received_ms));
 }
 
+static json_t *aliases_json(const struct twin *twin)
+{
+    json_t *json = json_object();
+    for (int i = 0; i < REGISTRY_ALIASES; i++)
+        json_object_set_new(json, registry_alias_name(i),
+                            twin->aliases[i] ? json_integer(twin->aliases[i]) : json_null());
+    return json;
+}
+
 static json_t *champion_json(const struct twin *twin)
 {
     if (!twin->champion)
@@ -82,11 +91,11 @@ json_t *registry_twin_json(struct twin *twin)
     pthread_mutex_lock(&twin->lock);
     int64_t since;
     const char *reason, *words = verdict(twin, &since, &reason);
-    json_t *json = json_pack("{s:s,s:s,s:o,s:s,s:s?,s:o,s:s,s:o,s:b,s:o,s:o,s:s}", "name", twin->name, "description",
-                             twin->definition->description, "created", time_json(twin->created_ms), "verdict", words,
-                             "verdict_reason", reason, "since", time_json(since), "activity",
-                             registry_activity_name(shown_activity(twin)), "champion", champion_json(twin), "hold",
-                             twin->hold, "ingest", ingest_json(twin), "last_iteration",
+    json_t *json = json_pack("{s:s,s:s,s:o,s:s,s:s?,s:o,s:s,s:o,s:o,s:b,s:o,s:o,s:s}", "name", twin->name,
+                             "description", twin->definition->description, "created", time_json(twin->created_ms),
+                             "verdict", words, "verdict_reason", reason, "since", time_json(since), "activity",
+                             registry_activity_name(shown_activity(twin)), "champion", champion_json(twin), "aliases",
+                             aliases_json(twin), "hold", twin->hold, "ingest", ingest_json(twin), "last_iteration",
                              twin->last_iteration ? json_deep_copy(twin->last_iteration) : json_null(), "mode",
                              definition_policy_mode_name(twin->definition->loop.mode));
     if (json && twin->fault[0])

@@ -232,6 +232,7 @@ int registry_restore(struct store *store, struct twin *twin, struct tw_error *er
     if (!status) {
         twin->last_iteration = store_iteration_last(store, twin->id);
         status = restore_champion(store, twin, error);
+        registry_aliases_read(twin);
     }
     feeds_free(restore->met);
     free(restore);

@@ -72,6 +72,30 @@ make_venv() {
         cp "$list" "$venv/.list"
 }
 
+# packages_unpack LOG: puts the programs of scripts/packages-unpacked below build/unpacked, for tests alone: installed,
+# these packages would start servers. Where they cannot be had, the tests that need them are skipped.
+packages_unpack() {
+    local log=$1 list=scripts/packages-unpacked folder=build/unpacked
+    command -v apt-get >/dev/null || return 0
+    cmp -s "$list" "$folder/.list" && return 0
+    if ! step "packages of tests" "$log" unpack_packages "$folder" "$list"; then
+        say "tests that need the packages of $list are skipped"
+        rm -rf "$folder"
+    fi
+}
+
+unpack_packages() {
+    local folder=$1 list=$2 name
+    rm -rf "$folder"
+    mkdir -p "$folder/.download" || return
+    for name in $(sed -e 's/#.*//' "$list"); do
+        (cd "$folder/.download" && apt-get -q download "$name") || return
+        dpkg-deb -x "$folder/.download/$name"_*.deb "$folder" || return
+    done
+    rm -rf "$folder/.download"
+    cp "$list" "$folder/.list"
+}
+
 # step NAME LOG COMMAND...: runs quietly, with the time that it took; the end of the log if it fails.
 step() {
     local name=$1 log=$2 begin=$SECONDS tick
@@ -106,7 +130,7 @@ build_in() {
         return
     fi
     mkdir -p "$folder"
-    find "$folder" -mindepth 1 -maxdepth 1 ! -name logs ! -name venv -exec rm -rf {} +
+    find "$folder" -mindepth 1 -maxdepth 1 ! -name logs ! -name venv ! -name unpacked -exec rm -rf {} +
     meson setup "$folder" . "$@" || return
     printf '%s' "$*" >"$folder/.options"
     ninja -C "$folder"

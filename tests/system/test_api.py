@@ -328,7 +328,7 @@ class Operations(WithDaemon):
         metrics = self.ask("GET", "/metrics", authorised=False)
         self.assertEqual(metrics.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
         text = metrics.body.decode()
-        self.assertIn('twin_ingest_events_total{twin="toy"} 2000\n', text)
+        self.assertIn('twin_ingest_events_total{twin="toy",feed="daq"} 2000\n', text)
         self.assertIn('twin_lag_batches{twin="toy"} 0\n', text)
         self.assertIn('twin_drift_p_value{twin="toy",statistic="ks",feature="phi"} ', text)
         families = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
@@ -336,7 +336,7 @@ class Operations(WithDaemon):
         for line in text.splitlines():
             if not line.startswith("#"):
                 float(line.rsplit(" ", 1)[1])
-                self.assertIn(line.split("{")[0].split(" ")[0], families)
+                self.assertIn(re.sub("_(bucket|sum|count)$", "", line.split("{")[0].split(" ")[0]), families)
 
     def test_retunes(self):
         self.feed("toy", 1, 22)

@@ -69,7 +69,8 @@ struct tw_var *tw_coupling_loss(const struct tw_coupling *coupling, struct tw_ta
                                 struct tw_var *conditions, const tw_real *present);
 
 /* Without a tape. x (features, cols) is mapped in place, forward: data -> base, inverse: base -> data;
- * log_det (cols) += log |d out / d in|. TW_NO_MEMORY or 0. */
+ * log_det (cols) += log |d out / d in|. cols is a multiple of the table's `columns`, or 1 as tw_mlp_plain allows it.
+ * TW_NO_MEMORY or 0. */
 int tw_coupling_forward(const struct tw_coupling *coupling, const struct tw_params *params,
                         const struct tw_kernels *kernels, struct tw_arena *arena, int cols, tw_real *x,
                         const tw_real *conditions, const tw_real *present, tw_real *log_det);

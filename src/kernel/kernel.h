@@ -50,6 +50,7 @@ struct tw_kernels {
     const char *name;   /* "ref", "avx512", "avx2", "blas" */
     const char *detail; /* e.g. "OpenBLAS 0.3.21 Haswell, loops x86-64-v4": recorded with every version */
     int columns;        /* a column's result does not depend on cols as long as cols is a multiple of this */
+    int strip;          /* columns, a multiple of that, with which a chain of layers and splines is fastest */
 
     /* C (m,n) = op(A) op(B) + beta C; row-major with leading dimensions. k may be 0. */
     void (*gemm)(bool ta, bool tb, int m, int n, int k, const tw_real *a, int lda, const tw_real *b, int ldb,
@@ -59,6 +60,11 @@ struct tw_kernels {
      * had from y (SILU); it may be NULL in inference, and is neither written nor read for LINEAR, RELU, TANH. */
     void (*dense)(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
                   const tw_real *x, tw_real *slope, tw_real *y);
+    /* The same for one event, x (in) -> y (out), with the very bits that it has as a column of a block. `turned` is
+     * W^T, (in, tw_kernels_turned(out)), zeros behind its `out` columns: a single event costs reading the weights once,
+     * with outputs in place of events side by side. NULL in tables that do not promise the bits. */
+    void (*single)(enum tw_activation act, int out, int in, const tw_real *turned, const tw_real *b, const tw_real *x,
+                   tw_real *y);
     /* gy (out,cols) is overwritten by the gradient before the activation. gw and gb, and gx, are set, or added to where
      * `add` has their bit (enum tw_add); each may be NULL. */
     void (*dense_vjp)(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
@@ -89,6 +95,12 @@ struct tw_kernels {
     void (*exp)(size_t n, const tw_real *x, tw_real *y);
     void (*log)(size_t n, const tw_real *x, tw_real *y);
 };
+
+/* Row length of a transposed matrix with `out` columns: whole vectors of every instruction set. */
+static inline size_t tw_kernels_turned(int out)
+{
+    return ((size_t)out + 15) / 16 * 16;
+}
 
 /* The naive table, always there. */
 const struct tw_kernels *tw_kernels_ref(void);

@@ -1,6 +1,7 @@
 /* Everything but the splines: bias and activation in one pass over what the product left in the cache, elementwise
  * steps of the optimiser, and sums in a fixed order. */
 #include "kernel/blas.h"
+#include "kernel/layer.h"
 #include "kernel/loops.h"
 #include "kernel/product.h"
 #include "kernel/vmath.h"
@@ -76,20 +77,6 @@ static void dense(enum tw_activation act, int out, int in, int cols, const tw_re
         activate(act, cols, b[o], slope ? slope + (size_t)o * cols : NULL, y + (size_t)o * cols);
 }
 
-/* The same by strips of columns: what the product leaves is still in the first-level cache. */
-static void dense_own(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
-                      const tw_real *x, tw_real *slope, tw_real *y)
-{
-    for (int j = 0; j < cols; j += TW_PRODUCT_STRIP) {
-        int width = cols - j < TW_PRODUCT_STRIP ? cols - j : TW_PRODUCT_STRIP;
-        tw_product(false, false, out, width, in, w, in, x + j, cols, 0, y + j, cols);
-        for (int o = 0; o < out; o++) {
-            size_t at = (size_t)o * cols + j;
-            activate(act, width, b[o], slope ? slope + at : NULL, y + at);
-        }
-    }
-}
-
 static void axpy(size_t n, tw_real a, const tw_real *restrict x, tw_real *restrict y)
 {
     for (size_t i = 0; i < n; i++)
@@ -161,6 +148,7 @@ const struct tw_kernels tw_loops = {
     .name = "blas",
     .detail = TEXT(TW_LOOPS_ISA),
     .columns = TW_BLOCK, /* OpenBLAS chooses its kernels by the shape */
+    .strip = TW_BLOCK,
     .gemm = tw_blas_gemm,
     .dense = dense,
     .dense_vjp = tw_loops_dense_vjp_blas,
@@ -171,8 +159,10 @@ const struct tw_kernels tw_loops_own = {
     .name = "own",
     .detail = TEXT(TW_LOOPS_ISA),
     .columns = 16,
+    .strip = 32, /* activations and spline parameters of so many events are in the first-level cache */
     .gemm = tw_product,
-    .dense = dense_own,
+    .dense = tw_layer_dense,
+    .single = tw_layer_single,
     .dense_vjp = tw_loops_dense_vjp_own,
     LOOPS,
 };

@@ -8,7 +8,7 @@
 #include "kernel/kernel.h"
 #include "kernel/vmath.h"
 
-#define STRIP 64 /* events in flight */
+#define STRIP 32 /* events in flight */
 #define BINS  64 /* kernel.h: at most */
 #define GROUP 4  /* bins a pass over the strip looks at */
 

@@ -17,8 +17,7 @@ void tw_product(bool ta, bool tb, int m, int n, int k, const tw_real *a, int lda
                 tw_real beta, tw_real *c, int ldc);
 #endif
 
-/* Columns of C that are computed together: dense layers go through their columns in such strips, so that bias and
- * activation meet the product while it is in the first-level cache. */
+/* Columns of C that are computed together, and the fewest that make a panel. */
 #define TW_PRODUCT_STRIP 32
 
 #endif

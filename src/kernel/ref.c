@@ -129,6 +129,15 @@ static void average(size_t n, tw_real decay, const tw_real *x, tw_real *mean)
         mean[i] = decay * mean[i] + (1 - decay) * x[i];
 }
 
+/* dense() of one event */
+static void single(enum tw_activation act, int out, int in, const tw_real *turned, const tw_real *b, const tw_real *x,
+                   tw_real *y)
+{
+    gemm(true, false, out, 1, in, turned, (int)tw_kernels_turned(out), x, 1, 0, y, 1);
+    for (int o = 0; o < out; o++)
+        y[o] = activate(act, y[o] + b[o]);
+}
+
 static void exp_all(size_t n, const tw_real *x, tw_real *y)
 {
     for (size_t i = 0; i < n; i++)
@@ -143,10 +152,12 @@ static void log_all(size_t n, const tw_real *x, tw_real *y)
 
 const struct tw_kernels tw_ref_kernels = {
     .name = "ref",
-    .columns = 16,
     .detail = "plain C",
+    .columns = 16,
+    .strip = TW_BLOCK,
     .gemm = gemm,
     .dense = dense,
+    .single = single,
     .dense_vjp = dense_vjp,
     .spline = tw_ref_spline,
     .spline_inverse = tw_ref_spline_inverse,

@@ -57,6 +57,9 @@ struct tw_params tw_members_view(const struct tw_params *all, int members, int m
     view.size = all->size / (size_t)members; /* tensors begin at multiples of 64 bytes, so all members are alike */
     if (all->block)
         view.block = all->block + (size_t)member * view.size;
+    view.turned_size = all->turned_size / (size_t)members;
+    if (all->turned)
+        view.turned = all->turned + (size_t)member * view.turned_size;
     return view;
 }
 

@@ -44,6 +44,11 @@ int tw_model_new(const struct tw_kind *kind, void *config, struct tw_schema *sch
     model->parameters = *parameters;
     tw_params_init(statistics);
     tw_params_init(parameters);
+    if (tw_params_turn(&model->parameters)) {
+        tw_model_unref(model);
+        *out = NULL;
+        return TW_NO_MEMORY;
+    }
     model->members = tw_kind_members(kind, config);
     for (int m = 0; m < model->members; m++) {
         model->own_statistics[m] = tw_members_view(&model->statistics, model->members, m);

@@ -72,6 +72,8 @@ static int columns(const struct query *q, size_t events)
 {
     size_t multiple = (size_t)q->kernels->columns;
 
+    if (events == 1 && q->kernels->single)
+        return 1; /* models keep their matrices turned */
     return (int)((events + multiple - 1) / multiple * multiple);
 }
 

@@ -80,10 +80,15 @@ void tw_mlp_plain(const struct tw_mlp *mlp, const struct tw_params *params, cons
     tw_real *halves[2] = {scratch, scratch + (size_t)tw_mlp_width(mlp) * (size_t)cols};
 
     for (int l = 0; l < n; l++) {
+        enum tw_activation act = l == n - 1 ? TW_LINEAR : mlp->activation;
+        const tw_real *bias = tw_params_at(params, mlp->bias[l]);
         tw_real *to = l == n - 1 ? y : halves[l % 2];
+        int out = layer_out(mlp, l), in = layer_in(mlp, l);
 
-        kernels->dense(l == n - 1 ? TW_LINEAR : mlp->activation, layer_out(mlp, l), layer_in(mlp, l), cols,
-                       tw_params_at(params, mlp->weight[l]), tw_params_at(params, mlp->bias[l]), x, NULL, to);
+        if (cols == 1)
+            kernels->single(act, out, in, tw_params_turned(params, mlp->weight[l]), bias, x, to);
+        else
+            kernels->dense(act, out, in, cols, tw_params_at(params, mlp->weight[l]), bias, x, NULL, to);
         x = to;
     }
 }

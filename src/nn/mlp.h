@@ -29,7 +29,8 @@ void tw_mlp_init(const struct tw_mlp *mlp, struct tw_params *params, double last
 
 struct tw_var *tw_mlp_tape(const struct tw_mlp *mlp, struct tw_tape *tape, struct tw_var *x);
 
-/* x (in, cols) -> y (out, cols) with scratch for two hidden layers: 2 x (tw_mlp_width, cols). */
+/* x (in, cols) -> y (out, cols) with scratch for two hidden layers: 2 x (tw_mlp_width, cols). One column where the
+ * table has `single` and the parameters are turned. */
 int tw_mlp_width(const struct tw_mlp *mlp);
 void tw_mlp_plain(const struct tw_mlp *mlp, const struct tw_params *params, const struct tw_kernels *kernels, int cols,
                   const tw_real *x, tw_real *scratch, tw_real *y);

@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "base/status.h"
+#include "kernel/kernel.h"
 
 #define ALIGN_VALUES 16 /* 64 bytes of float32 */
 #define VALUES_MAX   ((size_t)1 << 31)
@@ -20,6 +21,7 @@ void tw_params_fini(struct tw_params *params)
 {
     free(params->tensors);
     free(params->block);
+    free(params->turned);
     memset(params, 0, sizeof *params);
 }
 
@@ -42,8 +44,11 @@ static int add(struct tw_params *params, const char *name, int dims, int rows, i
 
     struct tw_tensor *tensor = &params->tensors[params->count];
 
-    *tensor = (struct tw_tensor){.dims = dims, .rows = rows, .cols = cols, .offset = params->size};
+    *tensor = (struct tw_tensor){
+        .dims = dims, .rows = rows, .cols = cols, .offset = params->size, .turned = params->turned_size};
     snprintf(tensor->name, sizeof tensor->name, "%s", name);
+    if (dims == 2)
+        params->turned_size += tw_kernels_turned(rows) * (size_t)cols;
     params->size += (values + ALIGN_VALUES - 1) / ALIGN_VALUES * ALIGN_VALUES;
     return params->count++;
 }
@@ -82,6 +87,30 @@ int tw_params_copy(struct tw_params *params, const struct tw_params *from)
 fail:
     tw_params_fini(params);
     return TW_NO_MEMORY;
+}
+
+int tw_params_turn(struct tw_params *params)
+{
+    free(params->turned);
+    params->turned = tw_size_alloc(params->turned_size ? params->turned_size : ALIGN_VALUES, sizeof *params->turned);
+    if (!params->turned)
+        return TW_NO_MEMORY;
+    for (int i = 0; i < params->count; i++) {
+        const struct tw_tensor *tensor = &params->tensors[i];
+        const tw_real *from = params->block + tensor->offset;
+        tw_real *to = params->turned + tensor->turned;
+        size_t stride = tw_kernels_turned(tensor->rows);
+
+        for (int r = 0; tensor->dims == 2 && r < tensor->rows; r++)
+            for (int c = 0; c < tensor->cols; c++)
+                to[(size_t)c * stride + (size_t)r] = from[(size_t)r * (size_t)tensor->cols + (size_t)c];
+    }
+    return TW_OK;
+}
+
+const tw_real *tw_params_turned(const struct tw_params *params, int index)
+{
+    return params->turned ? params->turned + params->tensors[index].turned : NULL;
 }
 
 int tw_params_find(const struct tw_params *params, const char *name)

@@ -19,6 +19,7 @@ struct tw_tensor {
     int dims;       /* 1: a vector of `cols` values (rows = 1); 2: a matrix */
     int rows, cols; /* row-major */
     size_t offset;  /* of its first value in the block */
+    size_t turned;  /* of a matrix: of its first value in params.turned */
 };
 
 struct tw_params {
@@ -26,6 +27,8 @@ struct tw_params {
     int count, capacity;
     size_t size;    /* values in the block, gaps included */
     tw_real *block; /* NULL until _alloc */
+    size_t turned_size;
+    tw_real *turned; /* transposed matrices; NULL until _turn */
 };
 
 void tw_params_init(struct tw_params *params);
@@ -41,6 +44,12 @@ int tw_params_alloc(struct tw_params *params);
 
 /* A set of the same layout with values of its own: equal to those of `from`. */
 int tw_params_copy(struct tw_params *params, const struct tw_params *from);
+
+/* Gives every matrix a transposed copy, rows padded as tw_kernels.single reads them: for values that do not change any
+ * more and are asked for single events. TW_NO_MEMORY or 0. */
+int tw_params_turn(struct tw_params *params);
+/* (cols, tw_kernels_turned(rows)); NULL before _turn. */
+const tw_real *tw_params_turned(const struct tw_params *params, int index);
 
 /* Index by name, -1 if there is none. */
 int tw_params_find(const struct tw_params *params, const char *name);

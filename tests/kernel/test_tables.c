@@ -78,6 +78,57 @@ static void layers(void **state)
     }
 }
 
+/* A single event has the bits of a column, NaN included, wherever a block may stand. */
+static void check_single(const struct tw_kernels *kernels, struct check_rng *rng, enum tw_activation act)
+{
+    int out = check_int(rng, 1, 300), in = check_int(rng, 0, 40), cols = 16 * check_int(rng, 1, 5);
+    if (check_int(rng, 0, 9) == 0)
+        in = check_int(rng, 500, 600); /* longer than a panel is deep */
+    size_t stride = tw_kernels_turned(out), size_w = (size_t)out * in, size_x = (size_t)in * cols;
+    snprintf(what, sizeof what, "%s single act %d out %d in %d cols %d, seed %#llx", kernels->detail, act, out, in,
+             cols, (unsigned long long)rng->seed);
+    tw_real *w = check_random(rng, size_w, 1), *b = check_random(rng, (size_t)out, 1),
+            *x = check_random(rng, size_x, 3);
+    tw_real *turned = check_new(stride * in), *one = check_new((size_t)in), *y = check_new((size_t)out);
+    tw_real *block = check_new((size_t)out * cols), *column = check_new((size_t)out);
+    if (in && check_int(rng, 0, 9) == 0)
+        x[check_int(rng, 0, (int)size_x - 1)] = NAN;
+    memset(turned, 0, stride * in * sizeof *turned);
+    for (int o = 0; o < out; o++) {
+        for (int i = 0; i < in; i++)
+            turned[(size_t)i * stride + o] = w[(size_t)o * in + i];
+    }
+    kernels->dense(act, out, in, cols, w, b, x, NULL, block);
+    for (int c = 0; c < cols; c += 7) {
+        for (int i = 0; i < in; i++)
+            one[i] = x[(size_t)i * cols + c];
+        for (int o = 0; o < out; o++)
+            column[o] = block[(size_t)o * cols + c];
+        kernels->single(act, out, in, turned, b, one, y);
+        for (int o = 0; o < out; o++) {
+            if (memcmp(&y[o], &column[o], sizeof *y) != 0 && !(isnan(y[o]) && isnan(column[o])))
+                fail_msg("%s: output %d of column %d is %.9g, not %.9g", what, o, c, (double)y[o], (double)column[o]);
+        }
+    }
+    check_free(size_w, w, what);
+    check_free((size_t)out, b, what);
+    check_free(size_x, x, what);
+    check_free(stride * in, turned, what);
+    check_free((size_t)in, one, what);
+    check_free((size_t)out, y, what);
+    check_free((size_t)out * cols, block, what);
+    check_free((size_t)out, column, what);
+}
+
+static void single_events(void **state)
+{
+    struct check_rng rng = check_rng(4);
+    for (int t = 0; check_table(t); t++) {
+        for (int i = 0; i < 200 && check_table(t)->single; i++)
+            check_single(check_table(t), &rng, i % 4);
+    }
+}
+
 /* Both tables get the same activations, so that a kink is on the same side for both. */
 static void check_dense_vjp(const struct tw_kernels *kernels, struct check_rng *rng, enum tw_activation act)
 {
@@ -250,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products),
         cmocka_unit_test(layers),
+        cmocka_unit_test(single_events),
         cmocka_unit_test(layer_gradients),
         cmocka_unit_test(vectors),
         cmocka_unit_test(adam_first_step),

@@ -1,0 +1,17 @@
+/* Dense layers with our own products (product.h): no column depends on those beside it. */
+#ifndef TW_KERNEL_LAYER_H
+#define TW_KERNEL_LAYER_H
+
+#include "kernel/loops.h"
+
+#ifdef TW_LOOPS_ISA
+#define tw_layer_dense  TW_LOOPS_NAME(tw_layer_dense)
+#define tw_layer_single TW_LOOPS_NAME(tw_layer_single)
+/* dense and single of struct tw_kernels. */
+void tw_layer_dense(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
+                    const tw_real *x, tw_real *slope, tw_real *y);
+void tw_layer_single(enum tw_activation act, int out, int in, const tw_real *turned, const tw_real *b, const tw_real *x,
+                     tw_real *y);
+#endif
+
+#endif

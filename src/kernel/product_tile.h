@@ -1,0 +1,159 @@
+/* Tiles of ROWS x 2 vectors that stay in registers: what product.c and layer.c are made of, and nobody else includes.
+ *
+ * Each step over k takes two vectors of a panel (k, STRIP) of op(B), which is in the first-level cache, and one number
+ * for each row of the tile, so that 2 ROWS multiply-adds go with ROWS + 2 loads. (Goto, van de Geijn 2008.)
+ */
+#ifndef TW_KERNEL_PRODUCT_TILE_H
+#define TW_KERNEL_PRODUCT_TILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/real.h"
+
+#if defined(__AVX512F__)
+#define BYTES 64
+#define ROWS  12 /* 24 of 32 registers for sums */
+#elif defined(__AVX2__)
+#define BYTES 32
+#define ROWS  6 /* 12 of 16 */
+#else
+#define BYTES 16
+#define ROWS  6
+#endif
+#define LANES ((int)(BYTES / sizeof(tw_real)))
+#define STRIP (2 * LANES)
+
+typedef tw_real vec __attribute__((vector_size(BYTES)));
+typedef tw_real loose __attribute__((vector_size(BYTES), aligned(sizeof(tw_real)), may_alias)); /* anywhere */
+
+typedef int32_t lanes32 __attribute__((vector_size(BYTES)));
+typedef int64_t lanes64 __attribute__((vector_size(BYTES)));
+
+/* What a tile works on. */
+struct factors {
+    const tw_real *a;
+    size_t row, step; /* of A: from row to row, from k to k + 1 */
+    const tw_real *b;
+    size_t next; /* of B: from k to k + 1 */
+    int k;
+    bool add;            /* C starts from what it is; */
+    const tw_real *bias; /* else from one number a row, or from 0 where this is NULL */
+    bool relu;           /* of the sums */
+};
+
+/* 0 where x < 0, x elsewhere, NaN too. */
+static inline vec positive(vec x)
+{
+    if (sizeof(tw_real) == sizeof(int32_t))
+        return (vec)((lanes32)x & ~(lanes32)(x < 0));
+    return (vec)((lanes64)x & ~(lanes64)(x < 0));
+}
+
+/* Makes a pointer one that the compiler knows nothing of. It would else keep one for each row, of A and of C, and run
+ * out of registers; three rows are reached from one pointer by the processor's own addressing. */
+#define HIDE(pointer) __asm__("" : "+r"(pointer))
+
+/* c (rows, vectors * LANES) = start + A B; rows and vectors are constants where this is inlined. */
+static inline __attribute__((always_inline)) void tile(int rows, int vectors, const struct factors *f, tw_real *c,
+                                                       size_t ldc)
+{
+    vec sum[ROWS][2];
+    const tw_real *b = f->b, *a[ROWS / 3 + 1];
+    size_t row = f->row, step = f->step, next = f->next;
+    for (int i = 0; i < rows; i += 3) {
+        a[i / 3] = f->a + (size_t)i * row;
+        HIDE(a[i / 3]);
+    }
+    if (f->add) {
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = *(const loose *)(c + (size_t)i * ldc + j * LANES);
+    } else if (f->bias) {
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = (vec){0} + f->bias[i];
+    } else {
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = (vec){0};
+    }
+    for (int p = 0; p < f->k; p++, b += next) {
+        vec b0 = *(const loose *)b, b1 = *(const loose *)(b + (vectors > 1 ? LANES : 0));
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++) {
+            tw_real x = a[i / 3][(size_t)(i % 3) * row];
+            sum[i][0] += x * b0;
+            if (vectors > 1)
+                sum[i][1] += x * b1;
+        }
+        for (int i = 0; i < rows; i += 3)
+            a[i / 3] += step;
+    }
+    HIDE(c);
+    if (f->relu) {
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = positive(sum[i][j]);
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++)
+            *(loose *)(c + (size_t)i * ldc + j * LANES) = sum[i][j];
+}
+
+/* One function a shape, so that the compiler keeps its sums in registers. */
+#define SHAPE(rows, vectors)                                                                                           \
+    static __attribute__((noinline)) void tile_##rows##_##vectors(const struct factors *f, tw_real *c, size_t ldc)     \
+    {                                                                                                                  \
+        tile(rows, vectors, f, c, ldc);                                                                                \
+    }
+SHAPE(1, 1)
+SHAPE(2, 1)
+SHAPE(4, 1)
+SHAPE(1, 2)
+SHAPE(2, 2)
+SHAPE(4, 2)
+#if ROWS == 12
+SHAPE(8, 1)
+SHAPE(8, 2)
+SHAPE(12, 1)
+SHAPE(12, 2)
+#else
+SHAPE(6, 1)
+SHAPE(6, 2)
+#endif
+
+/* All rows of a strip of one or two vectors: full tiles, then smaller ones. */
+static void strip_rows(int m, int vectors, struct factors f, tw_real *c, size_t ldc)
+{
+    static const struct {
+        int rows;
+        void (*run[2])(const struct factors *, tw_real *, size_t);
+    } shapes[] = {
+#if ROWS == 12
+        {12, {tile_12_1, tile_12_2}},
+        {8, {tile_8_1, tile_8_2}},
+#else
+        {6, {tile_6_1, tile_6_2}},
+#endif
+        {4, {tile_4_1, tile_4_2}},
+        {2, {tile_2_1, tile_2_2}},
+        {1, {tile_1_1, tile_1_2}},
+    };
+    for (int s = 0, i = 0; i < m; s++) {
+        for (; i + shapes[s].rows <= m; i += shapes[s].rows) {
+            shapes[s].run[vectors - 1](&f, c, ldc);
+            f.a += (size_t)shapes[s].rows * f.row;
+            f.bias += f.bias ? shapes[s].rows : 0;
+            c += (size_t)shapes[s].rows * ldc;
+        }
+    }
+}
+
+#endif

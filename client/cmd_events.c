@@ -10,31 +10,15 @@
 #include "client/cli.h"
 #include "client/commands.h"
 #include "client/file.h"
+#include "client/h5.h"
 #include "client/progress.h"
+#include "client/save.h"
 #include "client/timer.h"
 #include "client/version.h"
 #include "proto/npy.h"
-#include "proto/table.h"
 
 /* Bodies of log_prob are limited to 1 MiB. */
 static const size_t PIECE_BYTES = (1u << 20) - 4096;
-
-/* What comes out: by --out's ending, else CSV, or JSON with -o json. -1 after a sentence. */
-static int format_of(const struct cli *cli, const char *out)
-{
-    int format = cli->format == OUTPUT_JSON ? TWP_FORMAT_JSON : TWP_FORMAT_CSV;
-    if (out && strcmp(out, "-")) {
-        format = twp_table_format_of_path(out);
-        if (format < 0)
-            cli_usage(cli, "--out takes a file that ends in .npy, .csv or .json, or -");
-    }
-    return format;
-}
-
-static bool into_file(void *context, const void *data, size_t size)
-{
-    return file_write(context, data, size);
-}
 
 /* "conditions" as JSON, NULL without any, or after a sentence with *rc. */
 static json_t *conditions_of(const struct cli *cli, const struct options_list *list, int *rc)
@@ -59,10 +43,10 @@ struct sampling {
     struct options_list conditions;
 };
 
-static int download(struct cli *cli, const char *twin, const struct sampling *s, int format, const json_t *body)
+static int download(struct cli *cli, const char *twin, const struct sampling *s, enum save_format format,
+                    const json_t *body)
 {
-    static const char *const media[] = {"application/x-npy", "text/csv", "application/json"};
-    struct file_out out;
+    struct save save;
     struct rest_answer answer;
     char problem[512], *path = cli_text("/v1/twins/%s/sample", twin), *text = json_dumps(body, JSON_COMPACT);
     struct rest_request request = {.method = "POST",
@@ -70,19 +54,19 @@ static int download(struct cli *cli, const char *twin, const struct sampling *s,
                                    .body = text,
                                    .size = text ? strlen(text) : 0,
                                    .content_type = "application/json",
-                                   .accept = media[format],
-                                   .sink = into_file,
-                                   .context = &out};
+                                   .accept = save_media(format),
+                                   .sink = save_sink,
+                                   .context = &save};
     int rc = CLI_FAILED;
-    if (!file_create(&out, s->out ? s->out : "-", problem)) {
+    if (!save_open(&save, s->out, format, s->n, cli->quiet, problem)) {
         cli_fail(rc, "%s", problem);
     } else {
         rc = cli_send(cli, &request, &answer);
         if (rc || timer_signal())
-            file_abandon(&out);
-        else if (!file_commit(&out, problem))
+            save_abandon(&save);
+        else if (!save_commit(&save, "events", &answer, problem))
             rc = cli_fail(CLI_FAILED, "%s", problem);
-        if (!rc)
+        if (!rc && !timer_signal())
             cli_say(cli, "%lld events of version %s, seed %s", (long long)s->n, answer.version ? answer.version : "?",
                     answer.seed ? answer.seed : "?");
         rest_answer_fini(&answer);
@@ -103,7 +87,7 @@ int cmd_events_sample(struct cli *cli, int argc, char **argv)
         {"condition", 'c', OPTIONS_LIST, &s.conditions, "NAME=VALUE", "a condition; may be repeated"},
         {"reweight", 0, OPTIONS_TEXT, &s.reweight, "HOW",
          "of a version with weights: unweighted (default) or weighted"},
-        {"out", 0, OPTIONS_TEXT, &s.out, "FILE", ".npy, .csv or .json; - for standard output"},
+        {"out", 0, OPTIONS_TEXT, &s.out, "FILE", ".npy, .csv, .h5 or .json; - for standard output"},
     };
     char **arg = NULL;
     int count, rc = cli_parse(cli, entries, sizeof entries / sizeof *entries, argc, argv, 1, 1, &arg, &count);
@@ -111,8 +95,8 @@ int cmd_events_sample(struct cli *cli, int argc, char **argv)
         return rc;
     if (cli_check_name(cli, "twin", arg[0]))
         return CLI_USAGE;
-    int format = format_of(cli, s.out);
-    if (format < 0)
+    enum save_format format;
+    if (!save_format_of(cli, s.out, &format))
         return CLI_USAGE;
     if (s.reweight && strcmp(s.reweight, "weighted") && strcmp(s.reweight, "unweighted"))
         return cli_usage(cli, "--reweight takes weighted or unweighted");
@@ -229,19 +213,19 @@ static void write_numbers(FILE *stream, const struct densities *d, bool json)
     fputs(json ? "]}\n" : "", stream);
 }
 
-static char *encode(const struct densities *d, int format, size_t *size)
+static char *encode(const struct densities *d, enum save_format format, size_t *size)
 {
     char *bytes = NULL;
     FILE *stream = open_memstream(&bytes, size);
     if (!stream)
         return NULL;
-    if (format == TWP_FORMAT_NPY) {
+    if (format == SAVE_NPY) {
         unsigned char header[TWP_NPY_HEADER];
         twp_npy_header(1, d->count, 1, sizeof *d->values, header);
         fwrite(header, 1, sizeof header, stream);
         fwrite(d->values, sizeof *d->values, d->count, stream);
     } else {
-        write_numbers(stream, d, format == TWP_FORMAT_JSON);
+        write_numbers(stream, d, format == SAVE_JSON);
     }
     bool failed = ferror(stream);
     if (fclose(stream) || failed) {
@@ -251,10 +235,29 @@ static char *encode(const struct densities *d, int format, size_t *size)
     return bytes;
 }
 
-static int save(const struct densities *d, int format)
+static int save_h5(const struct densities *d)
 {
     char problem[512];
     struct file_out out;
+    if (!file_create(&out, d->out, problem))
+        return cli_fail(CLI_FAILED, "%s", problem);
+    struct h5_out *h5 = h5_create(out.temporary, "log_prob", 1, sizeof *d->values, problem);
+    bool fine = h5 && h5_append(h5, d->values, d->count, problem) && h5_describe(h5, "columns", "log_prob");
+    if (!h5_finish(h5) && fine) {
+        fine = false;
+        snprintf(problem, sizeof problem, "%s: HDF5 could not write it", d->out);
+    }
+    if (!fine)
+        file_abandon(&out);
+    return fine && file_commit(&out, problem) ? CLI_OK : cli_fail(CLI_FAILED, "%s", problem);
+}
+
+static int save(const struct densities *d, enum save_format format)
+{
+    char problem[512];
+    struct file_out out;
+    if (format == SAVE_H5)
+        return save_h5(d);
     size_t size;
     char *bytes = encode(d, format, &size);
     if (!bytes)
@@ -284,7 +287,8 @@ static char *query_of(const struct rows *rows, const json_t *conditions)
     return query;
 }
 
-static int log_prob(struct cli *cli, const char *file, struct densities *d, int format, const json_t *conditions)
+static int log_prob(struct cli *cli, const char *file, struct densities *d, enum save_format format,
+                    const json_t *conditions)
 {
     char problem[512];
     struct rows *rows = rows_open(file, d->columns, problem);
@@ -313,7 +317,7 @@ int cmd_events_log_prob(struct cli *cli, int argc, char **argv)
         {"rows", 0, OPTIONS_TEXT, &d.rows, "A:B", "rows A up to, not including, B of the file"},
         {"columns", 0, OPTIONS_TEXT, &d.columns, "NAMES", "names of the columns, separated by commas"},
         {"condition", 'c', OPTIONS_LIST, &d.conditions, "NAME=VALUE", "a condition; may be repeated"},
-        {"out", 0, OPTIONS_TEXT, &d.out, "FILE", ".npy, .csv or .json; - for standard output"},
+        {"out", 0, OPTIONS_TEXT, &d.out, "FILE", ".npy, .csv, .h5 or .json; - for standard output"},
     };
     char **arg = NULL;
     int count, rc = cli_parse(cli, entries, sizeof entries / sizeof *entries, argc, argv, 2, 2, &arg, &count);
@@ -321,8 +325,8 @@ int cmd_events_log_prob(struct cli *cli, int argc, char **argv)
         return rc;
     if (cli_check_name(cli, "twin", arg[0]))
         return CLI_USAGE;
-    int format = format_of(cli, d.out);
-    if (format < 0)
+    enum save_format format;
+    if (!save_format_of(cli, d.out, &format))
         return CLI_USAGE;
     if (d.rows && !options_read_range(d.rows, &d.from, &d.to))
         return cli_usage(cli, "--rows takes A:B with A < B");

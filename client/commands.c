@@ -41,11 +41,13 @@ static const struct cli_command commands[] = {
      "  simulate | twinctl feed zmumu - --run 14 --batch 500",
      cmd_feed_run},
     {"sample", "NAME", "events from the surrogate",
-     "Draws events. The same seed, version and number give the same events. Without --out they go to standard output\n"
-     "as CSV (-o json: JSON).\n\n"
+     "Draws events, a million at most in one go; further seeds give further events. The same seed, version and number\n"
+     "give the same events. Without --out they go to standard output as CSV (-o json: JSON). A file appears when it is\n"
+     "whole.\n\n"
      "examples:\n"
      "  twinctl sample zmumu -n 5\n"
      "  twinctl sample zmumu -n 1000000 --seed 7 --out sample.npy\n"
+     "  twinctl sample zmumu -n 100000 --version reference --out reference.h5\n"
      "  twinctl sample zmumu -n 1000 --version 3 --out v3.csv",
      cmd_events_sample},
     {"log-prob", "NAME FILE", "log-density of events",

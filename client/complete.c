@@ -105,6 +105,12 @@ static void reweighting(const struct cursor *at)
     offer(at, "weighted", "with a column of weights");
 }
 
+static void outputs(const struct cursor *at)
+{
+    offer(at, "log_prob", "the density of events");
+    offer(at, "sample", "events from base noise");
+}
+
 static void shells(const struct cursor *at)
 {
     offer(at, "bash", "");
@@ -132,20 +138,9 @@ static const struct source {
     const char *argument;
     void (*offer)(const struct cursor *at);
 } sources[] = {
-    {"NAME", twins},
-    {"VERSION", versions},
-    {"V", versions},
-    {"ALIAS", aliases},
-    {"ID", operations},
-    {"FEED", feeds},
-    {"FORMAT", formats},
-    {"KIND", kinds},
-    {"HOW", reweighting},
-    {"SHELL", shells},
-    {"COMMAND", command_names},
-    {"FILE", files},
-    {"DEFINITION.json", files},
-    {"EVENTS", files},
+    {"NAME", twins},   {"VERSION", versions},      {"V", versions}, {"ALIAS", aliases},         {"ID", operations},
+    {"FEED", feeds},   {"FORMAT", formats},        {"KIND", kinds}, {"HOW", reweighting},       {"WHAT", outputs},
+    {"SHELL", shells}, {"COMMAND", command_names}, {"FILE", files}, {"DEFINITION.json", files}, {"EVENTS", files},
     {"DIR", folders},
 };
 

@@ -86,7 +86,8 @@ bool file_commit(struct file_out *out, char problem[512])
 {
     if (!out->temporary)
         return true;
-    if (close(out->file) || rename(out->temporary, out->path)) {
+    int synced = fsync(out->file); /* a name must not come before what it names */
+    if (close(out->file) || synced || rename(out->temporary, out->path)) {
         fail(out, problem);
         unlink(out->temporary);
         free(out->temporary);

@@ -128,6 +128,26 @@ void h5_close(struct h5 *h5)
     free(h5);
 }
 
+char *h5_columns(const struct h5 *h5)
+{
+    if (H5Aexists(h5->set, "columns") <= 0)
+        return NULL;
+    hid_t attribute = H5Aopen(h5->set, "columns", H5P_DEFAULT), type = H5Aget_type(attribute);
+    hid_t space = H5Aget_space(attribute);
+    char *text = NULL;
+    /* One text of a fixed length, as we write it. */
+    if (H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 && H5Sget_simple_extent_npoints(space) == 1)
+        text = calloc(1, H5Tget_size(type) + 1);
+    if (text && H5Aread(attribute, type, text) < 0) {
+        free(text);
+        text = NULL;
+    }
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Aclose(attribute);
+    return text;
+}
+
 void h5_shape(const struct h5 *h5, size_t *rows, size_t *cols)
 {
     *rows = h5->size[0];
@@ -159,6 +179,11 @@ struct h5 *h5_open(const char *path, char problem[512])
 
 void h5_close(struct h5 *h5)
 {
+}
+
+char *h5_columns(const struct h5 *h5)
+{
+    return NULL;
 }
 
 void h5_shape(const struct h5 *h5, size_t *rows, size_t *cols)

@@ -338,6 +338,7 @@ int rest_send(struct rest *rest, const struct rest_request *request, struct rest
     answer->location = header_copy(rest->curl, "Location");
     answer->version = header_copy(rest->curl, "Twin-Version");
     answer->seed = header_copy(rest->curl, "Twin-Seed");
+    answer->columns = header_copy(rest->curl, "Twin-Columns");
     curl_slist_free_all(headers);
     free(url);
     return rc;
@@ -350,6 +351,7 @@ void rest_answer_fini(struct rest_answer *answer)
     free(answer->location);
     free(answer->version);
     free(answer->seed);
+    free(answer->columns);
     memset(answer, 0, sizeof *answer);
 }
 

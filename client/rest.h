@@ -35,7 +35,7 @@ struct rest_answer {
     long status;
     char *body; /* always ends in 0 */
     size_t size;
-    char *etag, *location, *version, *seed; /* NULL where absent; Twin-Version and Twin-Seed */
+    char *etag, *location, *version, *seed, *columns; /* NULL where absent; Twin-Version, -Seed, -Columns */
 };
 
 /* `token_file` may be NULL: then the token is looked for where the daemon leaves it by default. `timeout`: seconds

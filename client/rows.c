@@ -110,7 +110,7 @@ static bool name_columns(struct rows *rows, const char *columns, char problem[51
         return false;
     }
     if (rows->cols != cols) {
-        snprintf(problem, 512, "%s has %zu columns, and --columns names %zu", rows->path, cols, rows->cols);
+        snprintf(problem, 512, "%s has %zu columns, and %zu names for them", rows->path, cols, rows->cols);
         return false;
     }
     return true;
@@ -172,7 +172,10 @@ static bool open_h5(struct rows *rows, const char *columns, char problem[512])
         return false;
     h5_shape(rows->h5, &total, &rows->cols);
     rows->total = rows->limit = (int64_t)total;
-    return name_columns(rows, columns, problem);
+    char *own = columns ? NULL : h5_columns(rows->h5);
+    bool fine = name_columns(rows, columns ? columns : own, problem);
+    free(own);
+    return fine;
 }
 
 static int64_t read_h5(struct rows *rows, size_t count, float *values, char problem[512])

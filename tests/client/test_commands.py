@@ -655,6 +655,37 @@ def test_sample():
         code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no/folder.csv"), 1)
 
 
+def test_sample_to_hdf5():
+    """sample and log-prob write HDF5 with the names of the columns, which is read again like any file of events"""
+    rows, bodies = np.random.default_rng(5).normal(size=(20000, 3)).astype(np.float32), []
+    headers = {"Twin-Version": "3", "Twin-Seed": "42", "Twin-Columns": "a,b,c"}
+    with Http() as http:
+        http.answer("POST", "/v1/twins/zmumu/sample", lambda r: (200, npy(rows), headers))
+
+        def log_prob(request):
+            bodies.append((request["query"]["columns"], np.load(io.BytesIO(request["body"]))))
+            return 200, npy(bodies[-1][1].sum(axis=1, dtype=np.float64)), headers
+
+        http.answer("POST", "/v1/twins/zmumu/log_prob", log_prob)
+        out, lp = HOME.name + "/s.h5", HOME.name + "/lp.hdf5"
+        result = ctl(http, "sample", "zmumu", "-n", "20000", "--out", out)
+        if "built without HDF5" in result.err:
+            return
+        code(result, 0)
+        same(http.requests[-1]["headers"]["Accept"], "application/x-npy")
+        code(ctl(http, "log-prob", "zmumu", out, "--out", lp), 0)
+        same([names for names, _ in bodies], [["a,b,c"]] * len(bodies))
+        same(np.array_equal(np.concatenate([x for _, x in bodies]), rows), True)
+        bodies.clear()
+        code(ctl(http, "log-prob", "zmumu", lp + "::log_prob", "--rows", "0:3"), 0)
+        same(bodies[0][0], ["log_prob"])
+        same(bodies[0][1][:, 0].tolist(), rows[:3].sum(axis=1, dtype=np.float64).astype(np.float32).tolist())
+        code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no/folder.h5"), 1)
+        http.answer("POST", "/v1/twins/zmumu/sample", (200, b"no array", headers))
+        code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/bad.h5"), 1)
+        same([n for n in os.listdir(HOME.name) if n.startswith(("bad", "s.h5.", "lp.hdf5."))], [])
+
+
 def test_sample_stopped():
     """Ctrl-C while a sample is on its way: 130, and no file"""
     with Http() as http:

@@ -95,7 +95,7 @@ int cmd_export_run(struct cli *cli, int argc, char **argv)
     if (cli_check_name(cli, "twin", arg[0]))
         return CLI_USAGE;
     if (output && (!onnx || (strcmp(output, "log_prob") && strcmp(output, "sample"))))
-        return cli_fail(CLI_USAGE, "--compute goes with --onnx, and is log_prob or sample");
+        return cli_usage(cli, "--compute goes with --onnx, and is log_prob or sample");
     if (onnx && !output)
         output = "log_prob";
     rc = version_read(cli, arg[0], count == 2 ? arg[1] : "champion", &version);

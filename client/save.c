@@ -75,12 +75,15 @@ static bool copy_rows(struct rows *rows, struct h5_out *h5, char problem[512])
     return n == 0;
 }
 
-static bool convert(const char *npy, const char *path, const char *name, const struct rest_answer *answer,
+static bool convert(const struct save *save, const char *path, const char *name, const struct rest_answer *answer,
                     char problem[512])
 {
-    struct rows *rows = rows_open(npy, NULL, problem);
+    struct rows *rows = rows_open(save->out.temporary, NULL, problem);
     struct h5_out *h5 = NULL;
-    bool fine = rows && (h5 = h5_create(path, name, rows_columns(rows), sizeof(float), problem)) &&
+    bool whole = rows && rows_left(rows) == save->rows;
+    if (rows && !whole)
+        snprintf(problem, 512, "what came is not %lld events", (long long)save->rows);
+    bool fine = whole && (h5 = h5_create(path, name, rows_columns(rows), sizeof(float), problem)) &&
                 copy_rows(rows, h5, problem) && h5_describe(h5, "columns", answer->columns) &&
                 h5_describe(h5, "version", answer->version) && h5_describe(h5, "seed", answer->seed);
     rows_close(rows);
@@ -95,7 +98,7 @@ static bool commit_h5(struct save *save, const char *name, const struct rest_ans
         save_abandon(save);
         return false;
     }
-    bool fine = convert(save->out.temporary, table.temporary, name, answer, problem);
+    bool fine = convert(save, table.temporary, name, answer, problem);
     save_abandon(save);
     if (fine)
         return file_commit(&table, problem);

@@ -552,9 +552,9 @@ def test_export():
         has(code(ctl(http, "export", "zmumu", "3", "--out", HOME.name + "/other.safetensors"), 75).err, "SHA-256")
         same([n for n in os.listdir(HOME.name) if n.startswith("other")], [])
         code(ctl(http, "export", "zmumu", "latest"), 64)
-        http.answer("GET", "/v1/twins/zmumu/versions/3/onnx?output=sample", (200, b"graph", {"ETag": '"x.sample.1"'}))
+        http.answer("GET", "/v1/twins/zmumu/versions/3/onnx", (200, b"graph", {"ETag": '"x.sample.1"'}))
         result = code(ctl(http, "export", "zmumu", "--onnx", "--compute", "sample", "--out", out, "-o", "json"), 0)
-        same(json.loads(result.out)["bytes"], 5)
+        same((json.loads(result.out)["bytes"], http.requests[-1]["query"]), (5, {"output": ["sample"]}))
         for wrong in (["--compute", "sample"], ["--onnx", "--compute", "x"]):
             code(ctl(http, "export", "zmumu", *wrong), 64)
 
@@ -683,7 +683,7 @@ def test_sample_to_hdf5():
         code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no/folder.h5"), 1)
         http.answer("POST", "/v1/twins/zmumu/sample", (200, b"no array", headers))
         code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/bad.h5"), 1)
-        same([n for n in os.listdir(HOME.name) if n.startswith(("bad", "s.h5.", "lp.hdf5."))], [])
+        same([n for n in os.listdir(HOME.name) if n.startswith(("bad.h5", "s.h5.", "lp.hdf5."))], [])
 
 
 def test_sample_stopped():

@@ -138,6 +138,25 @@ int cli_list(struct cli *cli, const char *path, size_t limit, json_t **out)
     return rc ? refused(cli, rc, path) : CLI_OK;
 }
 
+int cli_rehearse(struct cli *cli, const char *path, json_t **twin)
+{
+    static const char before[] = "/v1/twins/";
+    json_t *found = NULL;
+    if (twin)
+        *twin = NULL;
+    if (strncmp(path, before, strlen(before)) != 0)
+        return CLI_OK;
+    size_t length = strlen(before) + strcspn(path + strlen(before), "/?");
+    char *about = cli_text("%.*s", (int)length, path);
+    int rc = cli_get(cli, about, &found);
+    free(about);
+    if (twin)
+        *twin = found;
+    else
+        json_decref(found);
+    return rc;
+}
+
 int cli_change(struct cli *cli, struct rest_request *request, const json_t *body, json_t **out)
 {
     struct rest_answer answer;
@@ -145,9 +164,11 @@ int cli_change(struct cli *cli, struct rest_request *request, const json_t *body
     if (out)
         *out = NULL;
     if (cli->dry_run) {
-        fprintf(stderr, "would ask: %s %s %s\n", request->method, request->path, text ? text : "");
+        int rc = cli_rehearse(cli, request->path, NULL);
+        if (!rc)
+            fprintf(stderr, "would ask: %s %s %s\n", request->method, request->path, text ? text : "");
         free(text);
-        return CLI_OK;
+        return rc;
     }
     request->change = true;
     if (text) {

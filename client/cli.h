@@ -63,8 +63,13 @@ int cli_send(struct cli *cli, const struct rest_request *request, struct rest_an
 int cli_get(struct cli *cli, const char *path, json_t **out);
 int cli_list(struct cli *cli, const char *path, size_t limit, json_t **out);
 /* A request with a JSON body that changes something; takes no reference. *out (may be NULL) is the answer's JSON or
- * NULL. With --dry-run it only says what it would ask: *out is NULL and the result CLI_OK. */
+ * NULL. With --dry-run it only says what it would ask, and fails where the twin of the path is not there: *out is
+ * NULL. */
 int cli_change(struct cli *cli, struct rest_request *request, const json_t *body, json_t **out);
+
+/* With --dry-run: fails as the request would where the twin of a path "/v1/twins/NAME..." is not there. *twin, which
+ * may be NULL, is what the daemon says of it. */
+int cli_rehearse(struct cli *cli, const char *path, json_t **twin);
 
 /* Asks a yes-or-no question where there is a terminal to ask on; true without one or with --yes. */
 bool cli_confirm(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -49,17 +49,42 @@ static json_t *guess(const struct cli *cli, const char *name, const char *path, 
     return definition;
 }
 
+/* A twin of this name would be in the way. */
+static int rehearse(struct cli *cli, const char *name)
+{
+    char *path = cli_text("/v1/twins/%s", name ? name : "");
+    json_t *twin = NULL;
+    int rc = cli_connect(cli);
+    if (!rc && name)
+        rc = rest_get(cli->rest, path, &twin);
+    if (twin)
+        rc = cli_fail(CLI_FAILED, "there is a twin %s already; another name makes another twin", name);
+    else if (rc && !strcmp(rest_error(cli->rest), "unknown_twin"))
+        rc = CLI_OK;
+    else if (rc)
+        cli_fail(rc, "%s", rest_problem(cli->rest));
+    json_decref(twin);
+    free(path);
+    return rc;
+}
+
 static int create(struct cli *cli, json_t *definition, bool guessed)
 {
     struct rest_request request = {.method = "POST", .path = "/v1/twins"};
     json_t *twin = NULL;
-    int rc = guessed && cli->dry_run ? CLI_OK : cli_change(cli, &request, definition, &twin);
+    const char *name = json_string_value(json_object_get(definition, "name"));
+    /* A guess alone needs no daemon. */
+    int rc = cli->dry_run && !guessed ? rehearse(cli, name) : CLI_OK;
+    if (!rc && !(cli->dry_run && guessed))
+        rc = cli_change(cli, &request, definition, &twin);
     if (guessed) /* printed whatever became of it: it is what the user wants to change */
         output_json(stdout, definition);
     else if (twin)
         cmd_twins_print_one(cli, twin);
     if (!rc && twin)
-        cli_say(cli, "made; next: twinctl train %s FILE", json_string_value(json_object_get(definition, "name")));
+        cli_say(cli, "made; next: twinctl train %s FILE", name);
+    else if (!rc && guessed)
+        cli_say(cli, "not made; next: change what is guessed wrong, then twinctl create %s FILE", name);
     json_decref(twin);
     return rc;
 }

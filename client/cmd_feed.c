@@ -1,5 +1,5 @@
-/* twinctl feed: files, one after the other, cut into batches. Batch k always holds the same rows of the same files,
- * which is what makes it possible to go on where the last acknowledgement was. */
+/* twinctl feed: files, and those of folders, one after the other, cut into batches. Batch k always holds the same rows
+ * of the same files, which is what makes it possible to go on where the last acknowledgement was. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,18 +7,21 @@
 #include "client/cli.h"
 #include "client/commands.h"
 #include "client/feed.h"
+#include "client/hint.h"
+#include "client/inputs.h"
 #include "client/rows.h"
 #include "client/timer.h"
 
 struct files {
     char **path;
+    const double *bytes;
     int count, at;
     const char *columns;
     int64_t from, to; /* rows of the only file */
     int64_t batch;
     bool loop;
     struct rows *rows; /* of path[at]; NULL: not open */
-    int64_t length;    /* of path[at], -1: not known */
+    int64_t length;    /* with --rows: rows to be sent, -1: not known */
     int64_t passed;    /* batches in this pass over the files */
     float *values;
     size_t capacity; /* values */
@@ -39,7 +42,7 @@ static bool open_next(struct files *files, char problem[512])
     if (!(files->rows = rows_open(files->path[files->at], files->columns, problem)) ||
         !rows_slice(files->rows, files->from, files->to, problem))
         return false;
-    files->length = rows_left(files->rows);
+    files->length = files->to < INT64_MAX ? rows_left(files->rows) : -1;
     size_t need = (size_t)files->batch * rows_columns(files->rows);
     if (need > files->capacity) {
         free(files->values);
@@ -113,15 +116,20 @@ static int64_t skip_batches(void *context, int64_t count, char problem[512])
     return done;
 }
 
+/* Of the bytes of all files; of the rows that --rows names. */
 static double fraction(void *context)
 {
     const struct files *files = context;
-    if (files->loop || (files->rows && files->length < 0))
+    double all = 0, done = 0, part = files->rows ? rows_fraction(files->rows) : 0;
+    if (files->loop || part < 0)
         return -1;
-    if (files->at >= files->count)
-        return 1;
-    double part = files->rows && files->length ? 1 - (double)rows_left(files->rows) / (double)files->length : 0;
-    return (files->at + part) / files->count;
+    if (files->rows && files->length > 0)
+        return 1 - (double)rows_left(files->rows) / (double)files->length;
+    for (int i = 0; i < files->count; i++) {
+        all += files->bytes[i];
+        done += files->bytes[i] * (i < files->at ? 1 : i == files->at ? part : 0);
+    }
+    return all > 0 ? done / all : -1;
 }
 
 /* ---- the command ---- */
@@ -153,15 +161,46 @@ static int read_conditions(const struct cli *cli, const struct options_list *lis
     return CLI_OK;
 }
 
+/* What the daemon has of this feed and run, where it can be asked. A twin that is not there is an error. */
+static int say_what_is_there(struct cli *cli, const struct twp_key *key)
+{
+    json_t *feeds = NULL, *feed;
+    size_t i;
+    char *path = cli_text("/v1/twins/%s/feeds", key->twin);
+    int rc = cli_connect(cli);
+    if (!rc)
+        rc = rest_get(cli->rest, path, &feeds);
+    if (rc == CLI_UNAVAILABLE)
+        cli_say(cli, "what is there already could not be asked: %s", rest_problem(cli->rest));
+    else if (rc)
+        cli_fail(rc, "%s", rest_problem(cli->rest));
+    if (rc && !strcmp(rest_error(cli->rest), "unknown_twin"))
+        hint_twin(cli, key->twin);
+    json_array_foreach(json_object_get(feeds, "items"), i, feed)
+    {
+        const char *name = json_string_value(json_object_get(feed, "feed"));
+        long long durable = json_integer_value(json_object_get(feed, "last_durable_seq"));
+        if (name && !strcmp(name, key->feed) && json_integer_value(json_object_get(feed, "run")) == key->run &&
+            durable >= key->seq)
+            cli_say(cli, "run %lld of feed %s is there up to batch %lld: it would go on behind it", (long long)key->run,
+                    key->feed, durable);
+    }
+    json_decref(feeds);
+    free(path);
+    return rc == CLI_UNAVAILABLE ? CLI_OK : rc;
+}
+
 /* Reads everything and says what would be sent. */
-static int rehearse(struct files *files)
+static int rehearse(struct cli *cli, struct files *files, const struct twp_key *key)
 {
     char problem[512];
     const float *values;
     const char *const *names;
     size_t rows, cols;
     long long batches = 0, events = 0;
-    int more = 0;
+    int more = 0, rc = say_what_is_there(cli, key);
+    if (rc)
+        return rc;
     while (!timer_signal() && (more = next_batch(files, &values, &rows, &cols, &names, problem)) > 0) {
         batches++;
         events += (long long)rows;
@@ -170,7 +209,8 @@ static int rehearse(struct files *files)
     }
     if (more < 0)
         return cli_fail(CLI_FAILED, "%s", problem);
-    fprintf(stderr, "would send %lld batches, %lld events%s\n", batches, events, files->loop ? ", over and over" : "");
+    fprintf(stderr, "would send %lld batches, %lld events of %d file%s%s\n", batches, events, files->count,
+            files->count == 1 ? "" : "s", files->loop ? ", over and over" : "");
     return CLI_OK;
 }
 
@@ -204,7 +244,7 @@ static void print_result(const struct cli *cli, const struct feed_options *optio
     json_decref(json);
 }
 
-static int report(const struct cli *cli, const struct feed_options *options, const struct feed_result *result, int rc)
+static int report(struct cli *cli, const struct feed_options *options, const struct feed_result *result, int rc)
 {
     if (!rc || result->batches || cli->format != OUTPUT_TABLE)
         print_result(cli, options, result);
@@ -218,6 +258,8 @@ static int report(const struct cli *cli, const struct feed_options *options, con
         cli_say(cli, "stopped; the same command goes on at batch %lld", (long long)result->next_seq);
     if (rc && *result->problem)
         cli_fail(rc, "%s", result->problem);
+    if (rc && strstr(result->problem, twp_wire_code(TWP_UNKNOWN_TWIN)))
+        hint_twin(cli, options->key.twin);
     if (rc && !result->stopped && result->batches)
         cli_say(cli, "the same command goes on at batch %lld", (long long)result->next_seq);
     return rc;
@@ -232,7 +274,7 @@ int cmd_feed_run(struct cli *cli, int argc, char **argv)
         {"feed", 'f', OPTIONS_TEXT, &f.feed, "FEED", "who sends (twinctl)"},
         {"run", 'r', OPTIONS_COUNT, &f.run, "N", "the data-taking run (1)"},
         {"batch", 'b', OPTIONS_COUNT, &f.batch, "EVENTS", "events in a batch (1000)"},
-        {"rate", 0, OPTIONS_NUMBER, &f.rate, "EVENTS", "events per second at most (as fast as they are taken)"},
+        {"rate", 0, OPTIONS_NUMBER, &f.rate, "EVENTS/s", "events per second at most (as fast as they are taken)"},
         {"rows", 0, OPTIONS_TEXT, &f.rows, "A:B", "rows A up to, not including, B of the file"},
         {"columns", 0, OPTIONS_TEXT, &f.columns, "NAMES", "names of the columns, separated by commas"},
         {"condition", 'c', OPTIONS_LIST, &f.conditions, "NAME=VALUE", "a condition of all batches; may be repeated"},
@@ -248,13 +290,20 @@ int cmd_feed_run(struct cli *cli, int argc, char **argv)
     int count, rc = cli_parse(cli, entries, sizeof entries / sizeof *entries, argc, argv, 2, 10000, &arg, &count);
     if (rc != CLI_GO_ON)
         return rc;
-    struct files files = {
-        .path = arg + 1, .count = count - 1, .columns = f.columns, .to = INT64_MAX, .batch = f.batch, .loop = f.loop};
-    rc = check(cli, arg[0], &f, &files, &options);
+    struct inputs inputs;
+    char problem[512];
+    rc = inputs_init(&inputs, arg + 1, count - 1, problem) ? CLI_OK : cli_fail(CLI_FAILED, "%s", problem);
+    struct files files = {.path = inputs.path,
+                          .bytes = inputs.bytes,
+                          .count = inputs.count,
+                          .columns = f.columns,
+                          .to = INT64_MAX,
+                          .batch = f.batch,
+                          .loop = f.loop};
+    if (!rc)
+        rc = check(cli, arg[0], &f, &files, &options);
     if (!rc)
         rc = read_conditions(cli, &f.conditions, condition);
-    if (rc)
-        return rc;
     options.conditions = f.conditions.count;
     options.endpoint = f.endpoint;
     options.rate = f.rate;
@@ -262,11 +311,12 @@ int cmd_feed_run(struct cli *cli, int argc, char **argv)
     options.patience = cli->timeout > 0 ? cli->timeout : 30;
     options.stall = cli->timeout;
     struct feed_source source = {&files, skip_batches, next_batch, fraction};
-    if (cli->dry_run)
-        rc = rehearse(&files);
-    else
+    if (!rc && cli->dry_run)
+        rc = rehearse(cli, &files, &options.key);
+    else if (!rc)
         rc = report(cli, &options, &result, feed_run(&options, &source, cli->quiet, &result));
     close_file(&files);
     free(files.values);
+    inputs_fini(&inputs);
     return rc;
 }

@@ -43,7 +43,25 @@ static int look(struct cli *cli, const struct move *move, char **etag, json_int_
     return rc;
 }
 
-static int put(struct cli *cli, const struct move *move, const char *etag)
+/* What would be refused is refused, and the move is told in words. */
+static int rehearse(struct cli *cli, const struct move *move, json_int_t now)
+{
+    char *path = cli_text("/v1/twins/%s/versions/%lld", move->twin, (long long)move->version);
+    json_t *version;
+    int rc = cli_get(cli, path, &version);
+    const char *status = json_string_value(json_object_get(version, "status"));
+    if (status && !strcmp(status, "rejected"))
+        rc = cli_fail(CLI_FAILED, "version %lld of %s was rejected; twinctl show %s %lld says why",
+                      (long long)move->version, move->twin, move->twin, (long long)move->version);
+    else if (!rc)
+        cli_say(cli, "would move %s of %s from version %lld to %lld", move->alias, move->twin, (long long)now,
+                (long long)move->version);
+    json_decref(version);
+    free(path);
+    return rc;
+}
+
+static int put(struct cli *cli, const struct move *move, const char *etag, json_int_t now)
 {
     char *path = cli_text("/v1/twins/%s/aliases/%s", move->twin, move->alias);
     struct rest_request request = {.method = "PUT", .path = path, .if_match = etag, .if_none = !etag};
@@ -52,7 +70,10 @@ static int put(struct cli *cli, const struct move *move, const char *etag)
            *answer;
     if (move->no_hold)
         json_object_set_new(body, "hold", json_false());
-    int rc = cli_change(cli, &request, body, &answer);
+    int rc = cli->dry_run ? rehearse(cli, move, now) : CLI_OK;
+    answer = NULL;
+    if (!rc)
+        rc = cli_change(cli, &request, body, &answer);
     if (answer)
         output_object(stdout, cli->format, answer);
     if (!rc && answer && json_is_true(json_object_get(answer, "hold")) && !strcmp(move->alias, "champion"))
@@ -109,7 +130,7 @@ int cmd_promote_run(struct cli *cli, int argc, char **argv)
                             (long long)move.version))
         rc = cli_fail(CLI_FAILED, "nothing was moved");
     else if (!rc)
-        rc = put(cli, &move, etag);
+        rc = put(cli, &move, etag, now);
     free(etag);
     return rc;
 }
@@ -143,7 +164,12 @@ static int find_before(struct cli *cli, struct move *move)
         return rc;
     move->version = champion_before(moves);
     json_decref(moves);
-    return move->version ? CLI_OK : cli_fail(CLI_FAILED, "%s had no champion before this one", move->twin);
+    if (!move->version)
+        return cli_fail(CLI_FAILED,
+                        "%s had no champion before this one; twinctl rollback %s --to VERSION takes any of "
+                        "twinctl versions %s",
+                        move->twin, move->twin, move->twin);
+    return CLI_OK;
 }
 
 int cmd_promote_rollback(struct cli *cli, int argc, char **argv)
@@ -173,7 +199,7 @@ int cmd_promote_rollback(struct cli *cli, int argc, char **argv)
                             (long long)move.version))
         rc = cli_fail(CLI_FAILED, "nothing was moved");
     else if (!rc)
-        rc = put(cli, &move, etag);
+        rc = put(cli, &move, etag, now);
     free(etag);
     return rc;
 }

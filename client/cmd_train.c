@@ -17,14 +17,26 @@ struct training {
     bool spooled, wait;
 };
 
+static int rehearse(struct cli *cli, const struct rest_request *request, size_t events)
+{
+    json_t *twin;
+    int rc = cli_rehearse(cli, request->path, &twin);
+    if (!rc && output_at(twin, "champion"))
+        rc = cli_fail(CLI_FAILED, "it is trained already; twinctl retune trains it on");
+    if (!rc && events)
+        cli_say(cli, "would train on %zu events", events);
+    if (!rc)
+        fprintf(stderr, "would ask: POST %s with %zu bytes\n", request->path, request->size);
+    json_decref(twin);
+    return rc;
+}
+
 /* events: how many are in the body, 0: none. */
 static int post(struct cli *cli, struct rest_request *request, const struct training *t, size_t events)
 {
     struct rest_answer answer;
-    if (cli->dry_run) {
-        fprintf(stderr, "would ask: POST %s with %zu bytes\n", request->path, request->size);
-        return CLI_OK;
-    }
+    if (cli->dry_run)
+        return rehearse(cli, request, events);
     int rc = cli_send(cli, request, &answer);
     if (!rc && events)
         cli_say(cli, "training on %zu events", events);

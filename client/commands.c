@@ -32,11 +32,14 @@ static const struct cli_command commands[] = {
      "  twinctl train zmumu --spooled",
      cmd_train_run},
     {"feed", "NAME FILE...", "send events to the loop",
-     "Sends the events of files (.npy, .csv, - for standard input) in batches over ZeroMQ, and ends when all are\n"
-     "acknowledged, which means on the daemon's disk. A feed that was stopped goes on where the last acknowledgement\n"
-     "was: start it again with the same files, --feed, --run, --rows and --batch. Other data need another --run.\n\n"
+     "Sends the events of files (.npy, .csv, .h5, - for standard input), or of the files in a folder, in batches over\n"
+     "ZeroMQ, and ends when all are acknowledged, which means on the daemon's disk. A feed that was stopped goes on\n"
+     "where the last acknowledgement was: start it again with the same files, --feed, --run, --rows and --batch. A\n"
+     "folder may have got more files since, behind those that it had. Other data need another --run.\n\n"
      "examples:\n"
+     "  twinctl feed zmumu today.npy --run 12 --dry-run\n"
      "  twinctl feed zmumu today.npy --run 12\n"
+     "  twinctl feed zmumu run15/ --run 15\n"
      "  twinctl feed zmumu a.csv b.csv --feed daq1 --run 13 --rate 5000\n"
      "  simulate | twinctl feed zmumu - --run 14 --batch 500",
      cmd_feed_run},

@@ -348,13 +348,15 @@ static int keep_time(struct sender *sender, double now)
 
 static void show(struct sender *sender, double now)
 {
-    char words[160];
+    char words[200], left[32] = "";
     struct feed_result *result = sender->result;
     double fraction = sender->source->fraction ? sender->source->fraction(sender->source->context) : -1;
     double seconds = now - sender->began;
-    snprintf(words, sizeof words, "%lld events, %.0f events/s, %lld of %lld batches acked", (long long)result->events,
+    if (fraction > 0.02 && fraction < 1)
+        snprintf(left, sizeof left, ", %.0f s left", seconds * (1 - fraction) / fraction);
+    snprintf(words, sizeof words, "%lld events, %.0f events/s, %lld of %lld batches acked%s", (long long)result->events,
              seconds > 0 ? (double)result->events / seconds : 0.0, (long long)sender->outbox.acked,
-             (long long)result->batches);
+             (long long)result->batches, left);
     progress_update(&sender->progress, fraction, sender->welcomed ? words : "waiting for the daemon");
 }
 

@@ -420,6 +420,19 @@ int64_t rows_left(const struct rows *rows)
     return rows->total >= 0 ? rows->limit : -1;
 }
 
+double rows_fraction(const struct rows *rows)
+{
+    struct stat info;
+    if (rows->total > 0)
+        return (double)rows->next / (double)rows->total;
+    if (rows->total == 0)
+        return 1;
+    off_t at = lseek(rows->file, 0, SEEK_CUR);
+    if (at < 0 || fstat(rows->file, &info) || !S_ISREG(info.st_mode) || info.st_size <= 0)
+        return -1;
+    return ((double)at - (double)(rows->lines.used - rows->lines.header)) / (double)info.st_size;
+}
+
 static int64_t too_few(const struct rows *rows, char problem[512])
 {
     snprintf(problem, 512, "%s has fewer rows than --rows asks for", rows->path);

@@ -22,6 +22,8 @@ const char *const *rows_names(const struct rows *rows);
 const char *rows_unit(const struct rows *rows, size_t column);
 /* Rows that are left, -1 where that is not known. */
 int64_t rows_left(const struct rows *rows);
+/* How much of the file, 0 to 1, has been read; -1 where that is not known. */
+double rows_fraction(const struct rows *rows);
 
 /* Restricts to the rows [from, to) of the file; to be called first. False with a sentence. */
 bool rows_slice(struct rows *rows, int64_t from, int64_t to, char problem[512]);

@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 
-from cases import code, finish, has, run, same, start, twinctl
-from fakes import Ingest
+from cases import code, finish, has, lacks, run, same, start, twinctl
+from fakes import Http, Ingest
 
 SCRATCH = tempfile.TemporaryDirectory(prefix="twinctl-feed-")
 
@@ -36,6 +36,8 @@ def csv_file(array, columns, name="events.csv"):
 
 
 def feed(ingest, *arguments, **more):
+    """Nobody answers over HTTP unless `more` says so."""
+    more.setdefault("TWIN_URL", "http://127.0.0.1:1")
     return twinctl("feed", "zmumu", "--ingest", ingest.endpoint, *arguments, **more)
 
 
@@ -379,8 +381,36 @@ def test_loop():
 def test_dry_run():
     """--dry-run reads the files and sends nothing"""
     with Ingest() as ingest:
-        has(code(feed(ingest, npy_file(events(1001)), "--dry-run"), 0).err, "2 batches, 1001 events")
+        dry = (npy_file(events(1001)), "--dry-run")
+        has(code(feed(ingest, *dry), 0).err, "2 batches, 1001 events", "could not be asked")
+        with Http() as http:
+            http.answer("GET", "/v1/twins/zmumu/feeds", (200, {"items": [{"feed": "twinctl", "run": 1, "last_durable_seq": 0}]}))
+            has(code(feed(ingest, *dry, TWIN_URL=http.url), 0).err, "up to batch 0: it would go on behind it")
+            lacks(code(feed(ingest, *dry, "--run", "2", TWIN_URL=http.url), 0).err, "up to batch")
+            http.answer("GET", "/v1/twins/zmumu/feeds", (404, {"detail": "no twin zmumu", "error": "unknown_twin"}))
+            http.answer("GET", "/v1/twins", (200, {"items": [{"name": "zmumu1"}], "next_cursor": None}))
+            has(code(feed(ingest, *dry, TWIN_URL=http.url), 1).err, "no twin zmumu", "did you mean zmumu1?")
         same((ingest.received, ingest.hellos), ([], 0))
+
+
+def test_folder():
+    """a folder stands for the files of events in it, by the numbers in their names; again, it goes on where it was"""
+    folder = os.path.join(SCRATCH.name, "run")
+    os.makedirs(folder, exist_ok=True)
+    data = events(1200)
+    npy_file(data[:500], "run/part_2.npy")
+    csv_file(data[500:700], "abc", "run/part_10.csv")
+    npy_file(data[700:], "run/part_11.npy")
+    for name in "notes.txt", ".part_1.npy", "part_1.npy.tmp":
+        open(os.path.join(folder, name), "w").close()
+    with Ingest() as ingest:
+        same(report(code(feed(ingest, folder, "--batch", "300", "-o", "json"), 0))["batches"], 5)
+        same(np.array_equal(ingest.rows(), data), True)
+        npy_file(data[:100], "run/part_12.npy")
+        again = report(code(feed(ingest, folder, "--batch", "300", "-o", "json"), 0))
+        same((again["skipped"], again["batches"]), (5, 1))
+        os.makedirs(os.path.join(SCRATCH.name, "empty folder"), exist_ok=True)
+        has(code(feed(ingest, os.path.join(SCRATCH.name, "empty folder")), 1).err, "has no .npy, .csv or .h5 file")
 
 
 def examples():

@@ -71,6 +71,9 @@ enum route_outcome api_operations_list(struct http_request *request, struct http
 enum route_outcome api_operations_get(struct http_request *request, struct http_response *response);
 enum route_outcome api_operations_cancel(struct http_request *request, struct http_response *response);
 
+/* --- api_events.c --- */
+enum route_outcome api_events_get(struct http_request *request, struct http_response *response);
+
 /* --- api_weights.c --- */
 enum route_outcome api_weights_get(struct http_request *request, struct http_response *response);
 

@@ -15,10 +15,12 @@
 
 #include "daemon/clock.h"
 #include "daemon/errno_status.h"
+#include "daemon/events.h"
 #include "daemon/http_check.h"
 #include "daemon/http_exchange.h"
 #include "daemon/http_work.h"
 #include "daemon/log.h"
+#include "daemon/publish.h"
 
 enum {
     SERVER_THREADS = 2,
@@ -163,6 +165,7 @@ void http_stop(struct http *http)
     if (http == NULL)
         return;
     atomic_store(&http->stopping, true);
+    events_stop(publish_events(http->api.publisher));
     http_work_stop(http->calls);
     http_work_stop(http->queries);
     for (int i = 0; i < 100 && atomic_load(&http->active) > 0; i++)
@@ -173,8 +176,10 @@ void http_stop(struct http *http)
 
 void http_look(struct http *http)
 {
-    if (http != NULL)
-        http_peers_look(http->peers, clock_monotonic());
+    if (http == NULL)
+        return;
+    http_peers_look(http->peers, clock_monotonic());
+    events_look(publish_events(http->api.publisher), clock_monotonic());
 }
 
 int http_port(const struct http *http)

@@ -33,7 +33,8 @@ struct api {
 int http_start(const struct api *api, struct http **out, struct tw_error *error); /* TW_BUSY: port in use */
 void http_stop(struct http *http);
 int http_port(const struct http *http); /* as bound */
-/* Ends connections that make no progress; to be called about once a second. Accepts NULL. */
+/* Ends connections that make no progress, wakes listeners whose heartbeat is due; to be called about once a second.
+ * Accepts NULL. */
 void http_look(struct http *http);
 /* Long work for an answer should end: the server stops. */
 bool http_stopping(const struct http *http);

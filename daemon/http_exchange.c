@@ -14,6 +14,7 @@
 #include "daemon/clock.h"
 #include "daemon/heartbeat.h"
 #include "daemon/http_check.h"
+#include "daemon/http_events.h"
 #include "daemon/http_head.h"
 #include "daemon/http_request.h"
 #include "daemon/http_response.h"
@@ -128,6 +129,11 @@ static struct MHD_Response *make_response(struct exchange *exchange)
         struct http_source source = response->source;
         memset(&response->source, 0, sizeof response->source);
         return http_stream_response(exchange->connection, exchange->http->queries, &source);
+    }
+    if (response->events != NULL) {
+        struct http_events *events = response->events;
+        response->events = NULL;
+        return http_events_response(exchange->connection, events);
     }
     enum MHD_ResponseMemoryMode mode = response->borrowed ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE;
     struct MHD_Response *made = MHD_create_response_from_buffer(response->size, response->body, mode);

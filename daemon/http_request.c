@@ -19,6 +19,7 @@ static const char *const header_names[HTTP_HEADERS_KNOWN] = {
     [HTTP_IF_MATCH] = "If-Match",
     [HTTP_IF_NONE_MATCH] = "If-None-Match",
     [HTTP_INFERENCE_HEADER_LENGTH] = "Inference-Header-Content-Length",
+    [HTTP_LAST_EVENT_ID] = "Last-Event-ID",
 };
 
 static int hex_digit(char c)

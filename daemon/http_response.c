@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/http_events.h"
 #include "daemon/shortage.h"
 
 static void drop_body(struct http_response *response)
@@ -15,6 +16,8 @@ static void drop_body(struct http_response *response)
     if (response->source.next != NULL && response->source.release != NULL)
         response->source.release(response->source.context);
     memset(&response->source, 0, sizeof response->source);
+    http_events_free(response->events);
+    response->events = NULL;
     response->body = NULL;
     response->size = 0;
     response->borrowed = false;
@@ -68,6 +71,14 @@ void http_response_stream(struct http_response *response, const char *type, cons
     response->status = 200;
     response->type = type;
     response->source = *source;
+}
+
+void http_response_events(struct http_response *response, struct http_events *events)
+{
+    drop_body(response);
+    response->status = 200;
+    response->type = "text/event-stream";
+    response->events = events;
 }
 
 void http_response_json(struct http_response *response, int status, json_t *json)

@@ -20,6 +20,8 @@ struct http_source {
     void *context;
 };
 
+struct http_events;
+
 struct http_response {
     int status;
     const char *type; /* static */
@@ -33,7 +35,8 @@ struct http_response {
         const char *name; /* static */
         char *value;
     } header[HTTP_RESPONSE_HEADERS_MAX];
-    struct http_source source; /* used if next is set */
+    struct http_source source;  /* used if next is set */
+    struct http_events *events; /* an event stream, owned; else NULL */
 };
 
 void http_response_fini(struct http_response *response); /* accepts a zeroed one; `inference` stays */
@@ -47,6 +50,8 @@ void http_response_json(struct http_response *response, int status, json_t *json
 void http_response_bytes(struct http_response *response, int status, const char *type, void *bytes, size_t size);
 void http_response_static(struct http_response *response, int status, const char *type, const void *bytes, size_t size);
 void http_response_stream(struct http_response *response, const char *type, const struct http_source *source);
+/* An event stream of this listener, which it takes over. */
+void http_response_events(struct http_response *response, struct http_events *events);
 /* RFC 9457: {"type", "title", "status", "detail", "error"}; or {"error": detail} where `inference` is set. */
 void http_response_problem(struct http_response *response, int status, const char *error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -303,6 +303,11 @@ ROUTES = [
               advice=nullable(TEXT))), time=TIME, version=TEXT, deep=BOOLEAN))},
           query={"deep": ("read every record and artifact", TEXT)}, token=True),
 
+    route("GET", "/v1/events", "events", "Server-sent events: iteration, drift, version, alias, operation, missed",
+          {200: answer("events until the client leaves", {"text/event-stream": TEXT})},
+          query={"twin": ("of this twin alone", NAME)},
+          headers=[header("Last-Event-ID", "the id of the last event that was seen")], errors=(404,)),
+
     route("GET", "/v1/twins", "listTwins", "The twins", {200: page("Twin")}, query=LIMIT),
     route("POST", "/v1/twins", "createTwin", "A new twin", {201: {**TWIN, "headers": {
         "Location": {"$ref": "#/components/headers/Location"}}}}, body=body_json(ref("Definition"), DEFINITION), errors=(409,),
@@ -378,6 +383,11 @@ ROUTES = [
     route("GET", "/v1/twins/{twin}/versions/{n}/onnx", "getOnnx", "The model for other frameworks (docs/onnx.md)",
           {200: ARTIFACT, 304: answer("known already", None, "ETag")},
           query={"output": ("what is computed, log_prob if not given", one_of("log_prob", "sample"))},
+          headers=[header("If-None-Match", "the ETag of what is known already")], errors=(404,)),
+    route("GET", "/v1/twins/{twin}/versions/{n}/onnx", "getOnnx", "The same for other frameworks (docs/onnx.md)",
+          {200: answer("an ONNX graph", {"application/octet-stream": BYTES},
+                       "ETag Content-Disposition Twin-Version Twin-Columns"), 304: answer("known already", None, "ETag")},
+          query={"output": ("what it computes", one_of("log_prob", "sample"))},
           headers=[header("If-None-Match", "the ETag of what is known already")], errors=(404,)),
     route("GET", "/v1/twins/{twin}/aliases/{alias}", "getAlias", "Where an alias points", {200: ALIAS_ANSWER},
           errors=(404,)),

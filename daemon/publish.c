@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "daemon/events.h"
 #include "daemon/publish.h"
 
 enum { QUEUE_MAX = 1024, BODY_MAX = 64 * 1024 };
@@ -20,6 +21,7 @@ struct publisher {
     struct announcement queue[QUEUE_MAX]; /* a ring */
     size_t first, count;
     int fd;
+    struct events *events;
 };
 
 struct publisher *publish_new(void)
@@ -27,8 +29,10 @@ struct publisher *publish_new(void)
     struct publisher *publisher = calloc(1, sizeof *publisher);
     if (!publisher)
         return NULL;
-    publisher->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    publisher->events = events_new();
+    publisher->fd = publisher->events ? eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) : -1;
     if (publisher->fd < 0) {
+        events_free(publisher->events);
         free(publisher);
         return NULL;
     }
@@ -59,6 +63,7 @@ void publish_free(struct publisher *publisher)
         release(&oldest);
     }
     close(publisher->fd);
+    events_free(publisher->events);
     pthread_mutex_destroy(&publisher->lock);
     free(publisher);
 }
@@ -84,11 +89,14 @@ static char *body_text(json_t *body)
 void publish_post(struct publisher *publisher, const char *twin, const char *what, json_t *body)
 {
     struct announcement new = {0}, dropped = {0};
-    if (publisher && body)
-        new.body = body_text(body);
+    json_t *told = publisher && body ? json_copy(body) : NULL; /* others may hold the body */
+    if (told && !json_object_set_new(told, "twin", json_string(twin)))
+        new.body = body_text(told);
+    json_decref(told);
     json_decref(body);
     if (!new.body)
         return;
+    events_add(publisher->events, twin, what, new.body);
     if (asprintf(&new.topic, "twin/%s/%s", twin, what) < 0) {
         free(new.body);
         return;
@@ -100,6 +108,11 @@ void publish_post(struct publisher *publisher, const char *twin, const char *wha
     pthread_mutex_unlock(&publisher->lock);
     release(&dropped);
     eventfd_write(publisher->fd, 1);
+}
+
+struct events *publish_events(const struct publisher *publisher)
+{
+    return publisher->events;
 }
 
 int publish_fd(const struct publisher *publisher)

@@ -27,6 +27,8 @@ static const struct route routes[] = {
     {"GET",    "/v1/backup",                        api_backup_get,        ROUTE_CALL,  true,  KIB,    ""},
     {"GET",    "/v1/doctor",                        api_backup_doctor,     ROUTE_CALL,  true,  KIB,    "deep"},
 
+    {"GET",    "/v1/events",                        api_events_get,        ROUTE_HERE,  false, KIB,    "twin"},
+
     {"GET",    "/v1/twins",                         api_twins_list,        ROUTE_HERE,  false, KIB,    "limit,cursor"},
     {"POST",   "/v1/twins",                         api_twins_create,      ROUTE_CALL,  true,  MIB,    ""},
     {"GET",    "/v1/twins/{twin}",                  api_twins_get,         ROUTE_HERE,  false, KIB,    ""},

@@ -4,7 +4,7 @@ undocumented, or unlike its schema, and what violates the document must be refus
     fuzz_api.py [--examples N] [--seed N]    the long form: N generated requests of each kind to each route
 
 The token is sent along, so that what changes something is reached too. Twins are deleted in a run of their own, as the
-others need theirs.
+others need theirs; the stream of events, which does not end, has a test of its own.
 """
 import argparse
 import os
@@ -22,10 +22,12 @@ import toy
 from daemon import Daemon
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Not every text is a cursor, not every schema-valid definition makes sense: what fits may still be refused.
+# Not every text is a cursor, not every schema-valid definition makes sense: what fits may still be refused. An operation
+# that was cancelled (DELETE) can still be looked at.
 CONFIGURATION = """
 [checks]
 positive_data_acceptance.enabled = false
+use_after_free.enabled = false
 negative_data_rejection.expected-statuses = [400, 401, 404, 405, 406, 409, 412, 413, 415, 428]
 """
 
@@ -60,7 +62,7 @@ def run(examples, seed):
     daemon = daemon_with_twins()
     try:
         bad = []
-        for options in (("--exclude-operation-id", "deleteTwin"), ("--include-operation-id", "deleteTwin")):
+        for options in (("--exclude-operation-id", "deleteTwin", "--exclude-operation-id", "events"), ("--include-operation-id", "deleteTwin")):
             status, report = fuzz(daemon, examples, seed, *options)
             print(report, file=sys.stderr, flush=True)
             if status != 0 or "No test cases" in report:

@@ -112,7 +112,7 @@ def main():
     for library in libraries:
         layer = os.path.relpath(os.path.dirname(library), build)
         folder = layer.split("/")[0]
-        if folder not in PREFIX:
+        if folder not in PREFIX or not glob.glob(library + ".p/*.o"):  # made of other libraries
             continue
         names, calls, state, exported = look(library, folder, layer)
         total += exported

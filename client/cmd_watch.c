@@ -124,7 +124,8 @@ static int print_lines(struct cli *cli, struct watch *w)
             return CLI_OK;
         if (end > 0 && timer_now() > end)
             return cli_fail(CLI_AGAIN, "%lld new iterations within --timeout", (long long)w->seen);
-        if (!timer_sleep(w->interval))
+        double left = end > 0 ? end - timer_now() : w->interval;
+        if (!timer_sleep(left < w->interval ? left : w->interval))
             return CLI_OK;
     }
     return rc;

@@ -102,7 +102,7 @@ static void free_names(struct rows *rows)
 }
 
 /* Names for an array, which carries none. */
-static bool name_columns(struct rows *rows, const char *columns, char problem[512])
+static bool name_columns(struct rows *rows, const char *columns, const char *source, char problem[512])
 {
     size_t cols = rows->cols;
     if (columns && !set_names(rows, columns, strlen(columns))) {
@@ -110,7 +110,7 @@ static bool name_columns(struct rows *rows, const char *columns, char problem[51
         return false;
     }
     if (rows->cols != cols) {
-        snprintf(problem, 512, "%s has %zu columns, and %zu names for them", rows->path, cols, rows->cols);
+        snprintf(problem, 512, "%s has %zu columns, and %s names %zu", rows->path, cols, source, rows->cols);
         return false;
     }
     return true;
@@ -140,7 +140,7 @@ static bool open_npy(struct rows *rows, const char *columns, char problem[512])
         snprintf(problem, 512, "%s: %s", rows->path, twp_npy_strerror(error));
         return false;
     }
-    return name_columns(rows, columns, problem);
+    return name_columns(rows, columns, "--columns", problem);
 }
 
 static int64_t read_npy(struct rows *rows, size_t count, float *values, char problem[512])
@@ -173,7 +173,7 @@ static bool open_h5(struct rows *rows, const char *columns, char problem[512])
     h5_shape(rows->h5, &total, &rows->cols);
     rows->total = rows->limit = (int64_t)total;
     char *own = columns ? NULL : h5_columns(rows->h5);
-    bool fine = name_columns(rows, columns ? columns : own, problem);
+    bool fine = name_columns(rows, columns ? columns : own, columns ? "--columns" : "its attribute", problem);
     free(own);
     return fine;
 }

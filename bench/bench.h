@@ -32,6 +32,7 @@ struct bench {
     const char *detectors; /* NULL: all */
     long window;
     double run_time;
+    double below; /* statistics with a larger p are not printed */
     bool until_alarm;
 };
 

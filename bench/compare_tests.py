@@ -1,21 +1,29 @@
 #!/usr/bin/env python3
 """Our tests and detectors beside those of SciPy and alibi-detect, on the same events.
 
-Two tables, in Markdown, and everything as JSON with --out:
+Two tables, in Markdown:
 
-1. Tests of two samples: the p-value of the same question, and events a second of CPU time on one core.
+1. Tests of two samples (--only tests): the p-value of the same question, and events a second of CPU time on one core.
 2. Streams: every detector reads the same events one after the other (the columns of the definition and its
-   observables), with the same reference. Each gives a number at every event or window; the threshold on it is set so
+   observables), with the same references. Each gives a number at every event or window; the threshold on it is set so
    that the mean run time on streams without drift is the same for all of them, as measured here: the sum of the times
    until the first alarm, or the end of the stream, over the number of alarms. Promises of the programs play no part.
    Then a change comes at event --quiet, and the delay is counted in events until the first alarm; streams that alarm
-   before the change are left out, and a delay ends at --limit.
+   before the change are left out, and a delay ends at --limit. A detector that sees nothing alarms by chance: with a run
+   time of 10,000 its mean delay is 4500. Errors are of the mean over streams, by the bootstrap.
 
-Events are drawn with replacement: the reference from the first rows of the nominal sample, streams from the others.
+Events are drawn with replacement: references from the first rows of the nominal sample, streams from the others; stream
+i goes with reference i mod --references. The first streams are the same for every detector, however many it is given.
+Each detector's answers are kept in --results, one file each, so that a campaign may be cut into pieces; --only table
+prints the table of what is there, with a verdict for each kind: ours against the best of the others.
+
+A detector is NAME@WINDOW:
+  twin:cusum@50      any set of ours, with + between them (twin-bench --drift)
+  scipy:ks@250       ks, cvm or chi2 (of eight quantile bins) of each column in windows, with Bonferroni's correction
+  alibi:mmd@100      mmd, lsdd, cvm or fet, online
 
 Needs: pip install numpy scipy alibi-detect torch; a built twin-bench (release)
-Run:   python compare_tests.py TWIN_BENCH [--data data] [--more ../shared/data/zjets] [--out figures.json]
-About five minutes of one core; --only twin,scipy takes one.
+Run:   python compare_tests.py TWIN_BENCH [--data data] [--more ../shared/data/zjets] [--only A,B] [--results FOLDER]
 """
 import argparse
 import json
@@ -34,21 +42,22 @@ import numpy as np  # noqa: E402
 from scipy import stats  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+DETECTORS = ("twin:cusum@50,scipy:ks@100,scipy:ks@250,scipy:cvm@100,scipy:cvm@250,scipy:chi2@100,scipy:chi2@250,"
+             "alibi:mmd@100,alibi:mmd@200,alibi:lsdd@100,alibi:lsdd@200,alibi:cvm@100,alibi:fet@100,alibi:fet@200")
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("bench")
 parser.add_argument("--data", type=pathlib.Path, default=ROOT / "data")
 parser.add_argument("--more", type=pathlib.Path, help="a folder with zjets_drift_alphaS.npy")
-parser.add_argument("--only", default="tests,twin,scipy,mmd,lsdd,cvm,fet", help="the first table and which detectors")
-parser.add_argument("--twin", default="c2st,ks,cusum;ks,cusum", help="sets of our detectors, with ; between them")
-parser.add_argument("--reference", type=int, default=3000)
-parser.add_argument("--window", type=int, default=500, help="of twin and SciPy")
-parser.add_argument("--their-window", type=int, default=200, help="of alibi-detect's online detectors")
-parser.add_argument("--run-time", type=float, default=5000, help="events between false alarms, of all detectors")
-parser.add_argument("--null", type=int, default=8, help="streams without drift, of twice as many events")
-parser.add_argument("--streams", type=int, default=3, help="of each kind of drift")
+parser.add_argument("--only", default="tests," + DETECTORS + ",table", help="tests, table, and which detectors")
+parser.add_argument("--reference", type=int, default=2000, help="rows of a reference")
+parser.add_argument("--references", type=int, default=4)
+parser.add_argument("--run-time", type=float, default=10000, help="events between false alarms, of all detectors")
+parser.add_argument("--null", type=int, default=40, help="streams without drift, of twice as many events")
+parser.add_argument("--streams", type=int, default=40, help="of each kind of drift")
 parser.add_argument("--quiet", type=int, default=1000, help="events before the change")
 parser.add_argument("--limit", type=int, default=6000, help="events after it")
-parser.add_argument("--out")
+parser.add_argument("--speed", type=int, default=200000, help="events that ours is timed on; the others on null streams")
+parser.add_argument("--results", type=pathlib.Path, default=pathlib.Path("compare_results"))
 options = parser.parse_args()
 DEFINITION = options.data / "zjets.json"
 NAMES = [f["name"] for f in json.loads(DEFINITION.read_text())["features"]]
@@ -100,6 +109,16 @@ def dead(pool):
     return pool[~((phi > 0.5) & (phi < 0.8)).any(1)]
 
 
+def creeping(n):
+    """A scale that grows by 2 % in 6000 events."""
+    return np.linspace(1, 1 + 0.02 * n / 6000, n)
+
+
+def in_turns(n, factor):
+    """500 events with a factor, 500 without, and again."""
+    return np.where(np.arange(n) // 500 % 2, 1, factor)
+
+
 def background(x, rng, share):
     """One muon of some events is that of another event: no peak in the mass."""
     mup, hit = [AT[f"mup_{c}"] for c in ("pt", "eta", "phi")], rng.random(len(x)) < share
@@ -109,21 +128,24 @@ def background(x, rng, share):
 
 def kinds():
     """Name: function of (rng, n) that gives the events after the change."""
-    pool = NOMINAL[FIRST:]
+    pool, multiparton = NOMINAL[FIRST:], np.load(options.data / "zjets_mpi_on.npy")
     found = {
-        "muon scale 0.5 %": lambda rng, n: scaled(draw(pool, rng, n), 1.005),
-        "muon scale 1 %": lambda rng, n: scaled(draw(pool, rng, n), 1.01),
-        "muon resolution 2 %": lambda rng, n: smeared(draw(pool, rng, n), rng, 0.02),
-        "dead region in phi": lambda rng, n: draw(dead(pool), rng, n),
-        "background of 1 %": lambda rng, n: background(draw(pool, rng, n), rng, 0.01),
-        "multiparton activity": lambda rng, n: draw(np.load(options.data / "zjets_mpi_on.npy"), rng, n),
-        "slow scale, 2 % in 6k": lambda rng, n: scaled(draw(pool, rng, n), np.linspace(1, 1 + 0.02 * n / 6000, n)),
-        "sudden jet scale 5 %": lambda rng, n: scaled(draw(pool, rng, n), 1.05, ["j1"], ["j1_m"]),
+        "scale 0.5 %": lambda rng, n: scaled(draw(pool, rng, n), 1.005),
+        "scale 1 %": lambda rng, n: scaled(draw(pool, rng, n), 1.01),
+        "resolution 2 %": lambda rng, n: smeared(draw(pool, rng, n), rng, 0.02),
+        "dead φ": lambda rng, n: draw(dead(pool), rng, n),
+        "1 % background": lambda rng, n: background(draw(pool, rng, n), rng, 0.01),
+        "multiparton": lambda rng, n: draw(multiparton, rng, n),
+        "slow scale": lambda rng, n: scaled(draw(pool, rng, n), creeping(n)),
+        "step of 5 %": lambda rng, n: scaled(draw(pool, rng, n), 1.05),
+        "jet scale 5 %": lambda rng, n: scaled(draw(pool, rng, n), 1.05, ["j1"], ["j1_m"]),
+        "returns": lambda rng, n: scaled(draw(pool, rng, n), in_turns(n, 1.01)),
+        "mixed 2 %": lambda rng, n: scaled(draw(pool, rng, n), np.where(rng.random(n) < 0.5, 1.02, 1)),
     }
     alpha = options.more and options.more / "zjets_drift_alphaS.npy"
     if alpha and alpha.exists():
         other = np.load(alpha)[:, 1:1 + len(NAMES)]  # after the number of jets
-        found["other alpha_s"] = lambda rng, n: draw(other, rng, n)
+        found["α_s"] = lambda rng, n: draw(other, rng, n)
     return found
 
 
@@ -135,41 +157,59 @@ def child_seconds():
 
 
 class Twin:
-    """The loop's joint decision: the least p-value in units of its threshold."""
+    """The loop's joint decision: the least p-value in units of its threshold, of the detectors that were chosen. (The rate
+    of invalid rows, which the loop watches too, is nobody else's business.)"""
 
-    def __init__(self, reference, detectors):
-        self.folder, self.detectors = tempfile.TemporaryDirectory(), detectors
+    def __init__(self, reference, name, window):
+        self.folder, self.detectors, self.window = tempfile.TemporaryDirectory(), name.replace("+", ","), window
+        self.chosen = name.split("+")
         np.save(self.folder.name + "/reference.npy", reference)
 
-    def read(self, rows):
+    def run(self, rows):
         np.save(self.folder.name + "/stream.npy", rows)
-        lines = subprocess.run(
+        return subprocess.run(
             [options.bench, "--drift", DEFINITION, self.folder.name + "/reference.npy", self.folder.name + "/stream.npy",
-             "--window", str(options.window), "--run-time", "1e9", "--detectors", self.detectors, "--threads", "1"],
+             "--window", str(self.window), "--run-time", "1e9", "--detectors", self.detectors, "--threads", "1", "--below", "0.2"],
             check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-        for line in map(json.loads, lines):
-            yield line["first"] + line["events"], max(np.log10(s["threshold"] / s["p_value"]) for s in line["statistics"])
+
+    def read(self, rows):
+        for line in map(json.loads, self.run(rows)):
+            for s in line["statistics"]:
+                if s["name"] in self.chosen:
+                    yield line["first"] + line["events"], np.log10(s["threshold"] / s["p_value"])
 
 
 class SciPy:
-    """A Kolmogorov-Smirnov test of every column in every window, with Bonferroni's correction (a constant)."""
+    """A test of every column in every window, with Bonferroni's correction (a constant)."""
 
-    def __init__(self, reference):
-        self.reference = columns(reference)
+    def __init__(self, reference, name, window):
+        self.reference, self.window = columns(reference), window
+        self.test = {"ks": stats.ks_2samp, "cvm": stats.cramervonmises_2samp, "chi2": self.chi2}[name]
+        self.columns = list(self.reference.T)
+        self.edges = [np.quantile(c, np.arange(1, 8) / 8) for c in self.columns]
+
+    def chi2(self, a, b, edges):
+        table = np.array([np.bincount(np.searchsorted(edges, s), minlength=8) for s in (a, b)])
+        return stats.chi2_contingency(table, correction=False)
 
     def read(self, rows):
         x = columns(rows)
-        for first in range(0, len(x) - options.window + 1, options.window):
-            part = x[first:first + options.window]
-            p = min(stats.ks_2samp(self.reference[:, c], part[:, c]).pvalue for c in range(x.shape[1]))
-            yield first + options.window, -np.log10(max(p, 1e-300))
+        binned = self.test == self.chi2
+        for first in range(0, len(x) - self.window + 1, self.window):
+            part = x[first:first + self.window]
+            p = min(self.test(self.columns[c], part[:, c], *([self.edges[c]] if binned else [])).pvalue
+                    for c in range(x.shape[1]))
+            yield first + self.window, -np.log10(max(p, 1e-300))
 
 
 class Alibi:
-    """An online detector of alibi-detect, event by event: its statistic in units of its own threshold, which depends on
-    the time since its start and, for several columns, on nothing else."""
+    """An online detector of alibi-detect, event by event.
 
-    def __init__(self, reference, name):
+    The number is its statistic in units of its own threshold, which depends on the time since its start alone; of
+    FET, whose statistic ends at 1 - p = 1, it is -log p. Their own promise only shapes the threshold in time, so that
+    few bootstraps do: CVM with 10,000, as they come, takes longer than all streams."""
+
+    def __init__(self, reference, name, window):
         from alibi_detect.cd import CVMDriftOnline, FETDriftOnline, LSDDDriftOnline, MMDDriftOnline
         import torch
         torch.set_num_threads(1)
@@ -177,41 +217,36 @@ class Alibi:
         np.random.seed(1)
         x = columns(reference)
         self.mean, self.width, self.median = x.mean(0), x.std(0), np.median(x, 0)
-        self.binary = name == "fet"  # it takes yes or no: above the median
-        # its own promise only shapes the threshold in time; few bootstraps do for few events
-        common = {"ert": 1.5 * options.their_window, "n_bootstraps": 4 * options.their_window, "verbose": False}
-        columnwise = {**common, "n_bootstraps": x.shape[1] * common["n_bootstraps"]}  # its level is shared by columns
-        kernel = {"window_size": options.their_window, "backend": "pytorch", "device": "cpu"}
-        make = {"mmd": lambda z: MMDDriftOnline(z, **common, **kernel),
-                "lsdd": lambda z: LSDDDriftOnline(z, **common, **kernel),
-                "cvm": lambda z: CVMDriftOnline(z, window_sizes=[options.their_window], **columnwise),
-                "fet": lambda z: FETDriftOnline(z, window_sizes=[options.their_window], alternative="greater", **columnwise)}
+        self.binary = name == "fet"  # it takes yes or no: above the median, and below
+        joint = {"ert": 1.5 * window, "n_bootstraps": 4 * window, "verbose": False, "window_size": window,
+                 "backend": "pytorch", "device": "cpu"}
+        by_column = {"ert": 20, "verbose": False, "window_sizes": [window]}
+        make = {"mmd": lambda z: MMDDriftOnline(z, **joint), "lsdd": lambda z: LSDDDriftOnline(z, **joint),
+                "cvm": lambda z: CVMDriftOnline(z, n_bootstraps=600, batch_size=50, **by_column),
+                "fet": lambda z: FETDriftOnline(z, n_bootstraps=2000, alternative="greater", **by_column)}
         self.detector = make[name](self.prepare(reference))
 
     def prepare(self, rows):
         x = columns(rows)
-        return x > self.median if self.binary else ((x - self.mean) / self.width).astype(np.float32)
+        if self.binary:
+            return np.concatenate([x > self.median, x <= self.median], 1)
+        return ((x - self.mean) / self.width).astype(np.float32)
 
     def read(self, rows):
         self.detector.reset_state()
         for t, x in enumerate(self.prepare(rows), 1):
             found = self.detector.predict(x)["data"]
-            ratio = np.asarray(found["test_stat"], float) / np.asarray(found["threshold"], float)
-            yield t, -np.inf if np.isnan(ratio).all() else float(np.nanmax(ratio))
+            value = np.asarray(found["test_stat"], float)
+            value = -np.log10(np.maximum(1 - value, 1e-8)) if self.binary else value / np.asarray(found["threshold"], float)
+            yield t, -np.inf if np.isnan(value).all() else float(np.nanmax(value))
 
 
-def detectors(reference):
-    only, found = options.only.split(","), {}
-    if "twin" in only:
-        for chosen in options.twin.split(";"):
-            found[f"twin: {chosen.replace(',', ', ')}"] = lambda chosen=chosen: Twin(reference, chosen)
-    if "scipy" in only:
-        found["SciPy: KS in windows"] = lambda: SciPy(reference)
-    for name, title in (("mmd", "MMDDriftOnline"), ("lsdd", "LSDDDriftOnline"), ("cvm", "CVMDriftOnline"),
-                        ("fet", "FETDriftOnline")):
-        if name in only:
-            found[f"alibi-detect: {title}"] = lambda name=name: Alibi(reference, name)
-    return found
+def make_detectors(spec):
+    """Title, and one detector for each reference."""
+    (family, name), window = spec.partition("@")[0].split(":"), int(spec.partition("@")[2])
+    families = {"twin": Twin, "scipy": SciPy, "alibi": Alibi}
+    return [families[family](draw(NOMINAL[:FIRST], np.random.default_rng([3, i]), options.reference), name, window)
+            for i in range(options.references)]
 
 
 # --- run times and delays ---
@@ -239,24 +274,41 @@ def calibrate(paths, length):
     return float(seen[low]), mean_run_time(paths, seen[low], length)
 
 
-def measure(detector, streams):
+def records(path):
+    """Of a path, the steps that rise above all before: all that a first passage needs."""
+    most, kept = -np.inf, []
+    for t, value in path:
+        if value > most:
+            most = value
+            kept.append((t, value))
+    return kept
+
+
+def events_per_s(detector, streams):
+    """Of CPU time on one core. Ours starts a process that reads files; the others are started already."""
+    if isinstance(detector, Twin):
+        before = child_seconds()
+        detector.run(draw(NOMINAL[FIRST:], np.random.default_rng(4), options.speed))
+        return options.speed / (child_seconds() - before)
+    before = time.process_time()
+    read = sum(1 for _ in detector.read(streams[0]))
+    return (len(streams[0]) if read else 0) / (time.process_time() - before)
+
+
+def measure(spec, streams):
     """Paths on null streams, threshold, delays, and events a second of CPU time."""
-    own, child, events = time.process_time(), child_seconds(), 0
-    length = int(2 * options.run_time)
-    paths = []
-    for rows in streams["null"]:
-        paths.append(list(detector.read(rows)))
-        events += len(rows)
-    speed = events / (time.process_time() - own + child_seconds() - child)
+    detectors, length = make_detectors(spec), int(2 * options.run_time)
+    speed = events_per_s(detectors[0], streams["null"])
+    paths = [records(detectors[i % len(detectors)].read(rows)) for i, rows in enumerate(streams["null"])]
     threshold, run_time = calibrate(paths, length)
-    delays = {}
+    found = {"threshold": threshold, "run_time": run_time, "null": len(paths), "events_per_s": speed, "delays": {}}
     for kind, many in streams.items():
         if kind != "null":
-            times = [first_passage(detector.read(rows), threshold) or np.inf for rows in many]
-            kept = [t - options.quiet for t in times if t > options.quiet]
-            delays[kind] = {"delays": [min(t, options.limit) for t in kept],
-                            "missed": sum(not np.isfinite(t) for t in kept), "left_out": len(times) - len(kept)}
-    return {"threshold": threshold, "run_time": run_time, "events_per_s": speed, "delays": delays}
+            times = [first_passage(detectors[i % len(detectors)].read(rows), threshold) for i, rows in enumerate(many)]
+            # None: alarmed before the change; the limit: not at all
+            found["delays"][kind] = [None if t is not None and t <= options.quiet
+                                     else options.limit if t is None else t - options.quiet for t in times]
+    return found
 
 
 def make_streams():
@@ -268,6 +320,40 @@ def make_streams():
             rng = np.random.default_rng([2, k, i])
             streams[kind].append(np.concatenate([draw(pool, rng, options.quiet), after(rng, options.limit)]))
     return streams
+
+
+# --- the table ---
+
+def mean_and_error(delays):
+    """Of the streams that did not alarm too early; the error by the bootstrap."""
+    kept = np.array([d for d in delays if d is not None], float)
+    if len(kept) == 0:
+        return np.nan, np.nan
+    draws = np.random.default_rng(6).integers(len(kept), size=(2000, len(kept)))
+    return kept.mean(), kept[draws].mean(1).std()
+
+
+def print_table(found):
+    names = list(dict.fromkeys(kind for result in found.values() for kind in result["delays"]))
+    print("\n| detector | run time | streams | events/s | " + " | ".join(names) + " |\n|" + "---|" * (4 + len(names)))
+    delays = {spec: {k: mean_and_error(d) for k, d in result["delays"].items()} for spec, result in found.items()}
+    for spec, result in found.items():
+        cells = [f"{delays[spec][k][0]:.0f} ± {delays[spec][k][1]:.0f}" if k in delays[spec] else "" for k in names]
+        streams = max(len(d) for d in result["delays"].values())
+        print(f"| {spec} | {result['run_time']:.0f} | {streams} | {result['events_per_s']:.3g} | {' | '.join(cells)} |")
+    for ours in (spec for spec in found if spec.startswith("twin")):
+        verdicts = []
+        for k in names:
+            theirs = [(*delays[spec][k], spec) for spec in found if not spec.startswith("twin") and k in delays[spec]]
+            if not theirs or k not in delays[ours]:
+                verdicts.append("")
+                continue
+            mean, error = delays[ours][k]
+            pulls = [(mean - m) / max(np.hypot(error, e), 1e-9) for m, e, _ in theirs]
+            best = min(theirs)
+            verdicts.append(("longer" if max(pulls) > 2 else "shorter" if max(pulls) < -2 else "no difference") +
+                            f" ({max(pulls):+.1f} σ, {best[2]})")
+        print(f"| {ours} against the best | | | | {' | '.join(verdicts)} |")
 
 
 # --- the tests of two samples ---
@@ -322,26 +408,29 @@ def compare_tests():
     return rows
 
 
-def main():
-    result = {"options": {k: str(v) for k, v in vars(options).items()}, "detectors": {}}
-    result["tests"] = compare_tests() if "tests" in options.only.split(",") else []
+def print_tests():
     print("| test | events | p (ours) | events/s | other | p | events/s |\n|---|---|---|---|---|---|---|")
-    for row in result["tests"]:
+    for row in compare_tests():
         print(f"| {row['test']} | {row['events']} | {row['p']:.3g} | {row['events_per_s']:.3g} | {row.get('other', '')} | "
               f"{row.get('other_p', float('nan')):.3g} | {row.get('other_events_per_s', float('nan')):.3g} |", flush=True)
-    streams = make_streams()
-    names = [kind for kind in streams if kind != "null"]
-    print("\n| detector | run time | events/s | " + " | ".join(names) + " |\n|" + "---|" * (3 + len(names)))
-    for name, make in detectors(draw(NOMINAL[:FIRST], np.random.default_rng(3), options.reference)).items():
-        found = result["detectors"][name] = measure(make(), streams)
-        cells = []
-        for kind in names:
-            d = found["delays"][kind]
-            cells.append((f"{np.mean(d['delays']):.0f}" if d["delays"] else "–") +
-                         (f" ({d['missed']} of {len(d['delays'])} missed)" if d["missed"] else ""))
-        print(f"| {name} | {found['run_time']:.0f} | {found['events_per_s']:.3g} | " + " | ".join(cells) + " |", flush=True)
-        if options.out:
-            pathlib.Path(options.out).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def main():
+    only = options.only.split(",")
+    if "tests" in only:
+        print_tests()
+    options.results.mkdir(exist_ok=True)
+    wanted, streams = [spec for spec in only if "@" in spec], None
+    for spec in wanted:
+        streams = streams or make_streams()
+        path = options.results / (spec.replace(":", "_") + ".json")
+        path.write_text(json.dumps({"detector": spec, **measure(spec, streams)}) + "\n")
+        print_table({spec: json.loads(path.read_text())})
+    if "table" in only:
+        found = [json.loads(path.read_text()) for path in options.results.glob("*.json")]
+        order = {spec: i for i, spec in enumerate(DETECTORS.split(","))}
+        found.sort(key=lambda r: order.get(r["detector"], -1))
+        print_table({r["detector"]: r for r in found})
 
 
 if __name__ == "__main__":

@@ -80,22 +80,23 @@ static json_t *statistic_json(const struct tw_schema *schema, const struct tw_st
                      number(s->threshold), "alarm", s->alarm);
 }
 
-static void print_window(const struct tw_schema *schema, const struct tw_drift *drift, size_t window, size_t first,
-                         size_t rows, double seconds)
+static void print_window(const struct bench *bench, const struct tw_schema *schema, const struct tw_drift *drift,
+                         size_t window, size_t first, double seconds)
 {
     json_t *statistics = json_array(), *alarms = json_array();
     for (int i = 0; i < drift->count; i++) {
         const struct tw_statistic *s = &drift->statistics[i];
         const char *name = tw_drift_detector_name(s->detector);
-        json_array_append_new(statistics, statistic_json(schema, s));
+        if (s->p_value <= bench->below)
+            json_array_append_new(statistics, statistic_json(schema, s));
         if (s->alarm && s->feature >= 0)
             json_array_append_new(alarms, json_sprintf("%s %s", name, schema->columns[s->feature].name));
         else if (s->alarm)
             json_array_append_new(alarms, json_string(name));
     }
     json_t *json = json_pack("{s:I, s:I, s:I, s:b, s:o, s:f, s:o}", "iteration", (json_int_t)window, "first",
-                             (json_int_t)first, "events", (json_int_t)rows, "drift", drift->drift, "alarms", alarms,
-                             "seconds", seconds, "statistics", statistics);
+                             (json_int_t)first, "events", (json_int_t)bench->window, "drift", drift->drift, "alarms",
+                             alarms, "seconds", seconds, "statistics", statistics);
     if (!json)
         files_die("out of memory");
     json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
@@ -155,8 +156,7 @@ void drift_run(const struct bench *bench, const char *definition_path, const cha
         struct tw_error error = {"out of memory"};
         if (tw_drift(&reference.data, &rows.data, &options, bench->kernels, bench->pool, &drift, &error))
             files_die("%s", error.text);
-        print_window(definition.observables->extended, &drift, window, first, (size_t)bench->window,
-                     bench_now() - began);
+        print_window(bench, definition.observables->extended, &drift, window, first, bench_now() - began);
         alarm = drift.drift;
         tw_drift_fini(&drift);
         free_sample(&rows);

@@ -54,6 +54,7 @@ static const char help[] =
     "  --window N           rows of a window of --drift (2000)\n"
     "  --run-time N         windows between false alarms that are promised (1000)\n"
     "  --detectors A,B      of c2st, ks, cvm, chi2, mmd, cusum (c2st,ks,cusum); invalid_rows always runs\n"
+    "  --below P            print only statistics with p at or below P (1)\n"
     "  --until-alarm        stop at the first alarm\n"
     "  --quiet              no progress bar\n"
     "\n"
@@ -134,6 +135,7 @@ enum {
     WINDOW,
     RUN_TIME,
     DETECTORS,
+    BELOW,
     UNTIL_ALARM,
     QUIET,
     HELP
@@ -170,6 +172,7 @@ static const struct option options[] = {{"json", 0, 0, JSON},
                                         {"window", 1, 0, WINDOW},
                                         {"run-time", 1, 0, RUN_TIME},
                                         {"detectors", 1, 0, DETECTORS},
+                                        {"below", 1, 0, BELOW},
                                         {"until-alarm", 0, 0, UNTIL_ALARM},
                                         {"quiet", 0, 0, QUIET},
                                         {"help", 0, 0, HELP},
@@ -257,6 +260,9 @@ static void set(struct bench *b, int option, const char *text, int *mode)
     case DETECTORS:
         b->detectors = text;
         break;
+    case BELOW:
+        b->below = number("--below", text, 0, 1);
+        break;
     case UNTIL_ALARM:
         b->until_alarm = true;
         break;
@@ -325,6 +331,7 @@ int main(int argc, char **argv)
                           .seconds = 2,
                           .window = 2000,
                           .run_time = 1000,
+                          .below = 1,
                           .weight_decay = -1};
     char note[160] = "";
     int mode = 0, option;

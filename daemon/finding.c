@@ -80,22 +80,20 @@ static bool is_periodic(const struct tw_schema *schema, int column)
     return column < schema->features && schema->columns[column].kind == TW_PERIODIC;
 }
 
-/* Scores by the component that leads, larger for what came after the change. */
+/* Scores by the path that leads, larger for what came after the change. */
 static int score_component(const struct finding_input *input, const struct rows *rows, int column,
                            const double *log_prob, double *out)
 {
     const struct tw_cusum *cusum = &input->cusum->state;
     const struct tw_cusum_column *found = &input->drift->cusum[column];
     const struct tw_schema *schema = rows->seen.schema;
-    double scores[TW_COMPONENTS][TW_SKETCH_CELLS];
-    int k = 0;
-    tw_smooth_scores(cusum->pool.counts + column * TW_SKETCH_CELLS, is_periodic(schema, column), scores);
-    while (tw_smooth_component(is_periodic(schema, column), k) != found->component)
-        k++;
+    double scores[TW_SKETCH_CELLS];
+    struct tw_cusum_path path = tw_cusum_path_of(found->path, cusum->fineness);
+    tw_cusum_path_scores(&path, cusum->scores[column], scores);
     for (size_t i = 0; i < rows->seen.rows; i++) {
         float value = column < schema->features ? rows->seen.features[i * (size_t)schema->features + (size_t)column]
                                                 : (float)log_prob[i];
-        out[i] = found->sign * scores[k][tw_sketch_grid_cell(&cusum->grid, column, value)];
+        out[i] = scores[tw_sketch_grid_cell(&cusum->grid, column, value)];
     }
     return TW_OK;
 }

@@ -12,11 +12,14 @@ static const char *change_name(enum tw_component component)
 {
     switch (component) {
     case TW_COMPONENT_LOCATION:
+    case TW_COMPONENT_PEAK:
         return "location";
     case TW_COMPONENT_SCALE:
+    case TW_COMPONENT_PEAK_WIDTH:
         return "width";
     case TW_COMPONENT_SKEW:
     case TW_COMPONENT_TAILS:
+    case TW_COMPONENT_NOTCH:
         return "shape";
     case TW_COMPONENT_ABSENT:
         return "absent";
@@ -24,6 +27,8 @@ static const char *change_name(enum tw_component component)
     case TW_COMPONENT_SIN:
     case TW_COMPONENT_COS2:
     case TW_COMPONENT_SIN2:
+    case TW_COMPONENT_COS3:
+    case TW_COMPONENT_SIN3:
         return "angle";
     }
     return "shape";
@@ -34,8 +39,10 @@ static const char *direction_name(enum tw_component component, bool positive)
 {
     switch (component) {
     case TW_COMPONENT_LOCATION:
+    case TW_COMPONENT_PEAK:
         return positive ? "up" : "down";
     case TW_COMPONENT_SCALE:
+    case TW_COMPONENT_PEAK_WIDTH:
         return positive ? "wider" : "narrower";
     case TW_COMPONENT_ABSENT:
         return positive ? "more" : "fewer";
@@ -45,6 +52,9 @@ static const char *direction_name(enum tw_component component, bool positive)
     case TW_COMPONENT_SIN:
     case TW_COMPONENT_COS2:
     case TW_COMPONENT_SIN2:
+    case TW_COMPONENT_COS3:
+    case TW_COMPONENT_SIN3:
+    case TW_COMPONENT_NOTCH:
         return NULL;
     }
     return NULL;

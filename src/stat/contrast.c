@@ -64,7 +64,7 @@ void tw_contrast_column(const struct tw_sketch_grid *grid, const struct tw_sketc
         all[i] = a[i] + b[i];
     tw_smooth_scores(all, periodic, scores);
     *out = (struct tw_contrast){.error = sqrt(1 / n + 1 / m)};
-    for (int k = 0; k < TW_COMPONENTS; k++) {
+    for (int k = 0; k < TW_COMPONENTS_PLAIN; k++) {
         double value = mean(b, m, scores[k]) - mean(a, n, scores[k]);
         if (k == 0 || fabs(value) > fabs(out->value)) {
             out->value = value;

@@ -1,12 +1,13 @@
-/* Drift that accumulates: a sequential detector for changes too small to be seen in any one window.
+/* Drift that accumulates: a sequential detector for changes too small to be seen in any one window, and for those that
+ * small windows find sooner.
  *
  * The setting. Accepted with a version are reference rows B_0; then windows B_1, B_2, ... arrive. Without drift all
  * rows are exchangeable. A window is cut into blocks by a hash of its rows' identities, and each block B_t (m rows) is
  * compared with the pool of everything before it, sketched in bins. U_t, pool and block together, is a multiset; given
- * U_t and all that comes later, B_t is a subset of U_t drawn uniformly. For a bounded score a() that depends on U_t
- * alone, S_t = sum of a over the block, and any lambda,
+ * U_t and all that comes later, B_t is a subset of U_t drawn uniformly. For a bounded score a(), and S_t the sum of a
+ * over the block,
  *
- *     e_t = exp(lambda S_t) / (mean over U_t of exp(lambda a))^m,      E[e_t | U_t, B_t+1, B_t+2, ...] <= 1,
+ *     e_t = exp(S_t) / (mean over U_t of exp(a))^m,      E[e_t | U_t, B_t+1, B_t+2, ...] <= 1,
  *
  * as drawing without replacement spreads no wider than drawing with it (Hoeffding 1963, JASA 58:13, theorem 4). The
  * reference may be as small as it likes: its error is inside. The e-values of later blocks are functions of what the
@@ -22,9 +23,9 @@
  * it.) The blocks keep the price of "with replacement", a factor 1 - m/N of the information, small; contrasts of each
  * block with all before it lose none against the two-sample test with the reference (Helmert 1876).
  *
- * A column has TW_COMPONENTS scores (stat/smooth.h), each with both signs of lambda and a few sizes: TW_CUSUM_PATHS
- * paths in all. p of the column is TW_CUSUM_PATHS / max W, at most 1. When a path was last at or below 1 is when the
- * change began.
+ * A column has a path for each score of stat/cusum_path.h, and p is the least price / W, at most 1. Scores are
+ * functions of the bin, fixed once by the sample that the bins are made from, so that tables of exp(a) serve for ever.
+ * When a path was last at or below 1 is when the change began.
  *
  * Windows that alarm stay out of the pool, and so do those after it until TW_CUSUM_UNREST in a row were quiet; then all
  * paths begin anew. A path is capped, which keeps it valid, so that a few windows without drift end an alarm. (The
@@ -39,14 +40,14 @@
 
 #include "base/pool.h"
 #include "model/data.h"
+#include "stat/cusum_path.h"
 #include "stat/sketch.h"
 #include "stat/smooth.h"
 
 enum {
-    TW_CUSUM_SIZES = 4,   /* lambda = 1/2, 1, 2, 4 / sqrt(rows of the window), the shift in its standard errors */
-    TW_CUSUM_BLOCKS = 16, /* of a window */
+    TW_CUSUM_BLOCKS = 16, /* of a window, at most: as many as keep each below a sixteenth of the pool */
     TW_CUSUM_UNREST = 3,  /* windows without alarm that end one */
-    TW_CUSUM_PATHS = TW_COMPONENTS * 2 * TW_CUSUM_SIZES
+    TW_CUSUM_FINENESS_MAX = 22
 };
 
 /* More rows than any pool will hold, few enough that sums do not wrap and doubles count them. */
@@ -56,7 +57,9 @@ struct tw_cusum {
     int columns;    /* the features, then the log-likelihood if it is watched */
     bool log_prob;  /* it is */
     bool *periodic; /* (columns) */
+    int fineness;   /* the smallest lambda is 2^-fineness, about what the reference knows a mean to: 1 / sqrt(rows) */
     struct tw_sketch_grid grid;
+    struct tw_sketch made; /* the sample that the grid was made from, in its bins */
     struct tw_sketch pool;
     double *log_w;   /* (columns, TW_CUSUM_PATHS): ln W */
     uint64_t *start; /* (columns, TW_CUSUM_PATHS): tag of the window with which the path last rose from 1 */
@@ -65,13 +68,18 @@ struct tw_cusum {
     uint64_t windows;
     struct tw_sketch last; /* the last window and its tag, until it is settled; not part of the state */
     uint64_t tag;
+    /* Tables, functions of what is above and not part of the state either: the scores of `made`, and exp(lambda a) for
+     * plus and minus the smallest lambda. */
+    double (*scores)[TW_COMPONENTS][TW_SKETCH_CELLS];    /* (columns) */
+    double (*growth)[TW_COMPONENTS][TW_SKETCH_CELLS][2]; /* (columns) */
 };
 
 /* What stands out most in a column. */
 struct tw_cusum_column {
     double p_value;
-    enum tw_component component; /* of the largest path */
-    int sign;                    /* +1: the component is larger than in the pool */
+    int path;                    /* the one that gives p */
+    enum tw_component component; /* its own */
+    int sign;                    /* +1: the component is larger than in the pool; -1 for a notch */
     uint64_t start;              /* tag of the window with which it began */
     double value, error; /* window less pool in this component, in standard deviations, and its standard error */
 };
@@ -84,6 +92,8 @@ struct tw_cusum_sample {
 
 /* Empty, no column periodic; TW_NO_MEMORY or 0. */
 int tw_cusum_alloc(struct tw_cusum *cusum, int columns, bool log_prob);
+/* Makes the tables, once columns, grid, made and fineness are there. */
+void tw_cusum_tables(struct tw_cusum *cusum);
 /* The values of one column of a sample: a feature as it lies, or the log-likelihood as floats. TW_NO_MEMORY or 0. */
 struct tw_cusum_values {
     const float *at;

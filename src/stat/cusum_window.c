@@ -8,7 +8,10 @@
 #include "base/size.h"
 #include "stat/cusum.h"
 
-enum { COUNTS = TW_CUSUM_BLOCKS * TW_SKETCH_CELLS }; /* of a column */
+enum {
+    COUNTS = TW_CUSUM_BLOCKS * TW_SKETCH_CELLS, /* of a column */
+    CHUNK = 256                                 /* rows at a time */
+};
 
 int tw_cusum_values_init(struct tw_cusum_values *values, const struct tw_cusum_sample *sample, int column)
 {
@@ -61,9 +64,14 @@ static void count_column(void *context, size_t task, unsigned worker)
     counting->status[task] = tw_cusum_values_init(&values, counting->sample, (int)task);
     if (counting->status[task])
         return;
-    for (size_t i = 0; i < counting->sample->data->rows; i++)
-        counts[counting->block[i] * TW_SKETCH_CELLS +
-               tw_sketch_grid_cell(&counting->cusum->grid, (int)task, values.at[i * values.stride])]++;
+    unsigned char cells[CHUNK];
+    for (size_t first = 0, rows = counting->sample->data->rows; first < rows; first += CHUNK) {
+        size_t n = rows - first < CHUNK ? rows - first : CHUNK;
+        tw_sketch_grid_cells(&counting->cusum->grid, (int)task, values.at + first * values.stride, n, values.stride,
+                             cells);
+        for (size_t i = 0; i < n; i++)
+            counts[counting->block[first + i] * TW_SKETCH_CELLS + cells[i]]++;
+    }
     tw_cusum_values_fini(&values);
 }
 

@@ -20,7 +20,8 @@ enum {
 struct tw_sketch_grid {
     int columns;
     int *count;   /* (columns): edges of the column, below TW_SKETCH_BINS */
-    float *edges; /* (columns, TW_SKETCH_BINS), ascending; bin i holds edge[i-1] < x <= edge[i] */
+    float *edges; /* (columns, TW_SKETCH_BINS), ascending, infinite from `count` on; bin i holds edge[i-1] < x <=
+                     edge[i] */
 };
 
 /* Without edges: one bin a column. TW_NO_MEMORY or 0. */
@@ -31,6 +32,9 @@ void tw_sketch_grid_fini(struct tw_sketch_grid *grid); /* accepts a zeroed grid 
 int tw_sketch_grid_column(struct tw_sketch_grid *grid, int column, const float *values, size_t n, size_t stride);
 /* The cell that a value falls into. */
 int tw_sketch_grid_cell(const struct tw_sketch_grid *grid, int column, float value);
+/* Those of n values, `stride` floats apart. */
+void tw_sketch_grid_cells(const struct tw_sketch_grid *grid, int column, const float *values, size_t n, size_t stride,
+                          unsigned char *cells);
 
 struct tw_sketch {
     int columns;

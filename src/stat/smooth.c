@@ -2,28 +2,38 @@
 
 #include <math.h>
 
+enum { SHAPES = TW_COMPONENTS - 1 }; /* all but the absent values */
+
+/* Which component of the shape is the k-th of the scores. */
+static int shape_of(int k)
+{
+    return k - (k > TW_COMPONENT_ABSENT);
+}
+
 enum tw_component tw_smooth_component(bool periodic, int k)
 {
     if (k == TW_COMPONENT_ABSENT || !periodic)
         return (enum tw_component)k;
-    return (enum tw_component)(TW_COMPONENT_COS + k);
+    return (enum tw_component)(TW_COMPONENT_COS + shape_of(k));
 }
 
-/* Legendre polynomials of 2u - 1, and the harmonics. Their norm does not matter. */
-static void components(double u, bool periodic, double out[4])
+/* Legendre polynomials of 2u - 1 and what moves and widens a peak, or the harmonics. Their norm does not matter. */
+static void components(double u, bool periodic, double out[SHAPES])
 {
     double x = 2 * u - 1, angle = 2 * M_PI * u;
     if (periodic) {
-        out[0] = cos(angle);
-        out[1] = sin(angle);
-        out[2] = cos(2 * angle);
-        out[3] = sin(2 * angle);
+        for (int k = 0; k < SHAPES / 2; k++) {
+            out[2 * k] = cos((k + 1) * angle);
+            out[2 * k + 1] = sin((k + 1) * angle);
+        }
         return;
     }
     out[0] = x;
     out[1] = (3 * x * x - 1) / 2;
     out[2] = (5 * x * x - 3) * x / 2;
     out[3] = ((35 * x * x - 30) * x * x + 3) / 8;
+    out[4] = -sin(angle);
+    out[5] = cos(angle);
 }
 
 /* Mean 0 and variance 1 over the sample; first .. end-1 are the cells that have a score, the rest keep 0. */
@@ -45,20 +55,18 @@ static void standardise(const uint64_t *counts, int first, int end, double *scor
 void tw_smooth_scores(const uint64_t counts[TW_SKETCH_CELLS], bool periodic,
                       double scores[TW_COMPONENTS][TW_SKETCH_CELLS])
 {
-    double present = 0, below = 0, u[4];
+    double present = 0, below = 0, u[SHAPES];
     for (int i = 0; i < TW_SKETCH_BINS; i++)
         present += (double)counts[i];
     for (int i = 0; i < TW_SKETCH_BINS; i++) {
         components(present > 0 ? (below + (double)counts[i] / 2) / present : 0.5, periodic, u);
         below += (double)counts[i];
-        for (int k = 0; k < 4; k++)
-            scores[k][i] = u[k];
-        scores[TW_COMPONENT_ABSENT][i] = 0;
+        for (int k = 0; k < TW_COMPONENTS; k++)
+            scores[k][i] = k == TW_COMPONENT_ABSENT ? 0 : u[shape_of(k)];
     }
-    for (int k = 0; k < 4; k++) {
-        scores[k][TW_SKETCH_NAN] = 0;
-        standardise(counts, 0, TW_SKETCH_BINS, scores[k]);
+    for (int k = 0; k < TW_COMPONENTS; k++) {
+        bool absent = k == TW_COMPONENT_ABSENT;
+        scores[k][TW_SKETCH_NAN] = absent;
+        standardise(counts, 0, absent ? TW_SKETCH_CELLS : TW_SKETCH_BINS, scores[k]);
     }
-    scores[TW_COMPONENT_ABSENT][TW_SKETCH_NAN] = 1;
-    standardise(counts, 0, TW_SKETCH_CELLS, scores[TW_COMPONENT_ABSENT]);
 }

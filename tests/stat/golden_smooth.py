@@ -22,16 +22,19 @@ def scores(counts, absent, periodic):
     u = (stats.rankdata(values) - 0.5) / len(values)
     if periodic:
         angle = 2 * np.pi * u
-        found = [np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)]
+        found = [np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle),
+                 np.cos(3 * angle), np.sin(3 * angle)]
     else:
         found = [special.eval_legendre(k, 2 * u - 1) for k in (1, 2, 3, 4)]
+        x = stats.cauchy.ppf(u)  # the scores -f'/f and -1 - x f'/f
+        found += [2 * x / (1 + x**2), (x**2 - 1) / (1 + x**2)]
     rows = []
     for f in found:
         z = (f - f.mean()) / f.std() if f.std() > 1e-9 else 0 * f
         rows.append([z[values == v][0] for v in range(len(counts))] + [0.0])
     is_absent = np.repeat([0.0, 1.0], [len(values), absent])
     z = (is_absent - is_absent.mean()) / is_absent.std() if absent else np.zeros(len(values))
-    rows.append([z[0]] * len(counts) + [z[-1] if absent else 0.0])
+    rows.insert(4, [z[0]] * len(counts) + [z[-1] if absent else 0.0])
     return rows
 
 
@@ -39,7 +42,7 @@ def main():
     out = ["/* Written by golden_smooth.py; SciPy's answers. */", "#ifndef TESTS_STAT_GOLDEN_SMOOTH_H",
            "#define TESTS_STAT_GOLDEN_SMOOTH_H", "", "#include <stdbool.h>", "",
            "/* scores[k]: of each value, then of absent ones. */", "struct smooth_case {",
-           "    int values, counts[8], absent;", "    bool periodic;", "    double scores[5][9];", "};", "",
+           "    int values, counts[8], absent;", "    bool periodic;", "    double scores[7][9];", "};", "",
            "static const struct smooth_case smooth_cases[] = {"]
     for counts, absent, periodic in CASES:
         rows = ",\n      ".join("{" + ", ".join(repr(float(x)) for x in row) + "}"

@@ -206,6 +206,137 @@ static void test_valid(void **state)
     }
 }
 
+/* The e-value of a path, from its scores alone. */
+static double naive(const struct tw_cusum *cusum, int column, int which, const uint64_t *pool, const uint64_t *block)
+{
+    struct tw_cusum_path path = tw_cusum_path_of(which, cusum->fineness);
+    double scores[TW_SKETCH_CELLS], gain = 0, sum = 0, rows = 0, all_rows = 0;
+    double lambda = path.component >= 0 ? path.lambda : -log(TW_CUSUM_NOTCH_RATIO);
+    tw_cusum_path_scores(&path, cusum->scores[column], scores);
+    for (int i = 0; i < TW_SKETCH_CELLS; i++) {
+        double all = (double)(pool[i] + block[i]);
+        gain += (double)block[i] * lambda * scores[i];
+        sum += all * exp(lambda * scores[i]);
+        rows += (double)block[i];
+        all_rows += all;
+    }
+    return gain - rows * log(sum / all_rows);
+}
+
+/* Every path does what its contract says, in a window that is one block; the weights of a column's paths sum to 1. */
+static void test_paths(void **state)
+{
+    struct tw_cusum cusum = begin(3, 3000), before;
+    struct tw_cusum_column found;
+    struct toy shifted = {0.5, 0.2, 0.5};
+    int column, risen = 0;
+    double weight = 0;
+    for (int path = 0; path < TW_CUSUM_PATHS; path++)
+        weight += exp(-tw_cusum_path_price(path));
+    assert_true(fabs(weight - 1) < 1e-12);
+    assert_int_equal(tw_cusum_copy(&cusum, &before), TW_OK);
+    step(&cusum, &shifted, 4, 0, 100, &found, &column);
+    for (int c = 0; c < cusum.columns; c++) {
+        const uint64_t *pool = before.pool.counts + c * TW_SKETCH_CELLS,
+                       *block = cusum.last.counts + c * TW_SKETCH_CELLS;
+        for (int path = 0; path < TW_CUSUM_PATHS; path++) {
+            struct tw_cusum_path it = tw_cusum_path_of(path, cusum.fineness);
+            bool wraps = it.component < 0 && it.first + it.width > TW_SKETCH_BINS;
+            double expected = wraps && !cusum.periodic[c] ? 0 : naive(&before, c, path, pool, block);
+            double log_w = cusum.log_w[c * TW_CUSUM_PATHS + path];
+            assert_true(expected > 0 ? fabs(log_w - expected) < 1e-9 : log_w <= 1e-9);
+            risen += expected > 1;
+        }
+    }
+    assert_true(risen > 20);
+    tw_cusum_fini(&before);
+    tw_cusum_fini(&cusum);
+}
+
+/* How many windows of 50 rows it takes to alarm, at most 100; the last `found` of the column. */
+static int windows_until(struct tw_cusum *cusum, float (*draw)(double u), uint64_t key, struct tw_cusum_column *found)
+{
+    for (int w = 0; w < 100; w++) {
+        struct tw_data rows;
+        tw_data_init(&rows, one);
+        for (uint64_t i = 0; i < 50; i++) {
+            float x = draw(tw_rng_uniform(key, (uint64_t)w, i));
+            assert_int_equal(tw_data_append(&rows, key, (uint64_t)w * 50 + i, 1, &x, NULL, NULL), TW_OK);
+        }
+        struct tw_cusum_sample window = {&rows, NULL};
+        assert_int_equal(tw_cusum_step(cusum, &window, (uint64_t)w, NULL, found), TW_OK);
+        tw_cusum_settle(cusum, found->p_value <= THRESHOLD, THRESHOLD);
+        tw_data_fini(&rows);
+        if (found->p_value <= THRESHOLD)
+            return w;
+    }
+    return 100;
+}
+
+static float resonance(double u)
+{
+    return (float)tan(M_PI * (u - 0.5));
+}
+
+static float resonance_shifted(double u)
+{
+    return resonance(u) + 0.5F;
+}
+
+static float resonance_wider(double u)
+{
+    return 1.5F * resonance(u);
+}
+
+static float resonance_lost(double u) /* a tenth of the values, between the shares of 0.6 and 0.7 */
+{
+    return resonance(u < 2.0 / 3 ? 0.9 * u : 0.1 + 0.9 * u);
+}
+
+/* What smooth components see late: a peak that moves or widens leads by its own component, lost values by a notch. */
+static void test_peak_and_notch(void **state)
+{
+    static const struct {
+        float (*draw)(double u);
+        enum tw_component component;
+        int most, sign;
+    } cases[] = {{resonance, TW_COMPONENT_LOCATION, 100, 0},
+                 {resonance_shifted, TW_COMPONENT_PEAK, 12, 1},
+                 {resonance_wider, TW_COMPONENT_PEAK_WIDTH, 12, 1},
+                 {resonance_lost, TW_COMPONENT_NOTCH, 8, -1}};
+    struct tw_data made, held;
+    tw_data_init(&made, one);
+    tw_data_init(&held, one);
+    for (uint64_t i = 0; i < 8000; i++) {
+        float x = resonance(tw_rng_uniform(9, 0, i));
+        assert_int_equal(tw_data_append(i < 4000 ? &made : &held, 0, i, 1, &x, NULL, NULL), TW_OK);
+    }
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct tw_cusum cusum;
+        struct tw_cusum_column found;
+        assert_int_equal(
+            tw_cusum_init(&cusum, &(struct tw_cusum_sample){&made, NULL}, &(struct tw_cusum_sample){&held, NULL}),
+            TW_OK);
+        int windows = windows_until(&cusum, cases[k].draw, 10 + k, &found);
+        if (k == 0) {
+            assert_int_equal(windows, cases[k].most);
+        } else {
+            assert_in_range(windows, 1, cases[k].most);
+            assert_true(found.component == cases[k].component ||
+                        (k == 2 && found.component == TW_COMPONENT_SCALE)); /* it has 92 % of the information */
+            assert_int_equal(found.sign, cases[k].sign);
+            assert_true(found.sign * found.value > 0);
+        }
+        if (found.component == TW_COMPONENT_NOTCH && k) {
+            struct tw_cusum_path path = tw_cusum_path_of(found.path, cusum.fineness);
+            assert_in_range(path.first + path.width / 2, 38, 45); /* 0.65 of 64 bins */
+        }
+        tw_cusum_fini(&cusum);
+    }
+    tw_data_fini(&made);
+    tw_data_fini(&held);
+}
+
 /* A shift of a twentieth of a width, where one window of 1000 rows knows it to a thirtieth: no window alone can see it,
  * ten do. It is named, with its sign and the time of the change. */
 static void test_small_shift(void **state)
@@ -434,10 +565,11 @@ static void test_contrast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_components), cmocka_unit_test(test_sketch),
-        cmocka_unit_test(test_valid),      cmocka_unit_test(test_small_shift),
-        cmocka_unit_test(test_returns),    cmocka_unit_test(test_periodic_and_log_prob),
-        cmocka_unit_test(test_restart),    cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_components),     cmocka_unit_test(test_sketch),
+        cmocka_unit_test(test_valid),          cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_peak_and_notch), cmocka_unit_test(test_small_shift),
+        cmocka_unit_test(test_returns),        cmocka_unit_test(test_periodic_and_log_prob),
+        cmocka_unit_test(test_restart),        cmocka_unit_test(test_merge),
         cmocka_unit_test(test_contrast),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -17,12 +17,12 @@ import babyyoda
 import numpy as np
 import pandas as pd
 import pyhepmc
-import pylhe
 import uproot
 
 import toy
 import twin
 from daemon import Daemon
+from particle_files import write_hepmc, write_lhe
 from test_loop import settled, wait_until
 from twin import answers, arrays, io, yoda
 from twin.__main__ import main
@@ -59,17 +59,6 @@ class Frames(unittest.TestCase):
         self.assertEqual(records.to_list(), [{"x": 1, "y": 2}, {"x": 3, "y": 4}])
 
 
-def kinematics(px, py, pz, m):
-    return px, py, pz, math.sqrt(px * px + py * py + pz * pz + m * m)
-
-
-# pdg, status and momentum of the particles of three events
-EVENTS = [
-    [(13, 1, kinematics(30, 0, 10, 0.106)), (-13, 1, kinematics(-25, 5, 0, 0.106)),
-     (13, 1, kinematics(0, 40, 5, 0.106))],
-    [(13, 2, kinematics(50, 0, 0, 0.106)), (-13, 1, kinematics(3, 4, 1, 0.106))],
-    [(13, 1, kinematics(6, 8, -2, 0.106)), (11, 1, kinematics(60, 0, 0, 0))],
-]
 COLUMNS = {"mum_pt": "pt(13)", "mum_phi": "phi(13)", "second_pt": "pt(13,1)", "mup_eta": "eta(-13)", "lep_pt": "pt(11|13)"}
 NAN = math.nan
 EXPECTED = [[40, math.pi / 2, 30, 0, 40], [NAN, NAN, NAN, math.asinh(0.2), NAN], [10, math.atan2(8, 6), NAN, NAN, 60]]
@@ -93,32 +82,11 @@ class Files(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "written like"):
             next(read(path, {"a": "mass(13)"}))
 
-    def write_hepmc(self, path, unit=pyhepmc.Units.GEV, scale=1.0):
-        with pyhepmc.open(path, "w") as file:
-            for number, particles in enumerate(EVENTS):
-                event = pyhepmc.GenEvent(unit, pyhepmc.Units.MM)
-                event.event_number = number
-                event.weights = [number + 1.0]
-                beams = [pyhepmc.GenParticle((0, 0, s * 6500 * scale, 6500 * scale), 2212, 4) for s in (1, -1)]
-                vertex = pyhepmc.GenVertex((0, 0, 0, 0))
-                for beam in beams:
-                    vertex.add_particle_in(beam)
-                for pid, status, momentum in particles:
-                    particle = pyhepmc.GenParticle([scale * x for x in momentum], pid, status)
-                    vertex.add_particle_out(particle)
-                    if status == 2:
-                        decay = pyhepmc.GenVertex((0, 0, 0, 0))
-                        decay.add_particle_in(particle)
-                        decay.add_particle_out(pyhepmc.GenParticle([scale * x for x in momentum], 22, 1))
-                        event.add_vertex(decay)
-                event.add_vertex(vertex)
-                file.write(event)
-
     def test_hepmc(self):
         path = self.path("e.hepmc")
-        self.write_hepmc(path)
+        write_hepmc(path)
         self.check_events(io.read_hepmc, path)
-        self.write_hepmc(self.path("mev.hepmc"), pyhepmc.Units.MEV, 1000.0)
+        write_hepmc(self.path("mev.hepmc"), pyhepmc.Units.MEV, 1000.0)
         self.check_events(io.read, self.path("mev.hepmc"))
 
         def multiplicity(event):
@@ -129,14 +97,7 @@ class Files(unittest.TestCase):
 
     def test_lhe(self):
         path = self.path("e.lhe")
-        with open(path, "w") as file:
-            file.write('<LesHouchesEvents version="3.0">\n<init>\n2212 2212 6500 6500 0 0 0 0 3 1\n1 0.1 1 1\n</init>\n')
-            for number, particles in enumerate(EVENTS):
-                file.write(f"<event>\n{len(particles)} 1 {number + 1} 91 0.0078 0.118\n")
-                for pid, status, (px, py, pz, e) in particles:
-                    file.write(f"{pid} {status} 0 0 0 0 {px} {py} {pz} {e!r} 0.106 0 9\n")
-                file.write("</event>\n")
-            file.write("</LesHouchesEvents>\n")
+        write_lhe(path)
         self.check_events(io.read_lhe, path)
         with open(path, "rb") as plain, gzip.open(path + ".gz", "wb") as packed:
             packed.write(plain.read())

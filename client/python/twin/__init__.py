@@ -17,13 +17,14 @@ from .arrays import Events, Table
 from .client import Client, Operation, Twin
 from .errors import (ApiError, BadRequest, BatchConflict, BatchRefused, Conflict, NotFound, OperationFailed,
                      ServerError, Stale, Timeout, TooLarge, TryAgain, TwinError, Unauthorized, Unavailable)
+from .events import Event
 from .feed import Feed, Progress
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ApiError", "AsyncClient", "AsyncFeed", "AsyncOperation", "AsyncTwin", "BadRequest", "BatchConflict",
-    "BatchRefused", "Client", "Conflict", "Events", "Feed", "Histogram", "Items", "NotFound", "Operation",
+    "BatchRefused", "Client", "Conflict", "Event", "Events", "Feed", "Histogram", "Items", "NotFound", "Operation",
     "OperationFailed", "Progress", "ServerError", "Stale", "Table", "Timeout", "TooLarge", "TryAgain", "Twin",
     "TwinError", "Unauthorized", "Unavailable",
 ]

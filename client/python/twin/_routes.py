@@ -1,6 +1,7 @@
 """The calls behind the methods of `Twin` and `AsyncTwin`: what a route takes and what its answer becomes."""
 from __future__ import annotations
 
+import itertools
 import time as clock
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -128,6 +129,17 @@ def retune(twin: str, kind: str, events: int | None, ordinals: tuple[int, int] |
             "ordinals": None if ordinals is None else {"first": ordinals[0], "last": ordinals[1]}}
     return _call.change("POST", "twins", twin, "retunes", body={k: v for k, v in body.items() if v is not None},
                         headers={"Idempotency-Key": key}, repeatable=True)
+
+
+def newest(iterations: Sequence[answers.Iteration]) -> int:
+    """The number of the last comparison, of a list newest first; 0: there is none."""
+    return iterations[0]["iteration"] if iterations else 0
+
+
+def decided(iterations: Sequence[answers.Iteration], seen: int) -> list[answers.Iteration]:
+    """Those behind `seen`, oldest first, up to one whose retune is under way: it is told once that is decided."""
+    known = [iteration for iteration in reversed(iterations) if iteration["iteration"] > seen]
+    return list(itertools.takewhile(lambda iteration: iteration["decision"] != "retuning", known))
 
 
 def histograms(twin: str, feature: str | None, bins: int | None, version: int | None) -> Call[Any]:

@@ -1,17 +1,19 @@
-"""The same as `twin.client` for asyncio: every method is awaited, and takes and gives what its namesake does."""
+"""The same as `twin.client` for asyncio: methods are awaited, and take and give what their namesakes do; `events` and
+`follow` are iterated over with `async for`."""
 from __future__ import annotations
 
 import asyncio
 import os
 import uuid
 from types import TracebackType
-from typing import Any, Callable, Sequence, TypeVar
+from typing import Any, AsyncIterator, Callable, Sequence, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _call, _routes, answers, arrays, client, errors
 from ._session import AsyncSession
+from .events import AsyncEventStream
 
 __all__ = ["AsyncClient", "AsyncTwin", "AsyncOperation"]
 
@@ -63,6 +65,9 @@ class AsyncClient:
     async def create(self, definition: answers.Definition) -> AsyncTwin:
         made = await self._session.run(_call.change("POST", "twins", body=dict(definition)))
         return AsyncTwin(made["name"], client=self)
+
+    def events(self, *kinds: str, after: str | None = None, timeout: float | None = None) -> AsyncEventStream:
+        return AsyncEventStream(self._session, None, kinds, after, timeout)
 
     async def operation(self, number: int) -> AsyncOperation:
         return AsyncOperation(self._session, await self._session.run(_routes.operation(number)))
@@ -175,6 +180,24 @@ class AsyncTwin:
     async def iterations(self, limit: int | None = 100) -> answers.Items[answers.Iteration]:
         return answers.Items(await self._session.collect("twins", self.name, "iterations", limit=limit))
 
+    async def follow(self, after: int | None = None, *,
+                     timeout: float | None = None) -> AsyncIterator[answers.Iteration]:
+        async with self.events("iteration", timeout=timeout) as events:
+            seen = after if after is not None else _routes.newest(await self.iterations(limit=1))
+            more = True
+            while more:
+                for iteration in await self._newer(seen):
+                    seen = iteration["iteration"]
+                    yield iteration
+                more = await anext(events, None) is not None
+
+    async def _newer(self, seen: int) -> list[answers.Iteration]:
+        try:
+            newest = _routes.newest(await self.iterations(limit=1))
+            return _routes.decided(await self.iterations(limit=max(newest - seen, 1)), seen)
+        except errors.Unavailable:
+            return []
+
     async def metrics(self, *, name: str | None = None, verdict: str | None = None, feature: str | None = None,
                       since: str | None = None, until: str | None = None, step: int | None = None,
                       limit: int | None = None) -> answers.Items[answers.Metric]:
@@ -189,6 +212,9 @@ class AsyncTwin:
     async def weights(self, version: int | None = None) -> answers.Weights:
         report: answers.Weights = await self._session.run(_call.get("twins", self.name, "weights", version=version))
         return report
+
+    def events(self, *kinds: str, after: str | None = None, timeout: float | None = None) -> AsyncEventStream:
+        return AsyncEventStream(self._session, self.name, kinds, after, timeout)
 
     # --- versions ---
 

@@ -10,13 +10,14 @@ import os
 import time as clock
 import uuid
 from types import TracebackType
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _call, _routes, answers, arrays, errors
 from ._session import Session
+from .events import EventStream
 
 __all__ = ["Client", "Twin", "Operation"]
 
@@ -62,6 +63,12 @@ class Client:
         with what is wrong."""
         made = self._session.run(_call.change("POST", "twins", body=dict(definition)))
         return Twin(made["name"], client=self)
+
+    def events(self, *kinds: str, after: str | None = None, timeout: float | None = None) -> EventStream:
+        """What happens from now on: `for event in client.events("drift", "version")`. kinds: of events, all without one.
+        after: the id of an event that was seen, to go on behind it. timeout: the stream ends after so many seconds
+        without an event, and somewhat more where that is long. `missed` is always told: twin.events."""
+        return EventStream(self._session, None, kinds, after, timeout)
 
     def operation(self, number: int) -> Operation:
         """An operation by its number."""
@@ -206,6 +213,25 @@ class Twin:
         """Comparisons, newest first."""
         return answers.Items(self._session.collect("twins", self.name, "iterations", limit=limit))
 
+    def follow(self, after: int | None = None, *, timeout: float | None = None) -> Iterator[answers.Iteration]:
+        """Comparisons as they are decided, oldest first, none left out: those behind iteration `after`, None: from now
+        on. Restarts of the daemon are waited for. It ends after `timeout` seconds without one."""
+        with self.events("iteration", timeout=timeout) as events:
+            seen = after if after is not None else _routes.newest(self.iterations(limit=1))
+            more = True
+            while more:
+                for iteration in self._newer(seen):
+                    seen = iteration["iteration"]
+                    yield iteration
+                more = next(events, None) is not None
+
+    def _newer(self, seen: int) -> list[answers.Iteration]:
+        try:
+            newest = _routes.newest(self.iterations(limit=1))
+            return _routes.decided(self.iterations(limit=max(newest - seen, 1)), seen)
+        except errors.Unavailable:
+            return []  # the events tell when it is back
+
     def metrics(self, *, name: str | None = None, verdict: str | None = None, feature: str | None = None,
                 since: str | None = None, until: str | None = None, step: int | None = None,
                 limit: int | None = None) -> answers.Items[answers.Metric]:
@@ -223,6 +249,12 @@ class Twin:
         """The report on the weights of a version. Raises NotFound, code `no_weights`, where none was ever made."""
         report: answers.Weights = self._session.run(_call.get("twins", self.name, "weights", version=version))
         return report
+
+    def events(self, *kinds: str, after: str | None = None, timeout: float | None = None) -> EventStream:
+        """What happens from now on: `for event in twin.events("drift", "version")`. kinds: of events, all without one.
+        after: the id of an event that was seen, to go on behind it. timeout: the stream ends after so many seconds
+        without an event, and somewhat more where that is long. `missed` is always told: twin.events."""
+        return EventStream(self._session, self.name, kinds, after, timeout)
 
     # --- versions ---
 

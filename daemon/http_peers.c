@@ -17,6 +17,7 @@ struct http_peer {
     struct http_peer *next, **link;
     int fd;
     enum http_peer_turn turn;
+    bool turned; /* since the last look */
     bool head_begun;
     uint64_t received, taken; /* by us; by the client: the kernel's counts when last looked at */
     double head_end;          /* deadline, if head_begun */
@@ -141,19 +142,19 @@ static bool count_bytes(int fd, uint64_t *received, uint64_t *taken, int *waitin
     return true;
 }
 
+/* No system call here, as each request takes three turns. */
 void http_peers_turn(struct http_peers *peers, struct http_peer *peer, enum http_peer_turn turn)
 {
-    int waiting;
     if (peer == NULL)
         return;
     pthread_mutex_lock(&peers->lock);
     if (peer->turn != turn) {
         peer->turn = turn;
+        peer->turned = true;
         peer->head_begun = false;
         peer->useful = clock_monotonic();
         if (turn != HTTP_PEER_HEAD) /* a reader that was slow stays so through short answers */
             peer->patience = HTTP_PEERS_PATIENCE_S;
-        count_bytes(peer->fd, &peer->received, &peer->taken, &waiting);
     }
     pthread_mutex_unlock(&peers->lock);
 }
@@ -182,13 +183,15 @@ static bool look(struct http_peer *peer, double now, double seconds)
     if (!count_bytes(peer->fd, &received, &taken, &waiting))
         return true;
     uint64_t came = received - peer->received, went = taken - peer->taken;
+    bool turned = peer->turned; /* what came may belong to what was before */
     peer->received = received;
     peer->taken = taken;
+    peer->turned = false;
     if (waiting > 0) /* whatever else it does, it has an answer to take */
         return be_patient(peer, went, now, seconds);
     switch (peer->turn) {
     case HTTP_PEER_HEAD:
-        if (!peer->head_begun && came > 0) {
+        if (!peer->head_begun && came > 0 && !turned) {
             peer->head_begun = true;
             peer->head_end = now + HTTP_PEERS_HEAD_S;
         }

@@ -3,7 +3,8 @@
  * The server's own time-out is one of silence, which a client that drips a byte now and then never meets. Here every
  * connection has patience: a head must be complete some seconds after its first byte, a body must come and an answer
  * must be taken at some least rate. Progress is what the kernel has counted for the socket (TCP_INFO), so bytes that
- * the server has not looked at yet count too. Time in which the daemon itself is at work costs a client nothing.
+ * the server has not looked at yet count too. Time in which the daemon itself is at work costs a client nothing. Of a
+ * second in which a request ended, what came counts for nothing: nobody knows whether it was of the next one.
  *
  * Close to the limit the connection that has been of least use for the longest time makes room for a new one: newcomers
  * always get in. To end a connection its socket is shut down; the server sees that and closes it.
@@ -28,7 +29,7 @@ enum http_peer_turn {
 };
 
 enum {
-    HTTP_PEERS_HEAD_S = 10,     /* for a head, from its first byte */
+    HTTP_PEERS_HEAD_S = 10,     /* for a head, from when the first look finds that one has begun */
     HTTP_PEERS_PATIENCE_S = 10, /* how long a body or a reader may be below the least rate */
     HTTP_PEERS_FRESH_S = 1,     /* after which nothing speaks for a connection that has not asked for anything */
     HTTP_PEERS_RATE = 8192,     /* that rate, bytes a second */

@@ -53,6 +53,10 @@ static void make_key(void)
 
 void heartbeat_start(const char *name, double limit)
 {
+    if (mine) { /* threads of the server say so at each request */
+        heartbeat_mark();
+        return;
+    }
     pthread_once(&once, make_key);
     pthread_mutex_lock(&lock);
     for (int i = 0; i < SLOTS && !mine; i++) {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "daemon/clock.h"
 #include "daemon/heartbeat.h"
 #include "daemon/http_check.h"
@@ -426,6 +427,16 @@ static enum MHD_Result handle(struct exchange *exchange, const char *method, con
     return MHD_NO;
 }
 
+/* The server's threads are not ours to start; each is made ready when it handles its first request. */
+static void prepare_thread(void)
+{
+    static _Thread_local bool prepared;
+    if (!prepared)
+        tw_slice_shortest();
+    prepared = true;
+    heartbeat_start("http_server", HEARTBEAT_LIMIT_S);
+}
+
 /* A thread of the server may wait in epoll for as long as nobody calls, but not in here. */
 enum MHD_Result http_exchange_handle(void *context, struct MHD_Connection *connection, const char *url,
                                      const char *method, const char *version, const char *data, size_t *size,
@@ -434,7 +445,7 @@ enum MHD_Result http_exchange_handle(void *context, struct MHD_Connection *conne
     struct exchange *exchange = *slot;
     if (exchange == NULL)
         return MHD_NO;
-    heartbeat_start("http_server", HEARTBEAT_LIMIT_S);
+    prepare_thread();
     enum MHD_Result result = handle(exchange, method, version, data, size);
     heartbeat_rest();
     return result;

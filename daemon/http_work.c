@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/slice.h"
 #include "daemon/clock.h"
 #include "daemon/heartbeat.h"
 
@@ -42,6 +43,7 @@ static void *serve(void *context)
 {
     struct http_work_queue *queue = context;
     heartbeat_start("http_worker", HEARTBEAT_LIMIT_S);
+    tw_slice_shortest();
     pthread_mutex_lock(&queue->lock);
     while (!queue->stopped) {
         double wake, round = clock_monotonic() + 1;

@@ -13,10 +13,12 @@ import time
 
 import flows
 import ingest
+import loop
 import rest
+import start
 from common import Failed, Report, Setting, machine, progress
 
-PARTS = {"flows": flows.run, "ingest": ingest.run, "http": rest.run}
+PARTS = {"flows": flows.run, "ingest": ingest.run, "http": rest.run, "start": start.run, "loop": loop.run}
 BEGIN, END = "<!-- what scripts/bench wrote -->", "<!-- the end of it -->"
 CROSS = "2x128,6x128,64x128,16x32,16x64,16x512"
 

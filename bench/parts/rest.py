@@ -119,7 +119,7 @@ def show(report, values, busy, n):
     report.table([f"{n} samples", "events/s"], [["GET …/sample as .npy, one client", si(median(streamed))],
                                                 ["twin-bench --sample, one thread", si(median(library))]])
     for name, each in values.items():
-        report.number(f"http, {name}", each)
+        report.number(f"http, {name}", [{k: v for k, v in of.items() if not isinstance(v, str)} for of in each])
     report.number("http, log_prob while training", busy)
     report.goal("/livez, of libmicrohttpd alone", ratio("livez", "bare", "requests_per_s"), least=0.8)
     report.goal("log_prob of one event, p50, of /livez", ratio("log_prob, one", "livez, one", "p50_ms"), most=2)

@@ -13,6 +13,9 @@ WANTED = {
     "flows": ["flows, twin", "flows, peak", "flows, 6 features, hidden 32×32", "error, avx2", "log_prob of 256 events, s",
               "memory of a training, MiB"],
     "ingest": ["ingest, feed", "ingest, small", "ingest, disk", "ingest, raw"],
+    "http": ["http, livez", "http, bare", "http, log_prob, one", "http, sample", "http, log_prob while training"],
+    "start": ["start, 1 twins", "start, 2 twins"],
+    "loop": ["loop, comparison", "loop, initial training", "loop, retunes"],
 }
 
 

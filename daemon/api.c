@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEY_MAX = 255 };
+
 struct twin *api_twin(struct http_request *request, struct http_response *response)
 {
     struct twin *twin = registry_find(request->api->registry, request->param[0]);
@@ -112,6 +114,27 @@ bool api_conditions(const struct tw_schema *schema, const json_t *json, float **
     }
     *out = row;
     return true;
+}
+
+bool api_key(const struct http_request *request, struct http_response *response, const char **key)
+{
+    *key = request->header[HTTP_IDEMPOTENCY_KEY];
+    if (*key == NULL || ((*key)[0] != '\0' && strlen(*key) <= KEY_MAX))
+        return true;
+    http_response_problem(response, 400, "bad_request", "Idempotency-Key must have 1 to %d characters", KEY_MAX);
+    return false;
+}
+
+void api_again(struct http_response *response, json_t *operation)
+{
+    http_response_header(response, "Location", "/v1/operations/%lld",
+                         (long long)json_integer_value(json_object_get(operation, "id")));
+    http_response_json(response, 202, operation);
+}
+
+void api_key_taken(struct http_response *response)
+{
+    http_response_problem(response, 409, "conflict", "this Idempotency-Key was used with another request");
 }
 
 void api_accepted(struct http_request *request, struct http_response *response, const struct twin *twin, int64_t id)

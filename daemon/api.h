@@ -32,6 +32,12 @@ bool api_limit(struct http_request *request, struct http_response *response, int
 bool api_conditions(const struct tw_schema *schema, const json_t *json, float **out, struct http_response *response);
 /* The same from the query parameter `conditions`, which holds JSON. *json gets the object (NULL: absent). */
 bool api_query_object(struct http_request *request, const char *name, json_t **json, struct http_response *response);
+/* The header Idempotency-Key, NULL where it was not sent. False after a 400. */
+bool api_key(const struct http_request *request, struct http_response *response, const char **key);
+/* 202 with an operation that was asked for before; takes the reference. */
+void api_again(struct http_response *response, json_t *operation);
+/* 409: the key belongs to another request. */
+void api_key_taken(struct http_response *response);
 /* 202 with Location and the operation as body. Announces it, wakes the pipeline. */
 void api_accepted(struct http_request *request, struct http_response *response, const struct twin *twin, int64_t id);
 /* Twin-Version and Twin-Columns. */
@@ -48,6 +54,7 @@ enum route_outcome api_backup_doctor(struct http_request *request, struct http_r
 enum route_outcome api_twins_list(struct http_request *request, struct http_response *response);
 enum route_outcome api_twins_create(struct http_request *request, struct http_response *response);
 enum route_outcome api_twins_get(struct http_request *request, struct http_response *response);
+enum route_outcome api_twins_definition(struct http_request *request, struct http_response *response);
 enum route_outcome api_twins_patch(struct http_request *request, struct http_response *response);
 enum route_outcome api_twins_delete(struct http_request *request, struct http_response *response);
 

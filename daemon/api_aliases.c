@@ -134,7 +134,7 @@ static bool set_hold(struct http_request *request, struct http_response *respons
 {
     struct tw_error error = {""};
     json_t *patch = json_pack("{s:b}", "hold", hold);
-    int status = registry_patch(request->api->registry, twin->name, patch, &error);
+    int status = registry_patch(request->api->registry, twin->name, patch, NULL, &error);
     json_decref(patch);
     if (status != TW_OK)
         api_failed(response, status, &error, "bad_request");

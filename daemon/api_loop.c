@@ -105,10 +105,9 @@ static void insert_retune(struct http_request *request, struct http_response *re
         log_info("retune_asked", "twin=%s operation=%lld", twin->name, (long long)operation.id);
         api_accepted(request, response, twin, operation.id);
     } else if (status == TW_EXISTS) { /* the same request again: the same answer */
-        http_response_header(response, "Location", "/v1/operations/%lld", (long long)operation.id);
-        http_response_json(response, 202, store_operation_json(request->api->store, operation.id));
+        api_again(response, store_operation_json(request->api->store, operation.id));
     } else if (status == TW_CONFLICT) {
-        http_response_problem(response, 409, "conflict", "this Idempotency-Key was used with another request");
+        api_key_taken(response);
     } else {
         api_failed(response, status, &error, "bad_request");
     }
@@ -131,7 +130,7 @@ enum route_outcome api_loop_retune(struct http_request *request, struct http_res
     struct twin *twin = api_twin(request, response);
     if (twin == NULL)
         return ROUTE_DONE;
-    const char *key = request->header[HTTP_IDEMPOTENCY_KEY];
+    const char *key;
     json_t *json = http_request_object(request, "kind,ordinals,events,seed,promote", response);
     pthread_mutex_lock(&twin->lock);
     bool trained = twin->champion != NULL;
@@ -140,9 +139,7 @@ enum route_outcome api_loop_retune(struct http_request *request, struct http_res
         goto done;
     if (!trained)
         http_response_problem(response, 409, "untrained", "twin %s is not trained yet", twin->name);
-    else if (key != NULL && (key[0] == '\0' || strlen(key) > 255))
-        http_response_problem(response, 400, "bad_request", "Idempotency-Key must have 1 to 255 characters");
-    else
+    else if (api_key(request, response, &key))
         insert_retune(request, response, twin, json);
 done:
     json_decref(json);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "daemon/api.h"
 #include "daemon/api_rows.h"
 #include "daemon/clock.h"
@@ -18,7 +20,42 @@ static pthread_mutex_t insert_lock = PTHREAD_MUTEX_INITIALIZER;
 struct plan {
     int64_t seed, epochs; /* -1: not given */
     bool spooled;
+    const char *key; /* Idempotency-Key or NULL, and what stands for the request then */
+    char digest[65];
 };
+
+/* Target, media type and body: what has to be the same for the same key. The operation keeps it, as it can't keep rows.
+ */
+static void digest_request(const struct http_request *request, char out[65])
+{
+    const char *media = request->header[HTTP_CONTENT_TYPE] != NULL ? request->header[HTTP_CONTENT_TYPE] : "";
+    const char *parts[] = {request->uri, media};
+    unsigned char hash[32];
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, sizeof hash);
+    for (size_t i = 0; i < 2; i++) /* with their zeros */
+        crypto_generichash_update(&state, (const unsigned char *)parts[i], strlen(parts[i]) + 1);
+    crypto_generichash_update(&state, request->body, request->body_size);
+    crypto_generichash_final(&state, hash, sizeof hash);
+    sodium_bin2hex(out, 65, hash, sizeof hash);
+}
+
+/* Was this asked for before, with the same key? True with the answer: the same operation, or 409. */
+static bool answered_before(struct http_request *request, struct http_response *response, struct twin *twin,
+                            const struct plan *plan)
+{
+    json_t *operation = plan->key != NULL ? store_operation_of_key(request->api->store, twin->id, plan->key) : NULL;
+    if (operation == NULL)
+        return false;
+    const char *digest = json_string_value(json_object_get(json_object_get(operation, "request"), "digest"));
+    if (digest != NULL && strcmp(digest, plan->digest) == 0) {
+        api_again(response, operation);
+    } else {
+        json_decref(operation);
+        api_key_taken(response);
+    }
+    return true;
+}
 
 /* A body {"source": "spool", ...} rather than rows. */
 static json_t *source_body(const struct http_request *request)
@@ -34,10 +71,13 @@ static json_t *source_body(const struct http_request *request)
 
 static bool read_plan(struct http_request *request, struct http_response *response, struct plan *plan)
 {
-    *plan = (struct plan){-1, -1, false};
-    if (!http_request_query_int(request, "seed", 0, STORE_SEED_MAX, &plan->seed, response) ||
+    *plan = (struct plan){.seed = -1, .epochs = -1};
+    if (!api_key(request, response, &plan->key) ||
+        !http_request_query_int(request, "seed", 0, STORE_SEED_MAX, &plan->seed, response) ||
         !http_request_query_int(request, "epochs", 1, EPOCHS_MAX, &plan->epochs, response))
         return false;
+    if (plan->key != NULL)
+        digest_request(request, plan->digest);
     json_t *json = source_body(request);
     if (json == NULL)
         return true;
@@ -104,14 +144,15 @@ static json_t *spool_rows(struct http_request *request, struct http_response *re
                      "first", (json_int_t)first_ordinal, "last", (json_int_t)result.ordinal, "rows", (json_int_t)total);
 }
 
-static void insert(struct http_request *request, struct http_response *response, struct twin *twin, const json_t *json)
+static void insert(struct http_request *request, struct http_response *response, struct twin *twin,
+                   const struct plan *plan, const json_t *json)
 {
     char *text = json_dumps(json, JSON_COMPACT);
-    struct store_operation operation = {.twin = twin->id, .kind = "train", .request = text};
+    struct store_operation operation = {.twin = twin->id, .kind = "train", .request = text, .key = plan->key};
     struct tw_error error = {""};
     int status = TW_NO_MEMORY;
     pthread_mutex_lock(&insert_lock);
-    bool may = may_train(request, response, twin);
+    bool may = !answered_before(request, response, twin, plan) && may_train(request, response, twin);
     if (may && text != NULL)
         status = store_operation_insert(request->api->store, &operation, &error);
     pthread_mutex_unlock(&insert_lock);
@@ -131,14 +172,17 @@ enum route_outcome api_train_post(struct http_request *request, struct http_resp
         return ROUTE_DONE;
     struct plan plan;
     json_t *json = NULL;
-    if (read_plan(request, response, &plan) && may_train(request, response, twin))
+    if (read_plan(request, response, &plan) && !answered_before(request, response, twin, &plan) &&
+        may_train(request, response, twin))
         json = plan.spooled ? json_pack("{s:s}", "source", "spool") : spool_rows(request, response, twin);
     if (json != NULL) {
         if (plan.seed >= 0)
             json_object_set_new(json, "seed", json_integer(plan.seed));
         if (plan.epochs >= 0)
             json_object_set_new(json, "epochs", json_integer(plan.epochs));
-        insert(request, response, twin, json);
+        if (plan.key != NULL)
+            json_object_set_new(json, "digest", json_string(plan.digest));
+        insert(request, response, twin, &plan, json);
         json_decref(json);
     }
     registry_twin_unref(twin);

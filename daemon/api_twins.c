@@ -37,12 +37,40 @@ enum route_outcome api_twins_list(struct http_request *request, struct http_resp
 
 static json_t *twin_json(struct twin *twin)
 {
+    char tag[DEFINITION_TAG_SIZE];
     json_t *json = registry_twin_json(twin);
-    pthread_mutex_lock(&twin->lock); /* the loop's policy may be replaced */
-    json_t *definition = definition_json(twin->definition);
-    pthread_mutex_unlock(&twin->lock);
-    json_object_set_new(json, "definition", definition);
+    json_object_set_new(json, "definition", registry_definition_json(twin, tag));
     return json;
+}
+
+/* The definition alone; its entity tag is what PATCH takes in If-Match. */
+enum route_outcome api_twins_definition(struct http_request *request, struct http_response *response)
+{
+    struct twin *twin = api_twin(request, response);
+    if (twin == NULL)
+        return ROUTE_DONE;
+    char tag[DEFINITION_TAG_SIZE];
+    json_t *definition = registry_definition_json(twin, tag);
+    http_response_header(response, "ETag", "\"%s\"", tag);
+    http_response_json(response, 200, definition);
+    registry_twin_unref(twin);
+    return ROUTE_DONE;
+}
+
+/* If-Match, where it was sent: *expected is the tag that holds now, else NULL. False after a 412. */
+static bool precondition(const struct http_request *request, struct http_response *response, struct twin *twin,
+                         char tag[DEFINITION_TAG_SIZE], const char **expected)
+{
+    const char *match = request->header[HTTP_IF_MATCH];
+    *expected = NULL;
+    if (match == NULL)
+        return true;
+    json_decref(registry_definition_json(twin, tag));
+    *expected = tag;
+    if (http_request_etag(match, tag, false))
+        return true;
+    http_response_problem(response, 412, "stale", "the definition is not \"%s\"; GET it again", match);
+    return false;
 }
 
 enum route_outcome api_twins_get(struct http_request *request, struct http_response *response)
@@ -75,20 +103,25 @@ enum route_outcome api_twins_create(struct http_request *request, struct http_re
     return ROUTE_DONE;
 }
 
-/* A merge patch; its member "hold" sets or lifts the hold of the champion. */
+/* A merge patch; its member "hold" sets or lifts the hold of the champion. If-Match makes it one of the definition that
+ * was seen. */
 enum route_outcome api_twins_patch(struct http_request *request, struct http_response *response)
 {
     struct twin *twin = api_twin(request, response);
     if (twin == NULL)
         return ROUTE_DONE;
+    char tag[DEFINITION_TAG_SIZE];
+    const char *expected;
     json_t *patch = http_request_object(request, NULL, response);
-    if (patch != NULL) {
+    if (patch != NULL && precondition(request, response, twin, tag, &expected)) {
         struct tw_error error = {""};
-        int status = registry_patch(request->api->registry, twin->name, patch, &error);
+        int status = registry_patch(request->api->registry, twin->name, patch, expected, &error);
         if (status == TW_OK) {
             log_info("twin_changed", "twin=%s", twin->name);
             http_response_json(response, 200, twin_json(twin));
             pipeline_wake(request->api->pipeline);
+        } else if (status == TW_EXISTS) {
+            http_response_problem(response, 412, "stale", "%s", error.text);
         } else {
             api_failed(response, status, &error, "bad_definition");
         }

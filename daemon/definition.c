@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "daemon/definition.h"
 #include "daemon/definition_policy.h"
 #include "proto/wire.h"
@@ -278,4 +280,16 @@ json_t *definition_json(const struct definition *definition)
                      "model", definition->model, "features", tw_schema_features_json(definition->schema), "conditions",
                      tw_schema_conditions_json(definition->schema), "observables",
                      tw_observables_json(definition->observables), "loop", loop_json(&definition->loop));
+}
+
+void definition_tag(const struct definition *definition, char out[DEFINITION_TAG_SIZE])
+{
+    unsigned char hash[DEFINITION_TAG_SIZE / 2];
+    json_t *json = definition_json(definition);
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    out[0] = '\0';
+    if (text && !crypto_generichash(hash, sizeof hash, (const unsigned char *)text, strlen(text), NULL, 0))
+        sodium_bin2hex(out, DEFINITION_TAG_SIZE, hash, sizeof hash);
+    free(text);
+    json_decref(json);
 }

@@ -55,5 +55,8 @@ struct definition {
 int definition_parse(const json_t *json, struct definition **out, struct tw_error *error);
 void definition_free(struct definition *definition);
 json_t *definition_json(const struct definition *definition); /* with every default */
+/* 32 hexadecimal digits that stand for this JSON; empty when memory is out. */
+enum { DEFINITION_TAG_SIZE = 33 };
+void definition_tag(const struct definition *definition, char out[DEFINITION_TAG_SIZE]);
 
 #endif

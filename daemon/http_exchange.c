@@ -10,16 +10,19 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/slice.h"
 #include "daemon/clock.h"
 #include "daemon/heartbeat.h"
 #include "daemon/http_check.h"
 #include "daemon/http_events.h"
+#include "daemon/http_gzip.h"
 #include "daemon/http_head.h"
 #include "daemon/http_request.h"
 #include "daemon/http_response.h"
 #include "daemon/http_stream.h"
+#include "daemon/http_tag.h"
 #include "daemon/log.h"
 #include "daemon/memory.h"
 #include "daemon/route.h"
@@ -187,6 +190,10 @@ static enum route_outcome call_handler(struct exchange *exchange)
     } else if (outcome == ROUTE_DONE && response->status == 0) {
         http_response_problem(response, 500, "internal", "the request was not answered");
     }
+    if (outcome == ROUTE_DONE) {
+        http_tag_answer(&exchange->request, response);
+        http_gzip_answer(exchange->request.header[HTTP_ACCEPT_ENCODING], response);
+    }
     return outcome;
 }
 
@@ -276,6 +283,7 @@ static bool admit(struct exchange *exchange)
     struct http_response *response = &exchange->response;
     char allow[64];
     const struct route *route = route_find(request, allow);
+    const char *encoding = request->header[HTTP_CONTENT_ENCODING];
     if (route == NULL && allow[0] == '\0') {
         http_response_problem(response, 404, "not_found", "there is nothing at this path");
     } else if (route == NULL) {
@@ -294,6 +302,10 @@ static bool admit(struct exchange *exchange)
     } else if (exchange->content_length > (int64_t)body_limit(route)) {
         http_response_problem(response, 413, "too_large", "the body may have at most %zu bytes here%s",
                               body_limit(route), body_limit(route) < route->body_limit ? ", as memory-mb is" : "");
+    } else if (encoding != NULL && strcasecmp(encoding, "identity") != 0) {
+        http_response_problem(response, 415, "unsupported_media_type", "bodies are read as they are, not in %.40s",
+                              encoding);
+        http_response_header(response, "Accept-Encoding", "identity");
     } else if (atomic_load(&exchange->http->stopping)) {
         http_response_problem(response, 503, "stopping", "the daemon is stopping");
     } else {

@@ -13,7 +13,9 @@
 
 static const char *const header_names[HTTP_HEADERS_KNOWN] = {
     [HTTP_ACCEPT] = "Accept",
+    [HTTP_ACCEPT_ENCODING] = "Accept-Encoding",
     [HTTP_AUTHORIZATION] = "Authorization",
+    [HTTP_CONTENT_ENCODING] = "Content-Encoding",
     [HTTP_CONTENT_TYPE] = "Content-Type",
     [HTTP_IDEMPOTENCY_KEY] = "Idempotency-Key",
     [HTTP_IF_MATCH] = "If-Match",

@@ -157,7 +157,7 @@ HEADERS = {
     "Twin-Version": integer(1), "Twin-Columns": TEXT, "Twin-Seed": integer(0), "Twin-Reweight": TEXT,
     "Twin-Weight-Max": NUMBER, "Twin-Weight-ESS": NUMBER, "Twin-Weight-Overflow": NUMBER, "ETag": TEXT, "Location": TEXT,
     "Retry-After": integer(0), "WWW-Authenticate": TEXT, "Allow": TEXT, "Content-Disposition": TEXT,
-    "Inference-Header-Content-Length": integer(1),
+    "Inference-Header-Content-Length": integer(1), "Accept-Encoding": TEXT,
 }
 
 PATHS = {
@@ -205,6 +205,9 @@ def header(name, text):
     return {"name": name, "in": "header", "description": text, "schema": TEXT}
 
 
+KEY = {**header("Idempotency-Key", "the same key and request again is answered with the same operation"),
+       "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
+
 # --- answers ---
 
 
@@ -248,8 +251,8 @@ ERRORS = {
     429: "no credit: the loop is behind", 500: "damaged, or a fault of the daemon", 503: "not now; try again",
     507: "the disk is full",
 }
-ANY_REQUEST = (400, 403, 413, 421, 500, 503)
-ERROR_HEADERS = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
+ANY_REQUEST = (400, 403, 413, 415, 421, 500, 503)
+ERROR_HEADERS = {401: "WWW-Authenticate", 405: "Allow", 415: "Accept-Encoding", 429: "Retry-After", 503: "Retry-After"}
 
 
 def error_name(status, inference):
@@ -268,12 +271,16 @@ def error_answers(inference):
 def route(method, path, name, text, ok, *, query=None, body=None, headers=(), errors=(), token=False, limit=KIB):
     """`ok` maps statuses to answers; `errors` are those beyond what any request can meet."""
     inference = path.startswith("/v2")
+    if method == "GET" and "application/json" in ok.get(200, {}).get("content", {}):  # daemon/http_tag.h
+        tagged = {**ok[200].get("headers", {}), "ETag": {"$ref": "#/components/headers/ETag"}}
+        ok = {**ok, 200: {**ok[200], "headers": tagged}, 304: {"description": "as it was", "headers": tagged}}
+        headers = [*headers, header("If-None-Match", "the ETag of what is known already")]
     parameters = [{"name": part, "in": "path", "required": True, "description": PATHS[part][0], "schema": PATHS[part][1]}
                   for part in (piece[1:-1] for piece in path.split("/")) if part in PATHS and "{" + part + "}" in path]
     for key, (description, schema, *required) in (query or {}).items():
         parameters.append({"name": key, "in": "query", "description": description, "schema": schema,
                            **({"required": True} if required else {})})
-    statuses = {*ANY_REQUEST, *errors, *([401] if token else []), *([507] if token else []), *([415] if body else [])}
+    statuses = {*ANY_REQUEST, *errors, *([401] if token else []), *([507] if token else [])}
     refused = {str(status): {"$ref": f"#/components/responses/{error_name(status, inference)}"}
                for status in sorted(statuses - set(ok))}
     operation = {"operationId": name, "summary": text, "tags": [path.split("/")[1] or "page"],
@@ -313,14 +320,18 @@ ROUTES = [
         "Location": {"$ref": "#/components/headers/Location"}}}}, body=body_json(ref("Definition"), DEFINITION), errors=(409,),
         token=True, limit=MIB),
     route("GET", "/v1/twins/{twin}", "getTwin", "A twin", {200: TWIN}, errors=(404,)),
+    route("GET", "/v1/twins/{twin}/definition", "getDefinition", "The definition alone; its ETag is for If-Match of PATCH",
+          {200: as_json("the definition", ref("Definition"), "ETag")}, errors=(404,)),
     route("PATCH", "/v1/twins/{twin}", "patchTwin", "Changes description, observables, loop and hold (RFC 7396)",
-          {200: TWIN}, body=body_json(PATCH, {"loop": {"window": 10000}, "hold": False}, True, ["application/merge-patch+json"]), errors=(404, 409), token=True, limit=MIB),
+          {200: TWIN}, body=body_json(PATCH, {"loop": {"window": 10000}, "hold": False}, True, ["application/merge-patch+json"]),
+          headers=[header("If-Match", "the ETag of the definition that is meant")], errors=(404, 409, 412), token=True,
+          limit=MIB),
     route("DELETE", "/v1/twins/{twin}", "deleteTwin", "Removes a twin with its batches and versions",
           {204: answer("removed")}, errors=(404,), token=True),
 
     route("POST", "/v1/twins/{twin}/train", "train", "First training, on posted rows or on the spool", {202: ACCEPTED},
           query={"seed": ("of the training", SEED), "epochs": ("at most", integer(1, 10000)), **COLUMNS, **JSON_CONDITIONS},
-          body=TRAIN_BODY, errors=(404, 409, 429), token=True, limit=ROWS),
+          body=TRAIN_BODY, headers=[KEY], errors=(404, 409, 429), token=True, limit=ROWS),
     route("POST", "/v1/twins/{twin}/batches", "submitBatch", "A batch of data, as on the wire",
           {200: as_json("on disk and synced", ref("Accepted"))},
           query={"feed": ("who sends it", NAME, True), "run": ("of data-taking", integer(0, 2**63 - 1), True),
@@ -363,7 +374,7 @@ ROUTES = [
           {200: as_json("the report", ref("Weights"))},
           query={"version": ("else the newest made by weights", integer(1, 2**31 - 1))}, errors=(404,)),
     route("POST", "/v1/twins/{twin}/retunes", "retune", "Adapts the champion", {202: ACCEPTED}, body=body_json(RETUNE, {"kind": "weights", "events": 30000}),
-          headers=[header("Idempotency-Key", "the same key and request again is answered with the same operation")],
+          headers=[KEY],
           errors=(404, 409), token=True, limit=MIB),
 
     route("GET", "/v1/operations", "listOperations", "Operations, newest first", {200: page("Operation")},

@@ -310,7 +310,17 @@ static int change_hold(struct registry *registry, struct twin *twin, bool hold, 
     return 0;
 }
 
-int registry_patch(struct registry *registry, const char *name, const json_t *patch, struct tw_error *error)
+/* Has the twin another definition than the one of this tag? */
+static bool has_changed(struct twin *twin, const char *expected)
+{
+    char tag[DEFINITION_TAG_SIZE];
+    if (expected)
+        json_decref(registry_definition_json(twin, tag));
+    return expected && strcmp(expected, tag) != 0;
+}
+
+int registry_patch(struct registry *registry, const char *name, const json_t *patch, const char *expected,
+                   struct tw_error *error)
 {
     /* `hold` is the twin's, not the definition's: it is changed beside it */
     const json_t *hold = json_object_get(patch, "hold");
@@ -325,8 +335,13 @@ int registry_patch(struct registry *registry, const char *name, const json_t *pa
     unsigned before = shortage_count();
     pthread_mutex_lock(&registry->change);
     struct twin *twin = registry_find(registry, name);
-    int status = twin ? patch_definition(twin->definition, rest, &definition, error)
-                      : tw_error_set(error, TW_NOT_FOUND, "there is no twin %.64s", name);
+    int status = TW_OK;
+    if (!twin)
+        status = tw_error_set(error, TW_NOT_FOUND, "there is no twin %.64s", name);
+    else if (has_changed(twin, expected))
+        status = tw_error_set(error, TW_EXISTS, "the definition has changed since; GET it again");
+    else
+        status = patch_definition(twin->definition, rest, &definition, error);
     if (!status && shortage_count() != before)
         status = tw_error_set(error, TW_NO_MEMORY, "no memory for the definition");
     if (!status && json_object_size(rest) > 0)
@@ -338,6 +353,15 @@ int registry_patch(struct registry *registry, const char *name, const json_t *pa
     definition_free(definition);
     registry_twin_unref(twin);
     return status;
+}
+
+json_t *registry_definition_json(struct twin *twin, char tag[DEFINITION_TAG_SIZE])
+{
+    pthread_mutex_lock(&twin->lock); /* the loop's policy may be replaced */
+    json_t *json = definition_json(twin->definition);
+    definition_tag(twin->definition, tag);
+    pthread_mutex_unlock(&twin->lock);
+    return json;
 }
 
 struct tw_observables *registry_observables(struct twin *twin)

@@ -128,9 +128,12 @@ uint64_t registry_generation(struct registry *registry);
 /* Creates from a definition (JSON). TW_INVALID, TW_EXISTS. On 0 *out has a reference. */
 int registry_create(struct registry *registry, const json_t *definition, struct twin **out, struct tw_error *error);
 int registry_delete(struct registry *registry, const char *name, struct tw_error *error);
-/* RFC 7396 merge patch of the definition; what is immutable gives TW_CONFLICT (patch.h). TW_INVALID,
- * TW_NOT_FOUND. */
-int registry_patch(struct registry *registry, const char *name, const json_t *patch, struct tw_error *error);
+/* RFC 7396 merge patch of the definition; what is immutable gives TW_CONFLICT (patch.h). TW_INVALID, TW_NOT_FOUND.
+ * `expected` is the tag of the definition that is to be changed, NULL: any; TW_EXISTS: there is another one now. */
+int registry_patch(struct registry *registry, const char *name, const json_t *patch, const char *expected,
+                   struct tw_error *error);
+/* The definition as JSON, with its tag. Takes the lock. */
+json_t *registry_definition_json(struct twin *twin, char tag[DEFINITION_TAG_SIZE]);
 
 /* The observables as they are declared now; a reference. Takes the lock. */
 struct tw_observables *registry_observables(struct twin *twin);

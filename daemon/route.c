@@ -32,6 +32,7 @@ static const struct route routes[] = {
     {"GET",    "/v1/twins",                         api_twins_list,        ROUTE_HERE,  false, KIB,    "limit,cursor"},
     {"POST",   "/v1/twins",                         api_twins_create,      ROUTE_CALL,  true,  MIB,    ""},
     {"GET",    "/v1/twins/{twin}",                  api_twins_get,         ROUTE_HERE,  false, KIB,    ""},
+    {"GET",    "/v1/twins/{twin}/definition",       api_twins_definition,  ROUTE_HERE,  false, KIB,    ""},
     {"PATCH",  "/v1/twins/{twin}",                  api_twins_patch,       ROUTE_CALL,  true,  MIB,    ""},
     {"DELETE", "/v1/twins/{twin}",                  api_twins_delete,      ROUTE_CALL,  true,  KIB,    ""},
 

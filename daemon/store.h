@@ -204,6 +204,8 @@ int store_operation_set(struct store *store, int64_t id, const char *state, doub
                         const char *error_json, struct tw_error *error);
 /* {"id", "kind", "twin" (name), "state", "progress", "created", "finished", "result"?, "error"?, "request"} or NULL. */
 json_t *store_operation_json(struct store *store, int64_t id);
+/* The operation of a twin that has this idempotency key, as above, or NULL. */
+json_t *store_operation_of_key(struct store *store, int64_t twin, const char *key);
 /* Unfinished operations of a twin in order of id: array of the above. */
 json_t *store_operation_pending(struct store *store, int64_t twin);
 

@@ -137,6 +137,11 @@ json_t *store_operation_json(struct store *store, int64_t id)
     return store_sql_one(store, operation_row, SELECT " WHERE operations.id = ?1", "i", id);
 }
 
+json_t *store_operation_of_key(struct store *store, int64_t twin, const char *key)
+{
+    return store_sql_one(store, operation_row, SELECT " WHERE twin = ?1 AND key = ?2", "it", twin, key);
+}
+
 json_t *store_operation_pending(struct store *store, int64_t twin)
 {
     return store_sql_all(store, operation_row, SELECT " WHERE twin = ?1 AND finished IS NULL ORDER BY operations.id",

@@ -210,12 +210,12 @@ static void test_patch(void **state)
     struct tw_error error = {""};
     const struct tw_schema *schema = f->twin->definition->schema;
     json_t *patch = json_pack("{s:s,s:{s:i}}", "description", "new", "loop", "window", 300);
-    assert_int_equal(registry_patch(f->registry, "z", patch, &error), 0);
-    assert_int_equal(registry_patch(f->registry, "none", patch, &error), TW_NOT_FOUND);
+    assert_int_equal(registry_patch(f->registry, "z", patch, NULL, &error), 0);
+    assert_int_equal(registry_patch(f->registry, "none", patch, NULL, &error), TW_NOT_FOUND);
     json_decref(patch);
     assert_ptr_equal(f->twin->definition->schema, schema); /* others hold it */
     patch = json_pack("{s:[{s:s}]}", "features", "name", "x");
-    assert_int_equal(registry_patch(f->registry, "z", patch, &error), TW_CONFLICT);
+    assert_int_equal(registry_patch(f->registry, "z", patch, NULL, &error), TW_CONFLICT);
     json_decref(patch);
     for (int i = 0; i < 2; i++, reopen(f)) {
         assert_int_equal(f->twin->definition->loop.window, 300);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "daemon/http_check.h"
+#include "daemon/http_gzip.h"
 #include "daemon/http_request.h"
 #include "daemon/http_response.h"
 #include "daemon/route.h"
@@ -114,6 +115,8 @@ static void check_headers(const struct http_request *request)
         if (tags && http_request_etag(tags, "42", false)) /* what matches strictly matches weakly */
             FUZZ_CHECK(http_request_etag(tags, "42", true));
     }
+    if (http_gzip_accepted(request->header[HTTP_ACCEPT_ENCODING]))
+        FUZZ_CHECK(strpbrk(request->header[HTTP_ACCEPT_ENCODING], "*gG"));
     if (http_request_bearer(request->header[HTTP_AUTHORIZATION], "secret"))
         FUZZ_CHECK(strstr(request->header[HTTP_AUTHORIZATION], "secret"));
 }

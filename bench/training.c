@@ -205,11 +205,11 @@ void training_run(const struct bench *bench, const char *definition_path, const 
         write_parts(&data, bench->parts);
 
     json_t *json =
-        json_pack("{s:I, s:I, s:i, s:i, s:i, s:I, s:f, s:f, s:i, s:f, s:f, s:I}", "rows", (json_int_t)data.rows,
-                  "invalid", (json_int_t)data.invalid, "epochs", report.epochs, "best_epoch", report.best_epoch,
-                  "batch", options.batch, "steps", (json_int_t)report.steps, "start_loss", report.start_loss,
-                  "stop_loss", report.stop_loss, "recoveries", report.recoveries, "cpu_seconds", cpu_seconds,
-                  "wall_seconds", wall, "parameters", (json_int_t)tw_model_parameters(model));
+        json_pack("{s:I, s:I, s:i, s:i, s:f, s:i, s:I, s:f, s:f, s:i, s:f, s:f, s:I}", "rows", (json_int_t)data.rows,
+                  "invalid", (json_int_t)data.invalid, "epochs", report.epochs, "best_epoch", report.best_epoch, "kept",
+                  report.kept, "batch", options.batch, "steps", (json_int_t)report.steps, "start_loss",
+                  report.start_loss, "stop_loss", report.stop_loss, "recoveries", report.recoveries, "cpu_seconds",
+                  cpu_seconds, "wall_seconds", wall, "parameters", (json_int_t)tw_model_parameters(model));
 
     if (!json)
         files_die("the losses are not finite");

@@ -220,9 +220,10 @@ static json_t *training_metrics(const struct training *training)
 {
     struct tw_train_report report;
     tw_trainer_report(training->trainer, &report);
-    return json_pack("{s:i, s:i, s:I, s:o, s:o, s:i}", "epochs", report.epochs, "best_epoch", report.best_epoch,
-                     "steps", (json_int_t)report.steps, "start_loss", number_json(report.start_loss), "stop_loss",
-                     number_json(report.stop_loss), "recoveries", report.recoveries);
+    return json_pack("{s:i, s:i, s:f, s:I, s:o, s:o, s:i}", "epochs", report.epochs, "best_epoch", report.best_epoch,
+                     "kept", report.kept, "steps", (json_int_t)report.steps, "start_loss",
+                     number_json(report.start_loss), "stop_loss", number_json(report.stop_loss), "recoveries",
+                     report.recoveries);
 }
 
 static json_t *metrics(const struct training *training, const struct training_outcome *out, double log_prob,

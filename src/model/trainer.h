@@ -45,6 +45,7 @@ struct tw_train_report {
     double start_loss; /* stop loss of the starting point (warm start) or of the initial parameters */
     double stop_loss;  /* of what is returned: mean loss on the stop rows, prepared coordinates */
     int best_epoch;    /* 0: the starting point was never beaten */
+    double kept;       /* of the way from a warm start to its best epoch; 1: all, as always from scratch; 0: none */
     int recoveries;    /* roll-backs after a non-finite loss or gradient */
 };
 

@@ -1,5 +1,6 @@
 /* Training: it learns; the result does not depend on workers or slices; weights and conditions count; a non-finite
- * loss is survived; a warm start is never worse than its start. */
+ * loss is survived; a warm start is never worse than its start, and goes back where it
+ * has learnt noise. */
 #include "common.h"
 #include "flow/coupling.h"
 #include "model/flow_kind.h"
@@ -291,6 +292,62 @@ static void test_warm_start(void **state)
     tw_schema_free(other);
 }
 
+#define PLAIN "[{\"name\": \"x\"}, {\"name\": \"y\"}, {\"name\": \"z\"}]"
+
+/* Normal, and independent; x is off by `shift`. */
+static struct tw_data plain_data(const struct tw_schema *schema, uint64_t key, size_t rows, double shift)
+{
+    struct tw_data data;
+    float *values = malloc(rows * 3 * sizeof *values);
+
+    for (size_t i = 0; i < rows; i++) {
+        tw_real n[3];
+
+        for (uint64_t k = 0; k < 3; k++) {
+            tw_rng_normal(key, k, i, 1, &n[k]);
+            values[3 * i + k] = (float)n[k] + (k ? 0 : (float)shift);
+        }
+    }
+    tw_data_init(&data, schema);
+    assert_int_equal(tw_data_append(&data, key, 0, rows, values, NULL, NULL), 0);
+    free(values);
+    return data;
+}
+
+/* A small drift in a few rows: the training learns it, and their noise. Some of the way is gone back, to where the stop
+ * rows say, and the child is better than its parent on rows that nobody has seen. */
+static void test_way_back(void **state)
+{
+    struct tw_schema *schema = schema_of(PLAIN, NULL);
+    struct tw_data data = plain_data(schema, 1, 6000, 0), few = plain_data(schema, 2, 1000, 0.3), stop;
+    struct tw_data held = plain_data(schema, 3, 10000, 0.3);
+    struct tw_model *parent = train_small("flow", SMALL_FLOW, schema, &data, 4), *child;
+    struct tw_train_options options = small_options("flow", 20);
+    struct tw_train_report report;
+
+    options.rate = 0.01; /* learns the noise quickly */
+
+    struct tw_trainer *trainer = trainer_of("flow", "{}", schema, &few, parent, &options);
+
+    run_sliced(trainer, NULL, 0);
+    tw_trainer_report(trainer, &report);
+    assert_int_equal(tw_trainer_model(trainer, &child), 0);
+    assert_true(report.best_epoch > 0 && report.kept > 0 && report.kept < 1);
+    tw_data_init(&stop, schema);
+    assert_int_equal(tw_data_append_parts(&stop, &few, 1u << TW_PART_STOP), 0);
+    assert_float_equal(report.start_loss - report.stop_loss, mean_log_prob(child, &stop) - mean_log_prob(parent, &stop),
+                       1e-4);
+    assert_true(mean_log_prob(child, &held) > mean_log_prob(parent, &held));
+    tw_trainer_free(trainer);
+    tw_model_unref(child);
+    tw_model_unref(parent);
+    tw_data_fini(&data);
+    tw_data_fini(&few);
+    tw_data_fini(&stop);
+    tw_data_fini(&held);
+    tw_schema_free(schema);
+}
+
 /* --- non-finite losses --- */
 
 static int losses_to_spoil, losses_seen;
@@ -544,8 +601,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_determinism), cmocka_unit_test(test_seed_matters), cmocka_unit_test(test_learns),
         cmocka_unit_test(test_samples),     cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_warm_start),
-        cmocka_unit_test(test_recovers),    cmocka_unit_test(test_weights),      cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_classifier),  cmocka_unit_test(test_refusals),     cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_way_back),    cmocka_unit_test(test_recovers),     cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_conditions),  cmocka_unit_test(test_classifier),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_outside),
     };
 
     return cmocka_run_group_tests_name("model/trainer", tests, NULL, NULL);

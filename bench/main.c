@@ -58,7 +58,7 @@ static const char help[] =
     "  --until-alarm        stop at the first alarm\n"
     "  --quiet              no progress bar\n"
     "\n"
-    "TWIN_KERNELS=ref|blas|avx2|avx512 forces a kernel table.\n"
+    "TWIN_KERNELS=ref|blas|avx2|avx512|avx512bf16 forces a kernel table.\n"
     "\n"
     "Examples:\n"
     "  twin-bench --json --threads 2\n"

@@ -49,7 +49,7 @@ static int check_level(const char *name, const char *value, struct tw_error *err
 
 static int check_kernels(const char *name, const char *value, struct tw_error *error)
 {
-    static const char *const kernels[] = {"", "ref", "blas", "avx2", "avx512", NULL};
+    static const char *const kernels[] = {"", "ref", "blas", "avx2", "avx512", "avx512bf16", NULL};
     return one_of(name, value, kernels, error);
 }
 
@@ -96,7 +96,7 @@ static const struct entry entries[] = {
     {"hosts", AT_START, TEXT_AT(hosts), "", 0, 0, check_hosts, "NAME,...",
      "names that a request may carry in Host besides localhost and the loopback addresses"},
     {"kernels", AT_START, TEXT_AT(kernels), "", 0, 0, check_kernels, "NAME",
-     "ref, blas, avx2 or avx512; default: the best that works"},
+     "ref, blas, avx2, avx512 or avx512bf16 (coarse); default: the best that works"},
     {"threads", AT_START, NUMBER_AT(INTEGER, threads), "0", 0, 1024, NULL, "N", "threads of training; 0: all cores"},
     {"query-threads", AT_START, NUMBER_AT(INTEGER, query_threads), "2", 1, 256, NULL, "N", "threads of heavy answers"},
     {"segment-mb", AT_START, NUMBER_AT(LONG, segment_mb), "64", 1, 4096, NULL, "MIB",

@@ -18,7 +18,7 @@ struct config {
     char publish[256];
     char log_level[16]; /* error|warning|info|debug */
     char hosts[1024];   /* further names accepted in Host, separated by commas */
-    char kernels[16];   /* "", ref, blas, avx2, avx512 */
+    char kernels[16];   /* "", ref, blas, avx2, avx512, avx512bf16 */
     int threads;        /* of training; 0 = all cores */
     int query_threads;  /* of heavy answers */
     long segment_mb;    /* size of a spool segment */

@@ -47,10 +47,12 @@ struct tw_spline {
 int tw_spline_rows(const struct tw_spline *spline);
 
 struct tw_kernels {
-    const char *name;   /* "ref", "avx512", "avx2", "blas" */
+    const char *name;   /* "ref", "avx512", "avx2", "blas", "avx512bf16" */
     const char *detail; /* e.g. "OpenBLAS 0.3.21 Haswell, loops x86-64-v4": recorded with every version */
     int columns;        /* a column's result does not depend on cols as long as cols is a multiple of this */
     int strip;          /* columns, a multiple of that, with which a chain of layers and splines is fastest */
+
+    tw_real coarse; /* how much of itself a factor in `dense` and `single` may be off; 0: as precise as tw_real */
 
     /* C (m,n) = op(A) op(B) + beta C; row-major with leading dimensions. k may be 0. */
     void (*gemm)(bool ta, bool tb, int m, int n, int k, const tw_real *a, int lda, const tw_real *b, int ldb,
@@ -105,10 +107,10 @@ static inline size_t tw_kernels_turned(int out)
 /* The naive table, always there. */
 const struct tw_kernels *tw_kernels_ref(void);
 
-/* Chooses the best table of this machine; TWIN_KERNELS=ref|avx512|avx2|blas in the environment forces one (the caller
- * passes the value, or NULL). A candidate is tested against `ref` on small inputs first; one that disagrees is passed
- * over and `note` (may be NULL, 160 bytes) says so. Sets OpenBLAS to one thread. NULL if the forced name is unknown,
- * fails, or needs another processor. */
+/* Chooses the best table of this machine; TWIN_KERNELS=ref|avx512|avx2|blas|avx512bf16 in the environment forces one
+ * (the caller passes the value, or NULL). A candidate is tested against `ref` on small inputs first; one that disagrees
+ * is passed over and `note` (may be NULL, 160 bytes) says so. Sets OpenBLAS to one thread. NULL if the forced name is
+ * unknown, fails, or needs another processor. */
 const struct tw_kernels *tw_kernels_choose(const char *forced, char *note);
 
 #endif

@@ -14,13 +14,14 @@ const struct tw_kernels *tw_kernels_ref(void)
     return &tw_ref_kernels;
 }
 
-/* The best table that passes, of those of this name (NULL: of all); the note names the first that did not. */
+/* The best table that passes, of those of this name (NULL: of all that are precise); the note names the first that did
+ * not. */
 static const struct tw_kernels *choose(const char *name, char *note)
 {
     const struct tw_kernels *candidate;
     for (int rank = 0; (candidate = tw_tables(rank)); rank++) {
         const char *failed;
-        if (name && strcmp(name, candidate->name) != 0)
+        if (name ? strcmp(name, candidate->name) != 0 : candidate->coarse > 0)
             continue;
         failed = tw_selftest(candidate);
         if (!failed)

@@ -35,15 +35,30 @@ static void hyperbolic(size_t n, tw_real *restrict y)
         y[i] = tw_vmath_tanh(y[i]);
 }
 
-/* What is left to do where the tiles have left z. */
-static void bend(enum tw_activation act, size_t n, tw_real *slope, tw_real *y)
+static void rectify(size_t n, tw_real *restrict y)
 {
-    if (act == TW_SILU && slope)
-        silu_slope(n, slope, y);
-    else if (act == TW_SILU)
-        silu(n, y);
-    else if (act == TW_TANH)
+    for (size_t i = 0; i < n; i++)
+        y[i] = y[i] < 0 ? 0 : y[i];
+}
+
+void tw_layer_bend(enum tw_activation act, size_t n, tw_real *slope, tw_real *y)
+{
+    switch (act) {
+    case TW_LINEAR:
+        break;
+    case TW_RELU:
+        rectify(n, y);
+        break;
+    case TW_SILU:
+        if (slope)
+            silu_slope(n, slope, y);
+        else
+            silu(n, y);
+        break;
+    case TW_TANH:
         hyperbolic(n, y);
+        break;
+    }
 }
 
 /* panel (k, STRIP) = one or two vectors of each row of x */
@@ -89,21 +104,24 @@ static void strip(bool relu, int out, int in, int cols, int j, int width, const 
 void tw_layer_dense(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *b,
                     const tw_real *x, tw_real *slope, tw_real *y)
 {
+    bool straight = act == TW_LINEAR || act == TW_RELU; /* the tiles see to it */
     for (int j = 0; j < cols; j += STRIP) {
         int width = cols - j < STRIP ? cols - j : STRIP;
         strip(act == TW_RELU, out, in, cols, j, width, w, b, x, y);
+        if (straight)
+            continue;
         if (width == cols)
-            bend(act, (size_t)out * (size_t)cols, slope, y);
+            tw_layer_bend(act, (size_t)out * (size_t)cols, slope, y);
         for (int o = 0; o < out && width < cols; o++) {
             size_t at = (size_t)o * (size_t)cols + (size_t)j;
-            bend(act, (size_t)width, slope ? slope + at : NULL, y + at);
+            tw_layer_bend(act, (size_t)width, slope ? slope + at : NULL, y + at);
         }
     }
 }
 
-/* z (vectors * LANES) += W^T x, or the positive part of it: some outputs of a single event. */
-static inline __attribute__((always_inline)) void outputs(int vectors, bool relu, int in, const tw_real *turned,
-                                                          size_t stride, const tw_real *x, tw_real *z)
+/* z (vectors * LANES) += W^T x: some outputs of a single event. */
+static inline __attribute__((always_inline)) void outputs(int vectors, int in, const tw_real *turned, size_t stride,
+                                                          const tw_real *x, tw_real *z)
 {
     vec sum[ABREAST];
 #pragma GCC unroll 12
@@ -116,7 +134,7 @@ static inline __attribute__((always_inline)) void outputs(int vectors, bool relu
     }
 #pragma GCC unroll 12
     for (int v = 0; v < vectors; v++)
-        *(vec *)(void *)(z + v * LANES) = relu ? positive(sum[v]) : sum[v];
+        *(vec *)(void *)(z + v * LANES) = sum[v];
 }
 
 void tw_layer_single(enum tw_activation act, int out, int in, const tw_real *turned, const tw_real *b, const tw_real *x,
@@ -124,24 +142,23 @@ void tw_layer_single(enum tw_activation act, int out, int in, const tw_real *tur
 {
     tw_real z[ABREAST * LANES] __attribute__((aligned(64))) = {0};
     size_t stride = tw_kernels_turned(out);
-    bool relu = act == TW_RELU;
     for (int o = 0, n; o < out; o += n, turned += n) {
         int vectors = ((int)stride - o) / LANES;
         n = out - o < ABREAST * LANES ? out - o : ABREAST * LANES;
         memcpy(z, b + o, (size_t)n * sizeof *z);
         if (vectors >= ABREAST) {
-            outputs(ABREAST, relu, in, turned, stride, x, z);
+            outputs(ABREAST, in, turned, stride, x, z);
         } else if (vectors >= 8) {
-            outputs(8, relu, in, turned, stride, x, z);
+            outputs(8, in, turned, stride, x, z);
             n = n < 8 * LANES ? n : 8 * LANES;
         } else if (vectors >= 4) {
-            outputs(4, relu, in, turned, stride, x, z);
+            outputs(4, in, turned, stride, x, z);
             n = n < 4 * LANES ? n : 4 * LANES;
         } else {
-            outputs(1, relu, in, turned, stride, x, z);
+            outputs(1, in, turned, stride, x, z);
             n = n < LANES ? n : LANES;
         }
-        bend(act, ABREAST * LANES, NULL, z);
+        tw_layer_bend(act, ABREAST * LANES, NULL, z);
         memcpy(y + o, z, (size_t)n * sizeof *y);
     }
 }

@@ -44,7 +44,7 @@ static void products(void **state)
 
 static void check_dense(const struct tw_kernels *kernels, struct check_rng *rng, enum tw_activation act)
 {
-    int out = check_int(rng, 1, 40), in = check_int(rng, 1, 40), cols = 16 * check_int(rng, 1, 17);
+    int out = check_int(rng, 1, 40), in = check_int(rng, 1, 80), cols = 16 * check_int(rng, 1, 17);
     double scale = pow(10, check_uniform(rng, -2, 2)); /* saturated activations too */
     size_t size_w = (size_t)out * in, size_x = (size_t)in * cols, size_y = (size_t)out * cols;
     bool slope_wanted = act == TW_SILU && check_int(rng, 0, 1);
@@ -56,7 +56,8 @@ static void check_dense(const struct tw_kernels *kernels, struct check_rng *rng,
     tw_real *y1 = check_new(size_y), *y2 = check_new(size_y);
     tw_kernels_ref()->dense(act, out, in, cols, w, b, x, slope1, y1);
     kernels->dense(act, out, in, cols, w, b, x, slope_wanted ? slope2 : NULL, y2);
-    double limit = 8 * CHECK_EPSILON * scale * (in + 4);
+    /* factors that are rounded err by `coarse` each, independently */
+    double limit = scale * (8 * CHECK_EPSILON * (in + 4) + 4 * (double)kernels->coarse * sqrt(in));
     check_close(what, size_y, y1, y2, limit);
     if (slope_wanted)
         check_close(what, size_y, slope1, slope2, limit + 8 * CHECK_EPSILON); /* up to 1.1, whatever z is */
@@ -238,6 +239,9 @@ static void the_choice_can_be_forced(void **state)
     assert_ptr_equal(tw_kernels_choose(best->name, NULL), best);
     assert_ptr_equal(tw_kernels_choose("ref", NULL), tw_kernels_ref());
     assert_null(tw_kernels_choose("fastest", NULL));
+    assert_true(best->coarse == 0);
+    const struct tw_kernels *coarse = tw_kernels_choose("avx512bf16", NULL);
+    assert_true(!coarse || coarse->coarse > 0);
     assert_null(tw_kernels_choose("", NULL));
     const struct tw_kernels *blas = tw_kernels_choose("blas", NULL);
     assert_non_null(blas);

@@ -260,6 +260,9 @@ static int report(struct cli *cli, const struct feed_options *options, const str
         cli_fail(rc, "%s", result->problem);
     if (rc && strstr(result->problem, twp_wire_code(TWP_UNKNOWN_TWIN)))
         hint_twin(cli, options->key.twin);
+    if (rc && (strstr(result->problem, twp_wire_code(TWP_BAD_SHAPE)) ||
+               strstr(result->problem, twp_wire_code(TWP_UNKNOWN_COLUMN))))
+        hint_columns(cli, options->key.twin);
     if (rc && !result->stopped && result->batches)
         cli_say(cli, "the same command goes on at batch %lld", (long long)result->next_seq);
     return rc;

@@ -43,19 +43,20 @@ static int look(struct cli *cli, const struct move *move, char **etag, json_int_
     return rc;
 }
 
-/* What would be refused is refused, and the move is told in words. */
-static int rehearse(struct cli *cli, const struct move *move, json_int_t now)
+/* What people should know of the version before it is moved to: that it was rejected, and why. NULL: nothing. A version
+ * that is not there is an error in a rehearsal; else the move itself will be refused. */
+static int look_at_version(struct cli *cli, const struct move *move, char **warning)
 {
-    char *path = cli_text("/v1/twins/%s/versions/%lld", move->twin, (long long)move->version);
-    json_t *version;
-    int rc = cli_get(cli, path, &version);
+    char *path = cli_text("/v1/twins/%s/versions/%lld", move->twin, (long long)move->version), reason[256];
+    json_t *version = NULL;
+    int rc = cli->dry_run ? cli_get(cli, path, &version) : CLI_OK;
+    if (!cli->dry_run)
+        rest_get(cli->rest, path, &version);
     const char *status = json_string_value(json_object_get(version, "status"));
+    *warning = NULL;
     if (status && !strcmp(status, "rejected"))
-        rc = cli_fail(CLI_FAILED, "version %lld of %s was rejected; twinctl show %s %lld says why",
-                      (long long)move->version, move->twin, move->twin, (long long)move->version);
-    else if (!rc)
-        cli_say(cli, "would move %s of %s from version %lld to %lld", move->alias, move->twin, (long long)now,
-                (long long)move->version);
+        *warning = cli_text("version %lld was rejected: %s", (long long)move->version,
+                            output_cell(version, "reason", OUTPUT_TEXT, reason, sizeof reason));
     json_decref(version);
     free(path);
     return rc;
@@ -70,10 +71,10 @@ static int put(struct cli *cli, const struct move *move, const char *etag, json_
            *answer;
     if (move->no_hold)
         json_object_set_new(body, "hold", json_false());
-    int rc = cli->dry_run ? rehearse(cli, move, now) : CLI_OK;
-    answer = NULL;
-    if (!rc)
-        rc = cli_change(cli, &request, body, &answer);
+    if (cli->dry_run)
+        cli_say(cli, "would move %s of %s from version %lld to %lld", move->alias, move->twin, (long long)now,
+                (long long)move->version);
+    int rc = cli_change(cli, &request, body, &answer);
     if (answer)
         output_object(stdout, cli->format, answer);
     if (!rc && answer && json_is_true(json_object_get(answer, "hold")) && !strcmp(move->alias, "champion"))
@@ -81,6 +82,22 @@ static int put(struct cli *cli, const struct move *move, const char *etag, json_
     json_decref(answer);
     json_decref(body);
     free(path);
+    return rc;
+}
+
+/* Asks, and moves. */
+static int ask_and_put(struct cli *cli, const struct move *move, const char *etag, json_int_t now, const char *verb)
+{
+    char *warning;
+    int rc = look_at_version(cli, move, &warning);
+    if (!rc && warning)
+        cli_say(cli, "note: %s", warning);
+    if (!rc && !cli_confirm(cli, "%s %s of %s from version %lld to %lld?", verb, move->alias, move->twin,
+                            (long long)now, (long long)move->version))
+        rc = cli_fail(CLI_FAILED, "nothing was moved");
+    else if (!rc)
+        rc = put(cli, move, etag, now);
+    free(warning);
     return rc;
 }
 
@@ -126,11 +143,8 @@ int cmd_promote_run(struct cli *cli, int argc, char **argv)
     rc = version_read(cli, move.twin, arg[1], &move.version);
     if (!rc)
         rc = look(cli, &move, &etag, &now);
-    if (!rc && !cli_confirm(cli, "move %s of %s from version %lld to %lld?", move.alias, move.twin, (long long)now,
-                            (long long)move.version))
-        rc = cli_fail(CLI_FAILED, "nothing was moved");
-    else if (!rc)
-        rc = put(cli, &move, etag, now);
+    if (!rc)
+        rc = ask_and_put(cli, &move, etag, now, "move");
     free(etag);
     return rc;
 }
@@ -195,11 +209,8 @@ int cmd_promote_rollback(struct cli *cli, int argc, char **argv)
         rc = look(cli, &move, &etag, &now);
     if (!rc && !move.version)
         rc = find_before(cli, &move);
-    if (!rc && !cli_confirm(cli, "roll %s back from version %lld to %lld?", move.twin, (long long)now,
-                            (long long)move.version))
-        rc = cli_fail(CLI_FAILED, "nothing was moved");
-    else if (!rc)
-        rc = put(cli, &move, etag, now);
+    if (!rc)
+        rc = ask_and_put(cli, &move, etag, now, "roll back");
     free(etag);
     return rc;
 }

@@ -54,6 +54,27 @@ void hint_twin(struct cli *cli, const char *name)
     json_decref(twins);
 }
 
+void hint_columns(struct cli *cli, const char *name)
+{
+    char *path = cli_text("/v1/twins/%s", name), *names = NULL;
+    json_t *twin = NULL, *feature;
+    size_t i;
+    if (!cli->quiet && !cli_connect(cli))
+        rest_get(cli->rest, path, &twin);
+    json_array_foreach(output_at(twin, "definition.features"), i, feature)
+    {
+        const char *column = json_string_value(json_object_get(feature, "name"));
+        char *longer = cli_text("%s%s%s", names ? names : "", names ? ", " : "", column ? column : "?");
+        free(names);
+        names = longer;
+    }
+    if (names)
+        cli_say(cli, "the columns of %s are %s", name, names);
+    free(names);
+    json_decref(twin);
+    free(path);
+}
+
 void hint_print(struct cli *cli, const char *path)
 {
     char twin[80], error[64];
@@ -62,6 +83,8 @@ void hint_print(struct cli *cli, const char *path)
     twin_of(path, twin);
     if (!strcmp(error, "unknown_twin"))
         hint_twin(cli, twin);
+    if (!strcmp(error, "bad_shape") || !strcmp(error, "unknown_column"))
+        hint_columns(cli, twin);
     for (size_t i = 0; i < sizeof hints / sizeof *hints; i++) {
         if (!strcmp(error, hints[i].error)) {
             char *words = cli_text(hints[i].words, *twin ? twin : "NAME");

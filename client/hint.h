@@ -8,5 +8,7 @@ struct cli;
 void hint_print(struct cli *cli, const char *path);
 /* The daemon knows no twin of this name. */
 void hint_twin(struct cli *cli, const char *name);
+/* Rows did not fit the twin: which columns it has. */
+void hint_columns(struct cli *cli, const char *name);
 
 #endif

@@ -162,6 +162,8 @@ struct snapshot *api_snapshot(struct http_request *request, struct http_response
         return snapshot;
     if (status == TW_NOT_FOUND && version == 0)
         http_response_problem(response, 409, "untrained", "twin %s is not trained yet", twin->name);
+    else if (status == TW_NOT_FOUND)
+        http_response_problem(response, 404, "unknown_version", "twin %s: %s", twin->name, error.text);
     else
         api_failed(response, status, &error, "bad_version");
     return NULL;

@@ -125,6 +125,8 @@ static bool move_alias(struct http_request *request, struct http_response *respo
         http_response_problem(response, 412, "stale", "%s", error.text);
     else if (status == TW_INVALID)
         http_response_problem(response, 409, "rejected", "%s", error.text);
+    else if (status == TW_NOT_FOUND)
+        http_response_problem(response, 404, "unknown_version", "twin %s: %s", twin->name, error.text);
     else
         api_failed(response, status, &error, "bad_request");
     return false;

@@ -110,7 +110,7 @@ class Queries(WithDaemon):
         for query in ("n=0", "n=1000001", "n=1.5", "n=1&n=1", "seed=-1", "version=0", "colour=1", "conditions=3",
                       "conditions={", "n=%31%30%00"):
             self.problem(self.ask("GET", f"/v1/twins/toy/sample?{query}"), 400)
-        self.problem(self.ask("GET", "/v1/twins/toy/sample?version=2"), 404)
+        self.problem(self.ask("GET", "/v1/twins/toy/sample?version=2"), 404, "unknown_version")
         self.problem(self.ask("GET", "/v1/twins/raw/sample"), 409, "untrained")
         self.problem(self.ask("GET", "/v1/twins/none/sample"), 404, "unknown_twin")
         self.problem(self.ask("GET", "/v1/twins/toy/sample", headers={"Accept": "image/png"}), 406)
@@ -430,7 +430,7 @@ class Aliases(WithDaemon):
         for stale in ('"999"', "W/" + tag, tag.strip('"'), '"x"'):
             self.problem(self.put({"version": 1}, If_Match=stale), 412)
         self.problem(self.put({"version": 1}, If_None_Match="*"), 412)
-        self.problem(self.put({"version": 9}, If_Match=tag), 404)
+        self.problem(self.put({"version": 9}, If_Match=tag), 404, "unknown_version")
         for body in ({}, {"version": "1"}, {"version": 0}, {"version": 1, "reason": 3}, {"version": 1, "why": ""},
                      {"version": 1, "hold": 1}):
             self.problem(self.put(body, If_Match=tag), 400)

@@ -134,5 +134,8 @@ int cmd_train_run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "train needs a file or --spooled");
     if (t.rows && (t.spooled || !options_read_range(t.rows, &from, &to)))
         return cli_usage(cli, "--rows takes A:B with A < B, and goes with a file");
-    return t.spooled ? train_spooled(cli, arg[0], &t) : train_file(cli, arg[0], arg[1], &t, from, to);
+    rc = t.spooled ? train_spooled(cli, arg[0], &t) : train_file(cli, arg[0], arg[1], &t, from, to);
+    if (!rc && t.wait && !cli->dry_run && !timer_signal())
+        cli_say(cli, "next: twinctl feed %s FILE, and twinctl watch %s", arg[0], arg[0]);
+    return rc;
 }

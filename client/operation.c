@@ -94,6 +94,13 @@ int operation_wait(struct cli *cli, json_t **operation)
     return rc ? rc : verdict(*operation);
 }
 
+static void say_how_to_wait(const struct cli *cli, const json_t *operation)
+{
+    char id[64];
+    output_cell(operation, "id", OUTPUT_TEXT, id, sizeof id);
+    cli_say(cli, "it goes on by itself; twinctl ops --wait-for %s waits for it", id);
+}
+
 int operation_report(struct cli *cli, json_t *operation, bool wait)
 {
     int rc = CLI_OK;
@@ -102,6 +109,8 @@ int operation_report(struct cli *cli, json_t *operation, bool wait)
     if (wait)
         rc = operation_wait(cli, &operation);
     output_object(stdout, cli->format, operation);
+    if (!wait && !is_over(operation))
+        say_how_to_wait(cli, operation);
     json_decref(operation);
     return rc;
 }

@@ -6,7 +6,16 @@
 #include <string.h>
 #include <time.h>
 
-enum { LABEL = 16, RIGHT = 44, CURVE_LEAST = 8, FEEDS_MOST = 6, NO_FEEDS = -1, DECISIONS_LEAST = 2, TEXT = 128 };
+enum {
+    LABEL = 16,
+    RIGHT = 44,
+    CURVE_LEAST = 8,
+    FEEDS_MOST = 6,
+    SUMMARY_MOST = 6,
+    NO_FEEDS = -1,
+    DECISIONS_LEAST = 2,
+    TEXT = 128
+};
 
 /* Rows of each part, without the empty line above it. */
 struct plan {
@@ -394,7 +403,7 @@ static struct plan plan_of(const struct view *view, struct frame *frame)
                         .detectors = (int)f->detectors,
                         .fidelity = 2,
                         .feeds = f->feeds < FEEDS_MOST ? (int)f->feeds : FEEDS_MOST,
-                        .summary = draw_summary(view, frame, 3, false)};
+                        .summary = draw_summary(view, frame, SUMMARY_MOST, false)};
     if (plan.curve < CURVE_LEAST)
         plan.curve = CURVE_LEAST;
     left = frame->rows - several - 3 - 1;                  /* names, state, keys */

@@ -118,9 +118,24 @@ def test_manual():
     for option in re.findall(r"^ .{6}--([a-z-]+)", code(twinctl("--help"), 0).out, re.MULTILINE):
         assert re.search(rf"Fl -{option}\b", manual), f"--{option} is not in the manual"
     pages = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
-    same(len(pages), 3)
+    same(len(pages), 4)
     done = subprocess.run(["mandoc", "-Tlint", *pages], capture_output=True, text=True)
     same((done.returncode, done.stdout), (0, ""))
+
+
+def test_definition_manual():
+    """the manual of definitions has every member and detector that docs/definition.md has, and its example is one"""
+    docs = os.path.join(os.path.dirname(__file__), "../../docs")
+    with open(docs + "/man/twin-definition.5") as f:
+        manual = f.read()
+    with open(docs + "/definition.md") as f:
+        rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", f.read(), re.MULTILINE)
+    members = {member for row in rows for member in re.findall(r"`(\w+)`", row)}
+    same(len(members) > 40, True, f"{len(members)} members")
+    for member in members:
+        assert re.search(rf"^\.(It )?(Va|Cm)\b.*\b{member}\b", manual, re.MULTILINE), f"{member} is not in the manual"
+    example = manual.partition(".Bd -literal")[2].partition("\n")[2].partition(".Ed")[0]
+    same(set(json.loads(example)) <= {"name", "description", "features", "observables", "loop", "model"}, True)
 
 
 def test_version():

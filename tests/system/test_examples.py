@@ -15,7 +15,6 @@ import toy
 from daemon import ROOT, Daemon, program
 
 TWINCTL = os.path.abspath(program("TWINCTL", "client/twinctl"))
-MANUAL = ROOT / "docs/man/twinctl.1"
 
 DEFINITION = {**toy.DEFINITION, "name": "zmumu"}
 
@@ -39,8 +38,8 @@ def examples():
             yield from ((command, line) for line in lines)
 
 
-def manual_examples():
-    section = MANUAL.read_text().partition(".Sh EXAMPLES")[2]
+def manual_examples(page="twinctl.1"):
+    section = (ROOT / "docs/man" / page).read_text().partition(".Sh EXAMPLES")[2]
     return re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", section, re.S | re.M)
 
 
@@ -144,6 +143,11 @@ class Examples(unittest.TestCase):
         self.assertIn("champion 1", done.stdout, words)
         done, words = self.shell("set -x\n" + script)
         self.assertEqual((done.returncode, done.stdout), (0, "no answer\n"), words)  # a window is more than there are
+
+    def test_definition(self):
+        self.daemon.request("DELETE", "/v1/twins/zmumu")
+        definition, = manual_examples("twin-definition.5")
+        self.daemon.create(json.loads(definition))
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ static int say_what_is_there(struct cli *cli, const struct twp_key *key)
 {
     json_t *feeds = NULL, *feed;
     size_t i;
-    char *path = cli_text("/v1/twins/%s/feeds", key->twin);
+    char *path = cli_text("/v1/twins/%s/feeds?feed=%s&limit=1000", key->twin, key->feed);
     int rc = cli_connect(cli);
     if (!rc)
         rc = rest_get(cli->rest, path, &feeds);

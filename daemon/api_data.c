@@ -56,15 +56,21 @@ enum route_outcome api_data_batches(struct http_request *request, struct http_re
 
 enum route_outcome api_data_feeds(struct http_request *request, struct http_response *response)
 {
+    int limit;
+    if (!api_limit(request, response, &limit))
+        return ROUTE_DONE;
     struct twin *twin = api_twin(request, response);
     if (twin == NULL)
         return ROUTE_DONE;
+    json_t *next = NULL, *answer = NULL;
     pthread_mutex_lock(&twin->lock);
-    json_t *items = feeds_json(twin->feeds);
-    json_t *answer = json_pack("{s:o, s:n, s:I, s:I}", "items", items, "next_cursor", "gaps",
-                               (json_int_t)twin->counters.gaps, "lag_batches", (json_int_t)registry_lag(twin).batches);
+    json_t *items = feeds_json(twin->feeds, http_request_query(request, "feed"), http_request_query(request, "cursor"),
+                               (size_t)limit, &next);
+    if (items != NULL)
+        answer = json_pack("{s:o, s:o, s:I, s:I}", "items", items, "next_cursor", next, "gaps",
+                           (json_int_t)twin->counters.gaps, "lag_batches", (json_int_t)registry_lag(twin).batches);
     pthread_mutex_unlock(&twin->lock);
-    http_response_json(response, 200, answer);
+    api_list(response, answer);
     registry_twin_unref(twin);
     return ROUTE_DONE;
 }

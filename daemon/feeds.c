@@ -311,13 +311,40 @@ static json_t *entry_json(const struct entry *entry)
                      clock_rfc3339(entry->received_ms, received));
 }
 
-json_t *feeds_json(const struct feeds *feeds)
+/* A cursor is the key of the last entry that was given out, "<run>.<feed>". False: it is none. */
+static bool after_cursor(const struct feeds *feeds, const char *cursor, size_t *index)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < feeds->count; i++) {
-        if (!feeds->entries[i].hidden)
-            json_array_append_new(list, entry_json(&feeds->entries[i]));
+    char *end;
+    long long run = strtoll(cursor, &end, 10);
+    if (end == cursor || *end != '.' || end[1] == '\0' || run < 0)
+        return false;
+    *index = place(feeds, end + 1, run);
+    if (*index < feeds->count && compare(&feeds->entries[*index], end + 1, run) == 0)
+        (*index)++;
+    return true;
+}
+
+json_t *feeds_json(const struct feeds *feeds, const char *feed, const char *cursor, size_t limit, json_t **next)
+{
+    size_t i = feed ? place(feeds, feed, INT64_MIN) : 0, after = 0;
+    if (cursor && !after_cursor(feeds, cursor, &after))
+        return NULL;
+    json_t *list = json_array(), *rest = NULL;
+    const struct entry *last = NULL;
+    for (i = after > i ? after : i; list && !rest && i < feeds->count; i++) {
+        const struct entry *entry = &feeds->entries[i];
+        if (entry->hidden || (feed && strcmp(entry->feed, feed) != 0))
+            continue;
+        if (json_array_size(list) == limit && last)
+            rest = json_sprintf("%lld.%s", (long long)last->run, last->feed);
+        else
+            json_array_append_new(list, entry_json(entry));
+        last = entry;
     }
+    if (next)
+        *next = rest ? rest : json_null();
+    else
+        json_decref(rest);
     return list;
 }
 

@@ -50,7 +50,9 @@ struct feeds_total {
 size_t feeds_totals(const struct feeds *feeds, struct feeds_total *out, size_t most);
 
 /* [{"feed", "run", "batches", "events", "invalid_rows", "duplicates", "last_durable_seq", "highest_seq", "gaps",
- *   "missing": [[first, last], ... at most 100], "last_received"}] */
-json_t *feeds_json(const struct feeds *feeds);
+ *   "missing": [[first, last], ... at most 100], "last_received"}], at most `limit`, in order of feed and run: of one
+ * feed (NULL: of all), after `cursor` (NULL: from the first). NULL: that is no cursor. *next, if it is asked for, is
+ * the cursor of the rest, JSON null where there is none. */
+json_t *feeds_json(const struct feeds *feeds, const char *feed, const char *cursor, size_t limit, json_t **next);
 
 #endif

@@ -341,7 +341,8 @@ ROUTES = [
     route("GET", "/v1/twins/{twin}/batches", "listBatches", "Batches by ordinal", {200: page("Batch")}, query=LIMIT,
           errors=(404,)),
     route("GET", "/v1/twins/{twin}/feeds", "listFeeds", "What arrived from whom",
-          {200: page("Feed", gaps=COUNT, lag_batches=COUNT)}, errors=(404,)),
+          {200: page("Feed", gaps=COUNT, lag_batches=COUNT)}, query={"feed": ("this one alone", NAME), **LIMIT},
+          errors=(404,)),
 
     route("GET", "/v1/twins/{twin}/sample", "sample", "Events of the model", {200: rows(
         ref("Samples"), "Twin-Seed Twin-Reweight Twin-Weight-Max Twin-Weight-ESS Twin-Weight-Overflow")},

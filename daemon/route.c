@@ -39,7 +39,7 @@ static const struct route routes[] = {
     {"POST",   "/v1/twins/{twin}/train",            api_train_post,        ROUTE_CALL,  true,  ROWS,   "seed,epochs,columns,conditions"},
     {"POST",   "/v1/twins/{twin}/batches",          api_data_submit,       ROUTE_CALL,  true,  ROWS,   "feed,run,seq,columns,conditions,time"},
     {"GET",    "/v1/twins/{twin}/batches",          api_data_batches,      ROUTE_CALL,  false, KIB,    "limit,cursor"},
-    {"GET",    "/v1/twins/{twin}/feeds",            api_data_feeds,        ROUTE_HERE,  false, KIB,    ""},
+    {"GET",    "/v1/twins/{twin}/feeds",            api_data_feeds,        ROUTE_HERE,  false, KIB,    "feed,limit,cursor"},
 
     {"GET",    "/v1/twins/{twin}/sample",           api_sample_get,        ROUTE_QUERY, false, KIB,    "n,seed,version,member,conditions,reweight"},
     {"POST",   "/v1/twins/{twin}/sample",           api_sample_post,       ROUTE_QUERY, false, MIB,    ""},

@@ -18,7 +18,7 @@ static void nothing_is_there(void **state)
     assert_int_equal(feeds_last_durable(feeds, "a", 0), -1);
     assert_int_equal(feeds_gaps(feeds), 0);
     feeds_duplicate(feeds, "a", 0);
-    json_t *json = feeds_json(feeds);
+    json_t *json = feeds_json(feeds, NULL, NULL, SIZE_MAX, NULL);
     assert_int_equal(json_array_size(json), 0);
     json_decref(json);
     assert_int_equal(feeds_add(feeds, "a", 0, -1, 1, 0, 0), TW_INVALID);
@@ -62,7 +62,8 @@ static void gaps_are_listed_and_heal(void **state)
         assert_int_equal(feeds_add(feeds, "daq", 1, order[i], 100, 2, 1772366400123 + (int64_t)i), 0);
     assert_int_equal(feeds_add(feeds, "daq", 1, 7, 100, 2, 0), 0); /* there already: counted once */
     feeds_duplicate(feeds, "daq", 1);
-    json_t *json = feeds_json(feeds), *entry = json_array_get(json, 0), *missing = json_object_get(entry, "missing");
+    json_t *json = feeds_json(feeds, NULL, NULL, SIZE_MAX, NULL), *entry = json_array_get(json, 0),
+           *missing = json_object_get(entry, "missing");
     char *text = json_dumps(missing, JSON_COMPACT);
     assert_string_equal(text, "[[2,4],[6,6],[8,8]]");
     free(text);
@@ -93,7 +94,7 @@ static void feeds_and_runs_are_apart(void **state)
     assert_true(feeds_has(feeds, "a", 2, 3) && feeds_has(feeds, "b", 1, 1) && feeds_has(feeds, "train", 0, 50));
     assert_false(feeds_has(feeds, "a", 1, 3) || feeds_has(feeds, "b", 2, 1));
     assert_int_equal(feeds_gaps(feeds), 4); /* those of train are nobody's */
-    json_t *json = feeds_json(feeds);
+    json_t *json = feeds_json(feeds, NULL, NULL, SIZE_MAX, NULL);
     assert_int_equal(json_array_size(json), 3);
     assert_string_equal(json_string_value(json_object_get(json_array_get(json, 0), "feed")), "a");
     assert_int_equal(json_integer_value(json_object_get(json_array_get(json, 1), "run")), 1);
@@ -118,10 +119,51 @@ static void the_list_is_bounded(void **state)
     struct feeds *feeds = feeds_new();
     for (int i = 1; i < 1000; i += 2)
         feeds_add(feeds, "f", 0, i, 1, 0, 0);
-    json_t *json = feeds_json(feeds);
+    json_t *json = feeds_json(feeds, NULL, NULL, SIZE_MAX, NULL);
     assert_int_equal(json_array_size(json_object_get(json_array_get(json, 0), "missing")), 100);
     assert_int_equal(json_integer_value(json_object_get(json_array_get(json, 0), "gaps")), 500);
     json_decref(json);
+    feeds_free(feeds);
+}
+
+/* Pages of every size hold every entry once, in order; a cursor need not be of an entry that is there. */
+static void pages(void **state)
+{
+    static const char *const names[] = {"a", "b", "daq", "train"};
+    struct feeds *feeds = feeds_new();
+    for (int f = 0; f < 4; f++)
+        for (int64_t run = 0; run < 5; run++)
+            assert_int_equal(feeds_add(feeds, names[f], run, 0, 1, 0, 0), 0);
+    json_t *all = feeds_json(feeds, NULL, NULL, SIZE_MAX, NULL);
+    assert_int_equal(json_array_size(all), 15); /* "train" is hidden */
+    for (size_t limit = 1; limit <= 16; limit++) {
+        json_t *paged = json_array(), *next = json_null();
+        do {
+            json_t *cursor = next;
+            json_t *page = feeds_json(feeds, NULL, json_string_value(cursor), limit, &next);
+            assert_true(json_array_size(page) >= 1 && json_array_size(page) <= limit);
+            json_array_extend(paged, page);
+            json_decref(page);
+            json_decref(cursor);
+        } while (json_is_string(next));
+        assert_true(json_equal(paged, all));
+        json_decref(paged);
+    }
+    json_decref(all);
+    json_t *next, *one = feeds_json(feeds, "b", NULL, 3, &next);
+    assert_int_equal(json_array_size(one), 3);
+    assert_string_equal(json_string_value(next), "2.b");
+    json_decref(one);
+    json_decref(next);
+    one = feeds_json(feeds, "b", "2.b", 3, NULL);
+    assert_int_equal(json_array_size(one), 2);
+    json_decref(one);
+    one = feeds_json(feeds, "none", "2.az", 3, NULL);
+    assert_int_equal(json_array_size(one), 0);
+    json_decref(one);
+    static const char *const wrong[] = {"", "x", "1", "1.", ".a", "-1.a", "1,a"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_null(feeds_json(feeds, NULL, wrong[i], 3, NULL));
     feeds_free(feeds);
 }
 
@@ -130,7 +172,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_there),         cmocka_unit_test(agrees_with_a_table),
         cmocka_unit_test(gaps_are_listed_and_heal), cmocka_unit_test(feeds_and_runs_are_apart),
-        cmocka_unit_test(the_largest_numbers),      cmocka_unit_test(the_list_is_bounded),
+        cmocka_unit_test(the_largest_numbers),      cmocka_unit_test(pages),
+        cmocka_unit_test(the_list_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -374,7 +374,7 @@ static void check_restart(struct fixture *f, const char *lost)
     assert_int_equal(store_call(f->store, put_progress, &progress, NULL), 0);
     registry_processed(f->twin, 2);
     check_ingest(f, 8, 310, 36, 7, 5, 3);
-    json_t *feeds = feeds_json(f->twin->feeds), *again;
+    json_t *feeds = feeds_json(f->twin->feeds, NULL, NULL, SIZE_MAX, NULL), *again;
     uint64_t pending[5];
     for (int i = 0; i < 5; i++)
         pending[i] = f->twin->pending[i].ordinal;
@@ -386,7 +386,7 @@ static void check_restart(struct fixture *f, const char *lost)
         check_ingest(f, 8, 310, 36, 7, 5, 3);
         for (int i = 0; i < 5; i++)
             assert_int_equal(f->twin->pending[i].ordinal, pending[i]);
-        again = feeds_json(f->twin->feeds);
+        again = feeds_json(f->twin->feeds, NULL, NULL, SIZE_MAX, NULL);
         assert_true(json_equal(feeds, again));
         json_decref(again);
         assert_true(feeds_has(f->twin->feeds, "train", 1, 0)); /* not shown, but a repeat of it is known */

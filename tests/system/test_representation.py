@@ -2,6 +2,7 @@
 a change can be made to depend on what was seen, and a request that is sent twice is done once."""
 import gzip
 import threading
+import time
 import unittest
 import zlib
 
@@ -64,6 +65,30 @@ class Representation(unittest.TestCase):
             self.assertIsNone(answer.headers["Content-Encoding"], encoding)
         self.assertEqual(self.ask("GET", path, Accept=CSV, Accept_Encoding="*").headers["Content-Encoding"], "gzip")
         self.assertIsNone(self.ask("GET", "/v1/twins/toy/definition", Accept_Encoding="gzip").headers["Content-Encoding"])
+
+    def test_lists_are_tables(self):
+        """Every list is rows under `items`, whose columns, by name or path, are scalars: what Grafana's Infinity reads."""
+        for seq in range(3):
+            self.ask("POST", f"/v1/twins/toy/batches?feed=daq&run=1&seq={seq}", toy.events(500, seq))
+        while not self.daemon.get("/v1/twins/toy/iterations")["items"]:
+            time.sleep(0.05)
+        for path, columns in (
+            ("/v1/twins", "name verdict since activity champion.version ingest.events ingest.lag_batches last_iteration.drift"),
+            ("/v1/twins/toy/batches", "ordinal feed run seq events invalid_rows received iteration"),
+            ("/v1/twins/toy/feeds", "feed run batches events gaps last_durable_seq last_received"),
+            ("/v1/twins/toy/iterations", "iteration time version ordinals.first ordinals.last events drift decision"),
+            ("/v1/twins/toy/metrics", "time name verdict feature value min max count"),
+            ("/v1/twins/toy/versions", "version parent created cause status reason sha256 seed metrics.log_prob"),
+            ("/v1/twins/toy/history", "move alias version from to actor reason"),
+            ("/v1/operations", "id kind twin state progress created finished result.decision")):
+            answer = self.daemon.get(path + "?limit=2")
+            self.assertGreater(len(answer["items"]), 0, path)
+            for row in answer["items"]:
+                for column in columns.split():
+                    value = row
+                    for step in column.split("."):
+                        value = value[step] if value is not None else None
+                    self.assertNotIsInstance(value, (dict, list), f"{path}: {column}")
 
     def test_bodies_come_as_they_are(self):
         for encoding, status in (("gzip", 415), ("identity", 200), ("deflate, gzip", 415)):

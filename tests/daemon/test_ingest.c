@@ -665,7 +665,7 @@ static void announcements_go_out(void **state)
     zmq_recv(sub, body, sizeof body - 1, 0);
     zmq_close(sub);
     assert_string_equal(topic, "twin/z/version");
-    assert_string_equal(body, "{\"version\":2}");
+    assert_string_equal(body, "{\"version\":2,\"twin\":\"z\"}");
 }
 
 static void the_queue_of_announcements_is_bounded(void **state)

@@ -122,6 +122,7 @@ static int read_loop(const json_t *json, struct loop_policy *loop, struct tw_err
     const char *member;
     json_t *value;
     *loop = (struct loop_policy){
+        .growth = 0.1,
         .recall = 4,
         .window = 20000,
         .detectors = 1u << TW_DETECT_C2ST | 1u << TW_DETECT_KS | 1u << TW_DETECT_CUSUM,

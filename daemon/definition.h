@@ -31,6 +31,7 @@ struct loop_policy {
     double max_retunes_hours;
     double max_distance;      /* from `reference`, how far the loop may promote by itself; 0: no limit, the default */
     double replay;            /* share of a retune's weight that old rows get, weighted as new physics; default 0 */
+    double growth;            /* share by which data since the change grow from one retune to the next; default 0.1 */
     long recall;              /* champions of the past that are tried when an episode begins; default 4, 0: none */
     long window;              /* rows; default 20000; 100 .. 10^6 */
     unsigned detectors;       /* mask of 1 << TW_DETECT_...; default c2st, ks and cusum */

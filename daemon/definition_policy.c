@@ -55,6 +55,15 @@ static int read_replay(const json_t *value, double *out, struct tw_error *error)
     return 0;
 }
 
+static int read_growth(const json_t *value, double *out, struct tw_error *error)
+{
+    double share = json_number_value(value);
+    if (!json_is_number(value) || !(share >= 0.05 && share <= 10))
+        return tw_error_set(error, TW_INVALID, "loop.growth must be a number from 0.05 to 10");
+    *out = share;
+    return 0;
+}
+
 int definition_policy_read(const char *member, const json_t *value, struct loop_policy *loop, struct tw_error *error)
 {
     if (!strcmp(member, "auto") || !strcmp(member, "mode"))
@@ -63,6 +72,8 @@ int definition_policy_read(const char *member, const json_t *value, struct loop_
         return read_count(value, "loop.cooldown", 0, 1000000, &loop->cooldown, error);
     if (!strcmp(member, "max_distance"))
         return read_max_distance(value, &loop->max_distance, error);
+    if (!strcmp(member, "growth"))
+        return read_growth(value, &loop->growth, error);
     if (!strcmp(member, "replay"))
         return read_replay(value, &loop->replay, error);
     if (!strcmp(member, "recall"))
@@ -109,6 +120,7 @@ void definition_policy_json(const struct loop_policy *loop, json_t *out)
     json_object_set_new(out, "auto", json_boolean(loop->mode == LOOP_AUTO));
     json_object_set_new(out, "cooldown", json_integer(loop->cooldown));
     json_object_set_new(out, "max_distance", loop->max_distance > 0 ? json_real(loop->max_distance) : json_null());
+    json_object_set_new(out, "growth", json_real(loop->growth));
     json_object_set_new(out, "replay", json_real(loop->replay));
     json_object_set_new(out, "recall", json_integer(loop->recall));
     json_object_set_new(out, "max_retunes",

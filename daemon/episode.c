@@ -9,9 +9,17 @@ bool episode_begins(const struct episode *episode, bool alarm)
     return alarm && (!episode->active || episode->promoted);
 }
 
-void episode_begin(struct episode *episode, uint64_t change, uint64_t rows)
+void episode_begin(struct episode *episode, uint64_t change, uint64_t rows, int champion)
 {
-    *episode = (struct episode){.active = true, .change = change, .rows = rows};
+    *episode =
+        (struct episode){.active = true, .change = change, .rows = rows, .origin = champion, .champion = champion};
+}
+
+void episode_serves(struct episode *episode, int version)
+{
+    if (episode->champion && episode->champion != version)
+        episode->active = false;
+    episode->champion = version;
 }
 
 void episode_window(struct episode *episode, uint64_t rows, bool alarm)
@@ -30,9 +38,9 @@ void episode_trim(struct episode *episode, uint64_t first)
         episode->change = first;
 }
 
-bool episode_due(const struct episode *episode)
+bool episode_due(const struct episode *episode, double growth)
 {
-    return episode->active && 2 * episode->rows >= 3 * episode->trained_rows;
+    return episode->active && (double)episode->rows >= (1 + growth) * (double)episode->trained_rows;
 }
 
 double episode_level(const struct episode *episode, double level)
@@ -54,28 +62,33 @@ void episode_decided(struct episode *episode, bool promoted, bool promising)
     episode->looks++;
     episode->rejections = promoted ? 0 : promising ? episode->rejections : episode->rejections + 1;
     episode->promoted = episode->promoted || promoted;
-    if (episode->attempts >= EPISODE_ATTEMPTS_MAX ||
-        (episode->promoted && episode->rejections >= EPISODE_REJECTIONS_MAX))
+    if (promoted || promising)
+        episode->gained_rows = episode->rows;
+    bool vain = episode->promoted && episode->rejections >= EPISODE_REJECTIONS_MAX &&
+                episode->rows >= EPISODE_VAIN * episode->gained_rows;
+    if (vain || episode->attempts >= EPISODE_ATTEMPTS_MAX)
         episode->active = false;
 }
 
 json_t *episode_json(const struct episode *episode)
 {
-    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:i}", "active", episode->active, "change",
-                     (json_int_t)episode->change, "rows", (json_int_t)episode->rows, "trained_rows",
+    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:i, s:I, s:i, s:i}", "active", episode->active,
+                     "change", (json_int_t)episode->change, "rows", (json_int_t)episode->rows, "trained_rows",
                      (json_int_t)episode->trained_rows, "attempts", episode->attempts, "rejections",
                      episode->rejections, "quiet", episode->quiet, "promoted", episode->promoted, "looks",
-                     episode->looks);
+                     episode->looks, "gained_rows", (json_int_t)episode->gained_rows, "origin", episode->origin,
+                     "champion", episode->champion);
 }
 
 void episode_from_json(struct episode *episode, const json_t *json)
 {
     memset(episode, 0, sizeof(*episode));
-    int active, promoted, attempts, rejections, quiet, looks = -1;
-    json_int_t change, rows, trained;
-    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s?i}", "active", &active, "change",
-                    &change, "rows", &rows, "trained_rows", &trained, "attempts", &attempts, "rejections", &rejections,
-                    "quiet", &quiet, "promoted", &promoted, "looks", &looks) != 0)
+    int active, promoted, attempts, rejections, quiet, looks = -1, origin = 0, champion = 0;
+    json_int_t change, rows, trained, gained = 0; /* states from before they were kept lack the last four */
+    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s?i, s?I, s?i, s?i}", "active", &active,
+                    "change", &change, "rows", &rows, "trained_rows", &trained, "attempts", &attempts, "rejections",
+                    &rejections, "quiet", &quiet, "promoted", &promoted, "looks", &looks, "gained_rows", &gained,
+                    "origin", &origin, "champion", &champion) != 0)
         return;
     *episode = (struct episode){.active = active != 0,
                                 .change = (uint64_t)change,
@@ -84,6 +97,9 @@ void episode_from_json(struct episode *episode, const json_t *json)
                                 .attempts = attempts,
                                 .rejections = rejections,
                                 .quiet = quiet,
-                                .looks = looks >= 0 ? looks : attempts, /* states from before it was kept */
+                                .looks = looks >= 0 ? looks : attempts,
+                                .gained_rows = (uint64_t)gained,
+                                .origin = origin,
+                                .champion = champion,
                                 .promoted = promoted != 0};
 }

@@ -1,8 +1,10 @@
 /* An episode: what the loop does between the alarm that a drift raised and the last refinement that it pays for.
  *
  * A retune trains on what came after the estimated change point. One is not the end: whenever the data since the change
- * have grown by half, after a rejection too, another follows through the same gate, until nothing is gained. This file
- * is that policy alone: no data, no clocks, no threads; its state goes through JSON into the store.
+ * have grown by `loop.growth`, after a rejection too, another follows through the same gate, until nothing is gained.
+ * Each starts from the version that the drift met, and has to beat the one that serves: what an early one learnt of the
+ * noise of few rows is not handed on. This file is that policy alone: no data, no clocks, no threads; its state goes
+ * through JSON into the store.
  */
 #ifndef DAEMON_EPISODE_H
 #define DAEMON_EPISODE_H
@@ -17,6 +19,9 @@ struct episode {
     uint64_t change;       /* ordinal of the first batch after the change */
     uint64_t rows;         /* rows since the change, up to the last window */
     uint64_t trained_rows; /* rows when the last retune of this episode began; 0: none yet */
+    uint64_t gained_rows;  /* of these, rows of the last one that was promoted or promising; 0: none was */
+    int origin;            /* version that the drift met; 0: unknown, in states of before it was kept */
+    int champion;          /* version that serves, as the loop left it; 0: unknown */
     int attempts;          /* retunes of this episode */
     int looks;             /* gates that were tried: retunes, and the recall at its begin. They share one level */
     int rejections;        /* in a row, promising ones left out */
@@ -25,24 +30,28 @@ struct episode {
 };
 
 enum {
-    EPISODE_ATTEMPTS_MAX = 16,
+    EPISODE_ATTEMPTS_MAX = 48,
     EPISODE_LOOKS_MAX = EPISODE_ATTEMPTS_MAX + 1,
-    EPISODE_REJECTIONS_MAX = 3, /* in a row, once something was promoted: nothing is gained any more */
+    EPISODE_REJECTIONS_MAX = 3, /* in a row, once something was promoted, */
+    EPISODE_VAIN = 2,           /* and over so many times the data of the last gain: nothing is gained any more */
     EPISODE_ROWS_MAX = 500000,  /* of one retune: what fits the memory budget */
     EPISODE_QUIET_MAX = 3,      /* windows without alarm while nothing was promoted: it was a false alarm */
 };
 
 /* True if an alarm now begins a new episode (none is active, or what this one promoted has drifted again). */
 bool episode_begins(const struct episode *episode, bool alarm);
-void episode_begin(struct episode *episode, uint64_t change, uint64_t rows);
+void episode_begin(struct episode *episode, uint64_t change, uint64_t rows, int champion);
+/* `version` serves. If the loop did not bring it about, people have answered what drifted, and the episode ends. */
+void episode_serves(struct episode *episode, int version);
 
 /* Another window of `rows` rows was compared while active; ends an episode that was a false alarm. */
 void episode_window(struct episode *episode, uint64_t rows, bool alarm);
 /* Batches before `first` have left the spool: the episode's data begin no earlier. Data-taking is worth more than the
  * oldest data of an episode that people hold open. */
 void episode_trim(struct episode *episode, uint64_t first);
-/* True if a retune is due on the data since the change. */
-bool episode_due(const struct episode *episode);
+/* True if a retune is due on the data since the change, which have to grow by the share `growth` from one to the next.
+ */
+bool episode_due(const struct episode *episode, double growth);
 /* Level of its next gate, so that all of them together err with a chance of at most `level`. */
 double episode_level(const struct episode *episode, double level);
 /* Versions of the past were tried on the episode's data. `promoted`: one of them took over, which ends the episode. */

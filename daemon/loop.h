@@ -37,7 +37,8 @@ struct loop_task {
     bool initial;      /* first training */
     bool spooled;      /* initial: on data batches, which are then processed */
     struct window window;
-    int parent;   /* version; 0: from scratch */
+    int parent;   /* version that the training starts from; 0: from scratch */
+    int champion; /* version that it has to beat; 0: none */
     int64_t move; /* last move of champion when it was decided */
     uint64_t seed;
     int epochs;

@@ -106,13 +106,28 @@ static int commit_iteration(struct loop *loop, const struct comparison *comparis
     return status;
 }
 
+/* The version that the drift met, while it can be read; else the champion. */
+static int origin(struct loop *loop, const struct turn *turn)
+{
+    int version = loop->episode.origin, champion = turn->champion->version;
+    struct snapshot *snapshot = NULL;
+    struct tw_error error = {""};
+    if (!version || version == champion)
+        return champion;
+    int status = registry_snapshot(loop->context->registry, loop->twin, version, &snapshot, &error);
+    if (snapshot)
+        snapshot_unref(snapshot);
+    return status == TW_NOT_FOUND || status == TW_CORRUPT ? champion : version;
+}
+
 /* The retune that is due, as a task of the loop itself. */
 static void schedule_retune(struct loop *loop, const struct turn *turn)
 {
     loop->task = (struct loop_task){
         .iteration = loop->iteration,
         .window = {.first = loop->episode.change, .last = turn->window->last},
-        .parent = turn->champion->version,
+        .parent = origin(loop, turn),
+        .champion = turn->champion->version,
         .move = turn->move,
         .seed = loop_state_seed(loop->twin->name, loop->episode.change, turn->window->last),
     };
@@ -121,12 +136,13 @@ static void schedule_retune(struct loop *loop, const struct turn *turn)
 }
 
 /* True if an episode began. */
-static bool follow_episode(struct loop *loop, const struct comparison *comparison)
+static bool follow_episode(struct loop *loop, const struct comparison *comparison, int champion)
 {
+    episode_serves(&loop->episode, champion);
     episode_trim(&loop->episode, spool_first(loop->twin->spool));
     bool begins = episode_begins(&loop->episode, comparison->drift);
     if (begins)
-        episode_begin(&loop->episode, comparison->change, comparison->rows_since_change);
+        episode_begin(&loop->episode, comparison->change, comparison->rows_since_change, champion);
     else
         episode_window(&loop->episode, comparison->rows, comparison->drift);
     return begins;
@@ -159,7 +175,7 @@ static int look_back(struct loop *loop, const struct turn *turn, struct past *pa
     int status = loop_past_regret(loop, turn->comparison, turn->window, turn->champion, turn->policy, past, error);
     if (status != TW_OK || past->back_to) /* the alarm is about a version that should not be there */
         return status;
-    if (follow_episode(loop, turn->comparison) && turn->policy->recall > 0)
+    if (follow_episode(loop, turn->comparison, turn->champion->version) && turn->policy->recall > 0)
         status = loop_past_recall(loop, turn->window, turn->champion, turn->policy, past, error);
     return status;
 }
@@ -171,7 +187,7 @@ static void choose(const struct loop *loop, const struct turn *turn, const struc
     bool limited = pace_limits(&loop->pace, turn->policy, now, limit, sizeof(limit));
     struct policy_case facts = {
         .drift = turn->comparison->drift,
-        .due = episode_due(&loop->episode),
+        .due = episode_due(&loop->episode, turn->policy->growth),
         .hold = turn->hold,
         .mode = turn->policy->mode,
         .limit = limited ? limit : NULL,

@@ -52,7 +52,7 @@ static int begin_trial(struct loop *loop, int before, struct commit *commit, cha
 static int name_trial(void *context, struct commit *commit)
 {
     struct loop *loop = context;
-    loop->trial.version = commit->version->version;
+    loop->trial.version = loop->episode.champion = commit->version->version;
     char *state = loop_state_text(loop);
     if (!state)
         return TW_NO_MEMORY;
@@ -85,7 +85,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         .first_ordinal = (uint64_t)json_integer_value(json_object_get(ordinals, "first")),
         .last_ordinal = (uint64_t)json_integer_value(json_object_get(ordinals, "last")),
         .events = (uint64_t)json_integer_value(json_object_get(row, "events")),
-        .version = task.parent,
+        .version = task.champion,
         .drift = json_is_true(json_object_get(row, "drift")),
         .decision = decision,
         .policy = policy_text,
@@ -137,7 +137,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
     };
     int status = TW_OK;
     if (promote && task.iteration) {
-        status = begin_trial(loop, task.parent, &commit, &record, trial_level(loop));
+        status = begin_trial(loop, task.champion, &commit, &record, trial_level(loop));
         commit.numbered = name_trial;
         commit.context = loop;
     }
@@ -186,7 +186,7 @@ static void show_task(struct loop *loop, const struct loop_task *task, const str
         json_t *last = store_iteration_last(context->store, twin->id);
         bool drift = json_is_true(json_object_get(last, "drift"));
         json_decref(last);
-        loop_state_show(loop, promoted ? version->version : task->parent, drift && !promoted);
+        loop_state_show(loop, promoted ? version->version : task->champion, drift && !promoted);
     } else if (task->initial && promoted && task->spooled) {
         loop_state_show(loop, 0, false);
     }

@@ -17,23 +17,24 @@ static const double RETRY_FIRST_S = 0.5, RETRY_MOST_S = 10;
 
 static json_t *task_json(const struct loop_task *task)
 {
-    return json_pack("{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s:f, s:b, s:b, s:i}", "operation",
+    return json_pack("{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s:f, s:b, s:b, s:i, s:i}", "operation",
                      (json_int_t)task->operation, "iteration", (json_int_t)task->iteration, "initial", task->initial,
                      "spooled", task->spooled, "first", (json_int_t)task->window.first, "last",
                      (json_int_t)task->window.last, "parent", task->parent, "move", (json_int_t)task->move, "seed",
                      (json_int_t)task->seed, "epochs", task->epochs, "replay", task->replay, "reweight", task->reweight,
-                     "proposes", task->proposes, "replayed", task->replayed);
+                     "proposes", task->proposes, "replayed", task->replayed, "champion", task->champion);
 }
 
 static bool task_from_json(struct loop_task *task, const json_t *json)
 {
     json_int_t operation, iteration, first, last, move, seed;
-    int initial, spooled, parent, epochs, reweight = 0, proposes = 0, replayed = 0;
-    double replay = 0; /* states from before they were built have none of the last four */
-    if (json_unpack((json_t *)json, "{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s?F, s?b, s?b, s?i}",
+    int initial, spooled, parent, epochs, reweight = 0, proposes = 0, replayed = 0, champion = -1;
+    double replay = 0; /* states from before they were built have none of the last five */
+    if (json_unpack((json_t *)json, "{s:I, s:I, s:b, s:b, s:I, s:I, s:i, s:I, s:I, s:i, s?F, s?b, s?b, s?i, s?i}",
                     "operation", &operation, "iteration", &iteration, "initial", &initial, "spooled", &spooled, "first",
                     &first, "last", &last, "parent", &parent, "move", &move, "seed", &seed, "epochs", &epochs, "replay",
-                    &replay, "reweight", &reweight, "proposes", &proposes, "replayed", &replayed) != 0)
+                    &replay, "reweight", &reweight, "proposes", &proposes, "replayed", &replayed, "champion",
+                    &champion) != 0)
         return false;
     *task = (struct loop_task){
         .operation = operation,
@@ -42,6 +43,7 @@ static bool task_from_json(struct loop_task *task, const json_t *json)
         .spooled = spooled != 0,
         .window = {.first = (uint64_t)first, .last = (uint64_t)last, .posted = initial && !spooled},
         .parent = parent,
+        .champion = champion >= 0 ? champion : parent,
         .move = move,
         .seed = (uint64_t)seed,
         .epochs = epochs,

@@ -99,6 +99,8 @@ static bool begin_training(struct loop *loop)
         loop->task_began = clock_monotonic();
     if (task->parent)
         status = registry_snapshot(loop->context->registry, loop->twin, task->parent, &input.parent, &error);
+    if (status == TW_OK && task->champion)
+        status = registry_snapshot(loop->context->registry, loop->twin, task->champion, &input.champion, &error);
     struct tw_data old;
     tw_data_init(&old, loop->twin->definition->schema);
     if (status == TW_OK && task->replayed) {
@@ -112,6 +114,8 @@ static bool begin_training(struct loop *loop)
     tw_data_fini(&old);
     if (input.parent)
         snapshot_unref(input.parent);
+    if (input.champion)
+        snapshot_unref(input.champion);
     if (status == TW_OK)
         status = store_operation_set(loop->context->store, task->operation, "running", 0, NULL, NULL, &error);
     if (status == TW_CONFLICT) {

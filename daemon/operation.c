@@ -98,7 +98,7 @@ static int plan(struct store *store, struct twin *twin, const struct episode *ep
     task->reweight = update && strcmp(update, "reweight") == 0;
     task->proposes = json_is_false(json_object_get(request, "promote"));
     pthread_mutex_lock(&twin->lock);
-    task->parent = twin->champion ? twin->champion->version : 0;
+    task->parent = task->champion = twin->champion ? twin->champion->version : 0;
     task->move = twin->champion_move;
     double replay = twin->definition->loop.replay;
     pthread_mutex_unlock(&twin->lock);

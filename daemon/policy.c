@@ -31,7 +31,7 @@ void policy_choose(const struct policy_case *facts, struct policy_choice *out)
     else if (facts->limit)
         choose(out, "limited", "a retune is due", facts->limit);
     else {
-        choose(out, "retuning", facts->drift ? "drift found" : "the data since the change have grown by half", NULL);
+        choose(out, "retuning", facts->drift ? "drift found" : "the data since the change have grown enough", NULL);
         out->retune = true;
     }
 }

@@ -17,14 +17,16 @@ struct store_limits {
     int64_t metric_days;           /* of hours; days are kept ten times as long */
 };
 
+enum { STORE_PRUNE_NEEDED = 4 };
+
 struct store_prune {
     int64_t twin;
     struct store_limits limits;
     uint64_t spool_first; /* batches below it have left the spool: their rows go, once they are counted and processed */
-    int parent, replayed; /* versions that a task needs; 0: none */
-    int version_cursor;   /* between calls, 0 at first: versions up to it were looked at */
-    size_t removed;       /* out: rows */
-    bool more;            /* out: there was more to remove than one transaction may */
+    int needed[STORE_PRUNE_NEEDED]; /* versions that a task or an episode needs; 0: none */
+    int version_cursor;             /* between calls, 0 at first: versions up to it were looked at */
+    size_t removed;                 /* out: rows */
+    bool more;                      /* out: there was more to remove than one transaction may */
 };
 
 /* Never removed: the last iteration, the champion, what an alias names or a kept move, the newest `versions` versions;

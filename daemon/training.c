@@ -128,6 +128,8 @@ int training_begin(const struct training_input *input, const struct tw_kernels *
     training->kernels = kernels;
     if (input->parent)
         snapshot_ref(input->parent);
+    if (input->champion)
+        snapshot_ref(input->champion);
     tw_data_init(&training->data, input->twin->definition->schema);
     int status = prepare(training, pool, error);
     training->input.old = NULL;
@@ -150,6 +152,8 @@ void training_free(struct training *training)
     memory_give(MEMORY_TRAINING, training->held);
     if (training->input.parent)
         snapshot_unref(training->input.parent);
+    if (training->input.champion)
+        snapshot_unref(training->input.champion);
     free(training);
 }
 
@@ -180,7 +184,7 @@ static void mean_error(const double *x, size_t n, double *mean, double *error)
     *error = kept > 1 ? sqrt(fmax(squares / (double)kept - *mean * *mean, 0) / (double)kept) : NAN;
 }
 
-/* Scores the gate's rows, which nothing was trained on, under challenger and parent. */
+/* Scores the gate's rows, which nothing was trained on, under challenger and champion. */
 static int gate(const struct training *training, struct tw_pool *pool, struct training_outcome *out, double *mean,
                 double *error_of_mean)
 {
@@ -198,9 +202,9 @@ static int gate(const struct training *training, struct tw_pool *pool, struct tr
         status = tw_model_proper_score(out->model, training->kernels, pool, &rows, after);
     if (status == TW_OK)
         mean_error(after, rows.rows, mean, error_of_mean);
-    if (status == TW_OK && input->parent) {
-        status = tw_model_proper_score(input->parent->model, training->kernels, pool, &rows, before);
-        double doubt = weights_doubt(out->model, input->parent->model);
+    if (status == TW_OK && input->champion) {
+        status = tw_model_proper_score(input->champion->model, training->kernels, pool, &rows, before);
+        double doubt = weights_doubt(out->model, input->champion->model);
         for (size_t i = 0; i < rows.rows; i++)
             after[i] -= doubt;
         if (status == TW_OK)

@@ -1,8 +1,8 @@
 /* A training on its way from rows to a version: initial (`train`), a warm-started retune (`weights`), or weights on top
  * of the parent (`reweight`).
  *
- * It is a pure function of (definition, parent, range of ordinals, seed, kernels): interrupted and begun again it gives
- * the same bytes.
+ * It is a pure function of (definition, parent, range of ordinals, seed, kernels), and its gate of the champion too:
+ * interrupted and begun again it gives the same bytes.
  */
 #ifndef DAEMON_TRAINING_H
 #define DAEMON_TRAINING_H
@@ -21,7 +21,8 @@
 
 struct training_input {
     struct twin *twin;
-    struct snapshot *parent; /* NULL: from scratch */
+    struct snapshot *parent;   /* NULL: from scratch */
+    struct snapshot *champion; /* has to be beaten; NULL: nothing has */
     struct window window;
     uint64_t seed;
     int epochs;    /* 0: the default */
@@ -56,7 +57,7 @@ struct training_outcome {
     size_t artifact_size;
     unsigned char *reference; /* acceptance reference: the held-out rows of this data */
     size_t reference_size;
-    bool gated; /* there was a parent */
+    bool gated; /* there was a champion */
     struct tw_gate gate;
     json_t *metrics; /* of the version: no timings, so that equal inputs give equal rows */
     char reason[160];

@@ -184,6 +184,8 @@ static void test_refusals(void **state)
         {WITH("\"loop\": {\"max_distance\": 0}"), "loop.max_distance"},
         {WITH("\"loop\": {\"max_distance\": \"far\"}"), "loop.max_distance"},
         {WITH("\"loop\": {\"recall\": 17}"), "loop.recall"},
+        {WITH("\"loop\": {\"growth\": 0.01}"), "loop.growth"},
+        {WITH("\"loop\": {\"growth\": null}"), "loop.growth"},
         {WITH("\"loop\": {\"recall\": true}"), "loop.recall"},
         {WITH("\"loop\": {\"auto\": 1}"), "loop.auto"},
         {WITH("\"loop\": {\"mode\": \"off\"}"), "loop.mode"},
@@ -241,7 +243,7 @@ static void test_edges_are_taken(void **state)
         WITH("\"loop\": {\"detectors\": [\"ks\", \"c2st\"]}, \"conditions\": []"),
         WITH("\"model\": {}"),
         WITH("\"loop\": {\"max_distance\": null, \"recall\": 0}"),
-        WITH("\"loop\": {\"max_distance\": 0.7, \"recall\": 16, \"replay\": 0.5}"),
+        WITH("\"loop\": {\"max_distance\": 0.7, \"recall\": 16, \"growth\": 0.5, \"replay\": 0.5}"),
         WITH("\"loop\": {\"mode\": \"advise\", \"auto\": false, \"cooldown\": 0, \"max_retunes\": null}"),
     };
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)

@@ -13,25 +13,26 @@ static void begins_once_until_promoted(void **state)
     struct episode e = {0};
     assert_false(episode_begins(&e, false));
     assert_true(episode_begins(&e, true));
-    episode_begin(&e, 7, 1000);
+    episode_begin(&e, 7, 1000, 1);
     assert_false(episode_begins(&e, true)); /* the same drift, not yet learnt */
     episode_decided(&e, true, false);
     assert_false(episode_begins(&e, false));
     assert_true(episode_begins(&e, true)); /* what was learnt has drifted again */
 }
 
-static void due_when_grown_by_half(void **state)
+static void due_when_grown(void **state)
 {
     struct episode e = {0};
-    assert_false(episode_due(&e));
-    episode_begin(&e, 0, 1000);
-    assert_true(episode_due(&e));
+    assert_false(episode_due(&e, 0.5));
+    episode_begin(&e, 0, 1000, 1);
+    assert_true(episode_due(&e, 0.5));
     episode_decided(&e, false, false);
-    assert_false(episode_due(&e));
+    assert_false(episode_due(&e, 0.5));
     episode_window(&e, 499, true);
-    assert_false(episode_due(&e));
+    assert_false(episode_due(&e, 0.5));
     episode_window(&e, 1, true);
-    assert_true(episode_due(&e)); /* after a rejection too */
+    assert_true(episode_due(&e, 0.5)); /* after a rejection too */
+    assert_false(episode_due(&e, 0.51));
 }
 
 static void begins_where_the_spool_does(void **state)
@@ -39,7 +40,7 @@ static void begins_where_the_spool_does(void **state)
     struct episode e = {0};
     episode_trim(&e, 9); /* inactive: nothing to move */
     assert_int_equal(e.change, 0);
-    episode_begin(&e, 7, 1000);
+    episode_begin(&e, 7, 1000, 1);
     episode_trim(&e, 5);
     assert_int_equal(e.change, 7);
     episode_trim(&e, 9);
@@ -49,7 +50,7 @@ static void begins_where_the_spool_does(void **state)
 static void ends_when_nothing_is_gained(void **state)
 {
     struct episode e = {0};
-    episode_begin(&e, 0, 1000);
+    episode_begin(&e, 0, 1000, 1);
     episode_decided(&e, false, false);
     episode_decided(&e, false, false);
     episode_decided(&e, false, false);
@@ -57,17 +58,44 @@ static void ends_when_nothing_is_gained(void **state)
     episode_decided(&e, true, false);
     for (int i = 0; i < EPISODE_REJECTIONS_MAX - 1; i++)
         episode_decided(&e, false, false);
+    episode_window(&e, 1000, false);
     assert_true(e.active);
     episode_decided(&e, false, true); /* rejected, but promising: the question is open */
     assert_true(e.active);
+    for (int i = 0; i < 2 * EPISODE_REJECTIONS_MAX; i++)
+        episode_decided(&e, false, false);
+    assert_true(e.active); /* on data that have hardly grown it is the same question */
+    episode_window(&e, 1999, false);
+    episode_decided(&e, false, false);
+    assert_true(e.active);
+    episode_window(&e, 1, false);
     episode_decided(&e, false, false);
     assert_false(e.active);
+}
+
+/* A champion that the loop did not make is an answer of people to what drifted. */
+static void ends_when_people_answer(void **state)
+{
+    struct episode e = {0};
+    episode_serves(&e, 3);
+    episode_begin(&e, 0, 1000, 3);
+    episode_serves(&e, 3);
+    assert_true(e.active && e.origin == 3);
+    e.champion = 4; /* promoted by the loop */
+    episode_serves(&e, 4);
+    assert_true(e.active && e.origin == 3);
+    episode_serves(&e, 2);
+    assert_false(e.active);
+    episode_begin(&e, 0, 1000, 2);
+    e.champion = 0; /* a state of a program that did not keep it */
+    episode_serves(&e, 2);
+    assert_true(e.active);
 }
 
 static void ends_when_it_was_a_false_alarm(void **state)
 {
     struct episode e = {0};
-    episode_begin(&e, 0, 1000);
+    episode_begin(&e, 0, 1000, 1);
     episode_decided(&e, false, false);
     for (int i = 0; i < EPISODE_QUIET_MAX - 1; i++)
         episode_window(&e, 1000, false);
@@ -81,13 +109,13 @@ static void ends_when_it_was_a_false_alarm(void **state)
 static void has_a_last_attempt(void **state)
 {
     struct episode e = {0};
-    episode_begin(&e, 0, 1000);
+    episode_begin(&e, 0, 1000, 1);
     for (int i = 0; i < EPISODE_ATTEMPTS_MAX; i++) {
         assert_true(e.active);
         episode_decided(&e, false, false);
     }
     assert_false(e.active);
-    episode_begin(&e, 0, 1000);
+    episode_begin(&e, 0, 1000, 1);
     episode_window(&e, EPISODE_ROWS_MAX, true);
     assert_false(e.active);
 }
@@ -96,12 +124,12 @@ static void has_a_last_attempt(void **state)
 static void counts_looks(void **state)
 {
     struct episode e = {0};
-    episode_begin(&e, 0, 1000);
+    episode_begin(&e, 0, 1000, 1);
     episode_recalled(&e, false);
     assert_true(e.active && e.looks == 1 && e.attempts == 0);
     episode_decided(&e, false, false);
     assert_true(e.looks == 2 && e.attempts == 1);
-    episode_begin(&e, 0, 1000);
+    episode_begin(&e, 0, 1000, 1);
     assert_int_equal(e.looks, 0);
     episode_recalled(&e, true); /* a version of the past took over: there is nothing to train */
     assert_false(e.active);
@@ -110,7 +138,7 @@ static void counts_looks(void **state)
 static void survives_json(void **state)
 {
     struct episode e = {0}, back;
-    episode_begin(&e, 123456789012345, 4321);
+    episode_begin(&e, 123456789012345, 4321, 1);
     episode_window(&e, 99, false);
     episode_decided(&e, true, false);
     json_t *json = episode_json(&e);
@@ -120,10 +148,12 @@ static void survives_json(void **state)
     json_decref(json);
     episode_from_json(&back, NULL);
     assert_false(back.active);
-    json = episode_json(&e); /* of a program that did not count looks */
-    json_object_del(json, "looks");
+    json = episode_json(&e); /* of an earlier program */
+    const char *const later[] = {"looks", "gained_rows", "origin", "champion"};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        json_object_del(json, later[i]);
     episode_from_json(&back, json);
-    assert_true(back.active && back.looks == back.attempts);
+    assert_true(back.active && back.looks == back.attempts && back.origin == 0 && back.champion == 0);
     json_decref(json);
     json = json_pack("{s:s}", "active", "yes");
     episode_from_json(&back, json);
@@ -135,9 +165,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(begins_once_until_promoted),
-        cmocka_unit_test(due_when_grown_by_half),
+        cmocka_unit_test(due_when_grown),
         cmocka_unit_test(begins_where_the_spool_does),
         cmocka_unit_test(ends_when_nothing_is_gained),
+        cmocka_unit_test(ends_when_people_answer),
         cmocka_unit_test(ends_when_it_was_a_false_alarm),
         cmocka_unit_test(has_a_last_attempt),
         cmocka_unit_test(counts_looks),

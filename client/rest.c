@@ -227,7 +227,7 @@ static int judge_status(struct rest *rest, const struct rest_request *request, c
         snprintf(end, left, " (the token of %s)", rest->token_path);
     if (status == 401 || status == 403)
         return CLI_PERMISSION;
-    return status == 412 || status == 429 || status == 503 ? CLI_AGAIN : CLI_FAILED;
+    return status == 412 || status == 429 || status == 503 || status == 507 ? CLI_AGAIN : CLI_FAILED;
 }
 
 static int judge_failure(struct transfer *transfer, CURLcode code, const char *words)

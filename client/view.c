@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+
+#include "client/view_edges.h"
 
 enum {
     LABEL = 16,
@@ -14,7 +15,6 @@ enum {
     SUMMARY_MOST = 6,
     NO_FEEDS = -1,
     DECISIONS_LEAST = 2,
-    TEXT = 128
 };
 
 /* Rows of each part, without the empty line above it. */
@@ -22,148 +22,6 @@ struct plan {
     int curve; /* columns */
     int detectors, fidelity, feeds, decisions, summary;
 };
-
-static const char *cell(const json_t *object, const char *path, enum output_kind kind, char out[TEXT])
-{
-    return output_cell(object, path, kind, out, TEXT);
-}
-
-static enum output_colour colour_of(const char *verdict)
-{
-    if (!strcmp(verdict, "true"))
-        return OUTPUT_GOOD;
-    return !strcmp(verdict, "drifted") ? OUTPUT_BAD : OUTPUT_UNSURE;
-}
-
-static void clock_text(const char *stamp, char out[TEXT])
-{
-    json_t *object = json_pack("{s:s}", "t", stamp);
-    cell(object, "t", OUTPUT_CLOCK, out);
-    json_decref(object);
-}
-
-/* Without its date where that is today's. */
-static const char *when(const json_t *object, const char *path, char out[TEXT])
-{
-    char today[TEXT];
-    time_t seconds = time(NULL);
-    struct tm local;
-    localtime_r(&seconds, &local);
-    size_t length = strftime(today, sizeof today, "%Y-%m-%d ", &local);
-    cell(object, path, OUTPUT_TIME, out);
-    if (!strncmp(out, today, length))
-        memmove(out, out + length, strlen(out + length) + 1);
-    return out;
-}
-
-static void draw_clock(struct frame *frame)
-{
-    char now[16];
-    time_t seconds = time(NULL);
-    struct tm local;
-    localtime_r(&seconds, &local);
-    strftime(now, sizeof now, "%H:%M:%S", &local);
-    frame_to(frame, frame->columns - (int)strlen(now));
-    frame_put(frame, OUTPUT_PLAIN, "%s", now);
-}
-
-/* ---- the top ---- */
-
-/* Names as they stand in the line: "[zmumu] " or " zmumu  ". */
-static int width_of(const json_t *twin)
-{
-    char name[TEXT];
-    return (int)strlen(cell(twin, "name", OUTPUT_TEXT, name)) + 3;
-}
-
-/* The first name of the line: the one at hand is in it. */
-static size_t first_name(const struct view *view, int columns)
-{
-    size_t at = 0, first = 0, count = json_array_size(view->twins);
-    int used = 0;
-    char name[TEXT];
-    for (; at < count; at++) {
-        const json_t *twin = json_array_get(view->twins, at);
-        used += width_of(twin);
-        while (used > columns && first < at)
-            used -= width_of(json_array_get(view->twins, first++));
-        if (!strcmp(cell(twin, "name", OUTPUT_TEXT, name), view->follow->twin))
-            break;
-    }
-    return at < count ? first : 0;
-}
-
-static void draw_names(const struct view *view, struct frame *frame)
-{
-    char name[TEXT], verdict[TEXT];
-    for (size_t i = first_name(view, frame->columns); i < json_array_size(view->twins); i++) {
-        const json_t *twin = json_array_get(view->twins, i);
-        cell(twin, "name", OUTPUT_TEXT, name);
-        cell(twin, "verdict", OUTPUT_TEXT, verdict);
-        bool here = !strcmp(name, view->follow->twin);
-        frame_put(frame, OUTPUT_PLAIN, here ? "[" : " ");
-        frame_put(frame, colour_of(verdict), "%s", name);
-        frame_put(frame, OUTPUT_PLAIN, here ? "] " : "  ");
-    }
-    frame_end_line(frame);
-}
-
-static void draw_work(const struct view *view, struct frame *frame)
-{
-    char state[TEXT], kind[TEXT], id[TEXT];
-    const json_t *operation = json_array_get(json_object_get(view->follow->operation, "items"), 0);
-    cell(operation, "state", OUTPUT_TEXT, state);
-    if (strcmp(state, "running") != 0 && strcmp(state, "queued") != 0)
-        return;
-    frame_put(frame, OUTPUT_PLAIN, "   ");
-    frame_put(frame, OUTPUT_UNSURE, "%s %s %s, %.0f %%", cell(operation, "kind", OUTPUT_TEXT, kind),
-              cell(operation, "id", OUTPUT_TEXT, id), state,
-              100 * json_number_value(json_object_get(operation, "progress")));
-}
-
-static void draw_why_unknown(struct frame *frame, const char *twin, const char *reason)
-{
-    if (!strcmp(reason, "untrained"))
-        frame_put(frame, OUTPUT_UNSURE, "not trained yet: twinctl train %s FILE", twin);
-    else if (!strcmp(reason, "silence"))
-        frame_put(frame, OUTPUT_UNSURE, "no data have come for longer than the policy's silence_s");
-    else if (!strcmp(reason, "lag"))
-        frame_put(frame, OUTPUT_UNSURE, "a full window has waited for longer than the policy's max_lag_s");
-    else if (!strcmp(reason, "champion_moved"))
-        frame_put(frame, OUTPUT_UNSURE, "the champion has not been compared with data yet");
-    else
-        frame_put(frame, OUTPUT_UNSURE, "unknown: %s", reason);
-}
-
-static void draw_state(const struct view *view, struct frame *frame)
-{
-    const json_t *twin = view->follow->state;
-    char verdict[TEXT], activity[TEXT], since[TEXT], version[TEXT], served[TEXT], mode[TEXT], events[TEXT], lag[TEXT],
-        why[TEXT];
-    cell(twin, "verdict", OUTPUT_TEXT, verdict);
-    frame_bold(frame, "%s", view->follow->twin);
-    frame_put(frame, OUTPUT_PLAIN, "  ");
-    frame_put(frame, colour_of(verdict), "%s", verdict);
-    frame_put(frame, OUTPUT_PLAIN, " since %s   %s   champion %s, since %s", when(twin, "since", since),
-              cell(twin, "activity", OUTPUT_TEXT, activity), cell(twin, "champion.version", OUTPUT_TEXT, version),
-              when(twin, "champion.since", served));
-    draw_clock(frame);
-    frame_end_line(frame);
-    frame_put(frame, OUTPUT_PLAIN, "%s events, %s batches to be compared   mode %s",
-              cell(twin, "ingest.events", OUTPUT_TEXT, events), cell(twin, "ingest.lag_batches", OUTPUT_TEXT, lag),
-              cell(twin, "mode", OUTPUT_TEXT, mode));
-    draw_work(view, frame);
-    if (json_is_true(json_object_get(twin, "hold")))
-        frame_put(frame, OUTPUT_UNSURE, "   on hold: twinctl promote %s --lift-hold", view->follow->twin);
-    if (output_at(twin, "fault"))
-        frame_put(frame, OUTPUT_BAD, "   %s", cell(twin, "fault", OUTPUT_TEXT, why));
-    frame_end_line(frame);
-    if (*view->problem)
-        frame_put(frame, OUTPUT_BAD, "no answer for %.0f s: %s", view->away, view->problem);
-    else if (output_at(twin, "verdict_reason"))
-        draw_why_unknown(frame, view->follow->twin, cell(twin, "verdict_reason", OUTPUT_TEXT, why));
-    frame_end_line(frame);
-}
 
 /* ---- curves ---- */
 
@@ -262,7 +120,7 @@ static void draw_fidelity(const struct view *view, struct frame *frame, const st
 static void draw_feeds(const struct view *view, struct frame *frame, const struct plan *plan)
 {
     const struct follow *f = view->follow;
-    char received[TEXT], name[TEXT];
+    char received[VIEW_TEXT], name[VIEW_TEXT];
     double low, high;
     bool all = f->feeds <= (size_t)plan->feeds;
     snprintf(name, sizeof name, all ? "FEEDS" : "FEEDS, %d of %zu", plan->feeds, f->feeds);
@@ -277,7 +135,7 @@ static void draw_feeds(const struct view *view, struct frame *frame, const struc
             frame_put(frame, OUTPUT_PLAIN, "%8.4g ", feed->rate[feed->rates - 1]);
         else
             frame_put(frame, OUTPUT_PLAIN, "%8s ", "-");
-        clock_text(feed->received, received);
+        view_edges_clock(feed->received, received);
         frame_put(frame, OUTPUT_PLAIN, "%10lld ", (long long)feed->events);
         frame_put(frame, feed->gaps ? OUTPUT_BAD : OUTPUT_PLAIN, "%5lld ", (long long)feed->gaps);
         frame_put(frame, feed->invalid ? OUTPUT_UNSURE : OUTPUT_PLAIN, "%7lld", (long long)feed->invalid);
@@ -309,7 +167,7 @@ static enum output_colour colour_of_decision(const struct follow_point *point)
 static void draw_decisions(const struct view *view, struct frame *frame, int rows)
 {
     const struct follow *f = view->follow;
-    char when[TEXT];
+    char when[VIEW_TEXT];
     int drawn = 0;
     frame_bold(frame, "DECISIONS");
     frame_put(frame, OUTPUT_PLAIN, "       the newest first");
@@ -318,7 +176,7 @@ static void draw_decisions(const struct view *view, struct frame *frame, int row
         const struct follow_point *point = &f->point[i];
         if (!is_decision(point))
             continue;
-        clock_text(point->time, when);
+        view_edges_clock(point->time, when);
         frame_put(frame, OUTPUT_PLAIN, " %s  window %lld  ", when, (long long)point->iteration);
         frame_put(frame, colour_of_decision(point), "%s", point->decision);
         frame_put(frame, OUTPUT_PLAIN, "  %s", point->reason);
@@ -344,6 +202,8 @@ static int draw_summary(const struct view *view, struct frame *frame, int rows, 
                 length--;
             if (length <= 1)
                 length = wide;
+            while (length > 1 && ((unsigned char)words[length] & 0xc0) == 0x80) /* inside a character */
+                length--;
         }
         used++;
         bool cut = used == rows && words[length];
@@ -358,40 +218,6 @@ static int draw_summary(const struct view *view, struct frame *frame, int rows, 
 }
 
 /* ---- all of it ---- */
-
-static void draw_keys(const struct view *view, struct frame *frame)
-{
-    bool several = json_array_size(view->twins) > 1;
-    frame_row(frame, frame->rows - 1);
-    frame_put(frame, OUTPUT_PLAIN, "q quit   %s%s   r look now   h help   ", several ? "arrows: the next twin   " : "",
-              view->paused ? "p go on" : "p pause");
-    if (view->paused)
-        frame_put(frame, OUTPUT_UNSURE, "paused");
-    else
-        frame_put(frame, OUTPUT_PLAIN, "every %g s", view->interval);
-}
-
-static void draw_help(struct frame *frame)
-{
-    static const char *const lines[] = {
-        "DRIFT      how near each detector was to an alarm in each window, newest at the right. The height is",
-        "           log p / log limit: a full cell is an alarm, and half the height half of its digits.",
-        "           The numbers are those of the last window, of the column that was nearest.",
-        "FIDELITY   AUC of a classifier between the champion's samples and the data: 0.5 is perfect; floor: what data",
-        "           give against data. Mean log-likelihood of the data under the champion, up to the highest shown.",
-        "FEEDS      events a second of each feed, and its latest run; counters over all its runs.",
-        "DECISIONS  what the loop did where it had to decide, and why.",
-        "",
-        "  q quit            arrows, n, b   the next twin, the one before",
-        "  p pause, go on    r              look now                     h  back",
-        "",
-        "In words: twinctl drift NAME. One window after the other: twinctl watch NAME | cat",
-    };
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        frame_put(frame, OUTPUT_PLAIN, "%s", lines[i]);
-        frame_end_line(frame);
-    }
-}
 
 /* Three lines of state, the keys, an empty line before each part. Of what does not fit the summary goes first, then all
  * feeds but one, then fidelity, then the feeds; the detectors stay. */
@@ -438,12 +264,10 @@ static struct plan plan_of(const struct view *view, struct frame *frame)
 void view_draw(const struct view *view, struct frame *frame)
 {
     struct plan plan = plan_of(view, frame);
-    if (json_array_size(view->twins) > 1)
-        draw_names(view, frame);
-    draw_state(view, frame);
+    view_edges_top(view, frame);
     if (view->help) {
-        draw_help(frame);
-        draw_keys(view, frame);
+        view_edges_help(frame);
+        view_edges_bottom(view, frame);
         return;
     }
     draw_detectors(view, frame, &plan);
@@ -462,5 +286,5 @@ void view_draw(const struct view *view, struct frame *frame)
         frame_end_line(frame);
         draw_summary(view, frame, plan.summary, true);
     }
-    draw_keys(view, frame);
+    view_edges_bottom(view, frame);
 }

@@ -201,7 +201,7 @@ def test_proxies_and_redirects():
 
 def test_problems():
     """problem+json becomes a sentence, its status an exit status"""
-    for status, wanted in (400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (412, 75), (500, 1), (503, 75):
+    for status, wanted in (400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (412, 75), (500, 1), (503, 75), (507, 75):
         with Http() as http:
             http.answer("GET", "/v1/twins", (status, {"title": "T", "detail": "the sentence", "error": "e"}))
             result = code(ctl(http, "status"), wanted)

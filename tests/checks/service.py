@@ -1,6 +1,6 @@
-"""The systemd unit parses and is tight.
+"""The systemd units parse and are tight.
 
-    service.py UNIT
+    service.py FOLDER
 
 systemd-analyze looks for the program that a unit starts, so it gets a copy that starts one that is there.
 """
@@ -30,13 +30,24 @@ def complaints(text):
     return said or ([done.stderr.strip() or "systemd-analyze verify failed"] if done.returncode else [])
 
 
+def read(folder, name):
+    with open(os.path.join(folder, name), encoding="utf-8") as f:
+        return f.read()
+
+
 def main():
-    tap = Tap()
-    with open(sys.argv[1], encoding="utf-8") as f:
-        text = f.read()
-    wanted = ("Type=notify", "ExecStart=", "StateDirectory=twin", "ProtectSystem=strict", "NoNewPrivileges=yes",
+    tap, folder = Tap(), sys.argv[1]
+    if not os.path.exists(os.path.join(folder, "twind.service")):
+        tap.case("units", skip="built without libsystemd")
+        tap.finish()
+    text, template = read(folder, "twind.service"), read(folder, "twind@.service")
+    wanted = ("Type=notify", "ExecStart=", "User=twin", "StateDirectory=twin\n", "ProtectSystem=strict", "NoNewPrivileges=yes",
               "RestrictAddressFamilies=", "SystemCallFilter=")
     tap.case("the unit says what it has to", [f"{w} is missing" for w in wanted if f"\n{w}" not in text])
+    own = [line for line in template.splitlines() if "%i" in line and not line.startswith("#")]
+    tap.case("an instance has a configuration and a state of its own",
+             expect("lines", sorted(line.split("=")[0] for line in own),
+                    ["Description", "ExecStart", "ExecStartPre", "StateDirectory"]))
     if not shutil.which("systemd-analyze"):
         tap.case("systemd-analyze verify", skip="systemd-analyze is not installed")
         tap.finish()

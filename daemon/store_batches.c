@@ -20,16 +20,20 @@ static const char insert_sql[] =
     "                           ORDER BY first_ordinal DESC LIMIT 1) WHERE last_ordinal >= ?2) END"
     " WHERE EXISTS (SELECT 1 FROM twins WHERE id = ?1)";
 
+/* Prepared once: reading the statement costs more than running it, and batches of single events come in great numbers.
+ */
 static int insert(sqlite3 *db, void *context, struct tw_error *error)
 {
     struct group *group = context;
-    int status = 0;
+    sqlite3_stmt *statement = NULL;
+    int status = store_sql_prepare(db, &statement, error, insert_sql, "");
     for (size_t i = 0; i < group->count && !status; i++) {
         const struct store_batch *batch = &group->batches[i];
-        status = store_sql_run(db, error, insert_sql, "iitiiiiib", batch->twin, (int64_t)batch->ordinal, batch->feed,
-                               batch->run, batch->seq, (int64_t)batch->events, (int64_t)batch->invalid_rows,
-                               batch->received_ms, batch->digest, sizeof batch->digest);
+        status = store_sql_again(statement, error, "iitiiiiib", batch->twin, (int64_t)batch->ordinal, batch->feed,
+                                 batch->run, batch->seq, (int64_t)batch->events, (int64_t)batch->invalid_rows,
+                                 batch->received_ms, batch->digest, sizeof batch->digest);
     }
+    sqlite3_finalize(statement);
     return status;
 }
 

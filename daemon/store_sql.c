@@ -132,6 +132,18 @@ int store_sql_run(sqlite3 *db, struct tw_error *error, const char *sql, const ch
     return status == TW_NOT_FOUND ? TW_OK : status;
 }
 
+int store_sql_again(sqlite3_stmt *statement, struct tw_error *error, const char *types, ...)
+{
+    va_list values;
+    va_start(values, types);
+    sqlite3_reset(statement); /* says again how the run before ended, which its caller knows */
+    int status = store_sql_status(sqlite3_db_handle(statement), bind(statement, 1, types, values), error);
+    va_end(values);
+    while (!status)
+        status = store_sql_step(statement, error);
+    return status == TW_NOT_FOUND ? TW_OK : status;
+}
+
 int store_sql_number(sqlite3 *db, int64_t *value, struct tw_error *error, const char *sql, const char *types, ...)
 {
     va_list values;

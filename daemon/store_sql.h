@@ -24,6 +24,8 @@ int store_sql_prepare(sqlite3 *db, sqlite3_stmt **out, struct tw_error *error, c
 int store_sql_step(sqlite3_stmt *statement, struct tw_error *error);
 /* Prepare, run to the end, finalize. */
 int store_sql_run(sqlite3 *db, struct tw_error *error, const char *sql, const char *types, ...);
+/* Runs a prepared statement to its end, with new values for all of ?1, ?2, ... */
+int store_sql_again(sqlite3_stmt *statement, struct tw_error *error, const char *types, ...);
 /* The first column of the first row: a whole number. TW_NOT_FOUND if it is null or there is no row. */
 int store_sql_number(sqlite3 *db, int64_t *value, struct tw_error *error, const char *sql, const char *types, ...);
 /* Several statements without values. */

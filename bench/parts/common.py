@@ -26,7 +26,7 @@ class Setting:
         self.cores = sorted(os.sched_getaffinity(0))
         self.core = options.core if options.core is not None else self.cores[-1]
         self.rounds = options.rounds or (1 if self.quick else 5)
-        self.seconds = 0.02 if self.quick else 1.0
+        self.seconds = 0.02 if self.quick else 0.6
         self.shapes = options.shapes
 
     def program(self, name):

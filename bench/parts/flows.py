@@ -1,5 +1,6 @@
 """The flow itself: log_prob, sample, a training step and a single event, in turn with the peers on one core."""
 import json
+import os
 import subprocess
 import sys
 
@@ -44,14 +45,13 @@ class Peer:
     """bench/peers.py in a process of its own, which waits for its turn."""
 
     def __init__(self, setting, name, shape):
-        self.name = name
+        self.name, self.setting = name, setting
         cache = {"TORCHINDUCTOR_CACHE_DIR": str(setting.build / "cache"), "TORCHINDUCTOR_FX_GRAPH_CACHE": "1"}
         self.log = open(setting.scratch / f"{name}.log", "w+")
         self.process = setting.start(
             [setting.python, ROOT / "bench" / "peers.py", name, "--features", shape.features, "--blocks", shape.blocks,
-             "--hidden", shape.hidden, "--bins", shape.bins], environment=cache, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.versions = self._read()["versions"]
+             "--hidden", shape.hidden, "--bins", shape.bins], cores=setting.cores, environment=cache,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
 
     def _read(self):
         line = self.process.stdout.readline()
@@ -60,9 +60,28 @@ class Peer:
             raise Failed(f"{self.name} does not run here:\n{self.log.read()[-3000:]}")
         return json.loads(line)
 
-    def measure(self, name, seconds):
+    def _ask(self, name, seconds):
         self.process.stdin.write(f"{name} {seconds}\n")
         self.process.stdin.flush()
+
+    def load(self):
+        self.versions = self._read()["versions"]
+
+    def ask_for_all(self):
+        """Has everything compiled, on whatever cores there are."""
+        for m in MEASURES:
+            self._ask(m, 0)
+
+    def get_ready(self):
+        """Waits for that; from now on all its threads have the measured core."""
+        self.load()
+        for _ in MEASURES:
+            self._read()
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            os.sched_setaffinity(int(thread), [self.setting.core])
+
+    def measure(self, name, seconds):
+        self._ask(name, seconds)
         return self._read()["value"]
 
     def end(self):
@@ -177,17 +196,16 @@ def ratios(values, measure_name, peers, name="twin"):
     return [ratio(measure_name, first, best(measure_name, rest)) for first, *rest in each]
 
 
-def start_peers(setting, shape, names=PEERS):
-    """Loaded, and compiled for the shape, with whatever cores there are; then on the measured one."""
-    peers = []
+def start_peers(setting, shape):
+    """All at once, as their compilers leave cores free; ready to be measured one by one."""
     if not setting.peers:
-        return peers
-    for name in names:
-        progress(f"{shape}: {name} is loaded and compiled")
-        peer = Peer(setting, name, shape)
-        for m in MEASURES:
-            peer.measure(m, 0)
-        peers.append(peer)
+        return []
+    progress(f"{shape}: peers are loaded and compiled")
+    peers = [Peer(setting, name, shape) for name in PEERS]
+    for peer in peers:
+        peer.ask_for_all()
+    for peer in peers:
+        peer.get_ready()
     return peers
 
 
@@ -321,6 +339,7 @@ def memory(setting, report):
     if setting.peers:
         for name in ("torch-eager", "torch-compile"):
             peer = Peer(setting, name, shape)
+            peer.load()
             peer.measure("train", 0.5)
             peak = peer.end()
             rows.append([f"{peer.versions}, {name.split('-')[1]}, steps of 1024", f"{peak:.0f}", "0.1"])

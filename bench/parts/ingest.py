@@ -22,7 +22,7 @@ def daemon_of(setting, **more):
 
 def run(setting, report):
     report.heading("Ingest")
-    mib, small, rounds = (8, 50, 1) if setting.quick else (512, 20000, 5)
+    mib, small, rounds = (8, 50, 1) if setting.quick else (256, 20000, 5)
     load = [setting.program("bench-ingest")]
     rows = MIB // (4 * COLUMNS) - 2  # with the header of .npy and that of the message, a little below 1 MiB
     daemon = daemon_of(setting)

@@ -284,6 +284,12 @@ static int unknown_command(const struct cli *cli, const char *word)
 static int run_command(struct cli *cli, int argc, char **argv)
 {
     bool help = !strcmp(argv[0], "help");
+    if (help && argc == 2 && *argv[1] == '-') { /* about help, there is no more than about all */
+        size_t n;
+        const struct options_entry *entries = cli_shared(cli, &n);
+        print_overview(stdout, entries, n);
+        return CLI_OK;
+    }
     if (help && argc > 2)
         return cli_usage(cli, "help is about one command");
     const struct cli_command *command = commands_find(argv[help]);

@@ -10,7 +10,7 @@
 #include "client/rest.h"
 #include "client/timer.h"
 
-enum { FIRST = 120, NEWS = 8 }; /* iterations to ask for at first, and at each look */
+enum { FIRST = 120, NEWS = 8, RUNS = 20000 }; /* iterations to ask for at first, and at each look; runs of all feeds */
 
 static const double MOST_TOWARD = 2; /* beyond an alarm it does not matter how far */
 
@@ -283,11 +283,13 @@ int follow_look(struct follow *follow, struct rest *rest)
         rc = replace(rest, &follow->drift, "/v1/twins/%s/drift", follow->twin);
     if (!rc)
         rc = replace(rest, &follow->operation, "/v1/operations?limit=1&twin=%s", follow->twin);
+    char *path = cli_text("/v1/twins/%s/feeds", follow->twin);
     if (!rc)
-        rc = replace(rest, &feeds, "/v1/twins/%s/feeds", follow->twin);
+        rc = rest_list(rest, path, RUNS, &feeds);
+    free(path);
     if (!rc) {
         follow->looked_at = timer_now();
-        take_feeds(follow, json_object_get(feeds, "items"), follow->looked_at);
+        take_feeds(follow, feeds, follow->looked_at);
     }
     json_decref(feeds);
     return rc;

@@ -134,17 +134,36 @@ static bool store(const struct options_entry *entry, const char *text, char prob
     return false;
 }
 
+/* An option may be cut short as long as it is one: the names that this one could be, "" unless there are several. */
+static void several_names(const struct options_entry *entries, size_t count, const char *bare, char list[160])
+{
+    size_t found = 0, used = 0;
+    *list = 0;
+    for (size_t i = 0; i < count && *bare; i++) {
+        if (strncmp(entries[i].name, bare, strlen(bare)) != 0)
+            continue;
+        int length = snprintf(list + used, 160 - used, "%s--%s", used ? ", " : "", entries[i].name);
+        used = used + (size_t)length < 160 ? used + (size_t)length : 159;
+        found++;
+    }
+    if (found < 2)
+        *list = 0;
+}
+
 static void explain_unknown(const struct options_entry *entries, size_t count, const char *word, char problem[256])
 {
     const char *names[ENTRIES_MAX], *guess = NULL;
-    char bare[WORD_MAX];
+    char bare[WORD_MAX], several[160] = "";
     if (!strncmp(word, "--", 2)) {
         snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + 2, "="), word + 2);
         for (size_t i = 0; i < count; i++)
             names[i] = entries[i].name;
         guess = options_suggest(bare, names, count);
+        several_names(entries, count, bare, several);
     }
-    if (guess)
+    if (*several)
+        snprintf(problem, 256, "\"%.32s\" is short for several: %s", word, several);
+    else if (guess)
         snprintf(problem, 256, "no option \"%.64s\"; did you mean --%s?", word, guess);
     else
         snprintf(problem, 256, "no option \"%.64s\"", word);

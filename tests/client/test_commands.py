@@ -165,6 +165,8 @@ def test_typos():
     has(code(twinctl("drfit", "zmumu"), 64).err, "did you mean drift?")
     has(code(twinctl("train", "zmumu", "x.npy", "--epoch-s", "5"), 64).err, "did you mean --epochs?")
     lacks(code(twinctl("wibble"), 64).err, "did you mean")
+    has(code(twinctl("feed", "zmumu", "x.npy", "--r", "5"), 64).err, '"--r" is short for several: --run, --rate, --rows')
+    has(code(twinctl("help", "--help"), 0).out, "commands:")
 
 
 # ---- errors of the connection and of the server ----

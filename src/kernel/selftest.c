@@ -30,8 +30,10 @@ struct bench {
 static bool within(double tolerance, size_t n, const tw_real *a, const tw_real *b, double period)
 {
     double scale = 1;
-    for (size_t i = 0; i < n; i++)
-        scale = fmax(scale, fabs((double)a[i]));
+    for (size_t i = 0; i < n; i++) { /* no fmax: GCC 12 for arm64 fails to compile the loop */
+        double size = fabs((double)a[i]);
+        scale = size > scale ? size : scale;
+    }
     for (size_t i = 0; i < n; i++) {
         double difference = fabs((double)a[i] - (double)b[i]);
         if (period > 0)

@@ -45,6 +45,24 @@ static int row_of(const struct tw_flow_config *c, int f)
     return k;
 }
 
+/* A feature that is only standardised, as most are: its Jacobian is the same for all events, and a logarithm each would
+ * cost more than all the rest. */
+static void prepare_real(const struct tw_transform_column *map, const float *values, size_t stride, int events,
+                         int cols, tw_real *out, double *log_jacobian)
+{
+    double jacobian = 0;
+
+    tw_transform_forward(map, 0, &jacobian);
+    for (int i = 0; i < cols; i++) {
+        double x = (double)values[(size_t)(i < events ? i : 0) * stride];
+        bool absent = isnan(x);
+
+        out[i] = absent ? 0 : (tw_real)((x - map->mean) / map->width);
+        if (log_jacobian)
+            log_jacobian[i] += absent ? 0 : jacobian;
+    }
+}
+
 /* Row k of a block, `all`; 0 where the feature is absent. */
 static void prepare_feature(const struct tw_kind_state *state, int k, const float *values, int events, int cols,
                             tw_real *all, double *log_jacobian)
@@ -59,6 +77,10 @@ static void prepare_feature(const struct tw_kind_state *state, int k, const floa
     const tw_real *pair = first >= 0 && replaced(config, first) ? all + row_of(config, first) * cols : NULL;
     tw_real *out = all + k * cols;
 
+    if (map.kind == TW_TRANSFORM_REAL && first < 0) {
+        prepare_real(&map, values + f, n, events, cols, out, log_jacobian);
+        return;
+    }
     for (int i = 0; i < cols; i++) {
         const float *row = values + (size_t)(i < events ? i : 0) * n;
 

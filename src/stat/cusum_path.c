@@ -29,6 +29,22 @@ double tw_cusum_path_price(int path)
     return path < TW_CUSUM_SMOOTH ? log(TW_CUSUM_SMOOTH / SMOOTH_WEIGHT) : log(TW_CUSUM_NOTCHES / (1 - SMOOTH_WEIGHT));
 }
 
+static int highest(const double *log_w, int first, int end)
+{
+    int best = first;
+    for (int path = first + 1; path < end; path++)
+        if (log_w[path] > log_w[best])
+            best = path;
+    return best;
+}
+
+int tw_cusum_path_leading(const double log_w[TW_CUSUM_PATHS])
+{
+    int smooth = highest(log_w, 0, TW_CUSUM_SMOOTH), notch = highest(log_w, TW_CUSUM_SMOOTH, TW_CUSUM_PATHS);
+    double ahead = log_w[smooth] - tw_cusum_path_price(smooth) - (log_w[notch] - tw_cusum_path_price(notch));
+    return ahead >= 0 ? smooth : notch;
+}
+
 double tw_cusum_path_fall(const struct tw_cusum_path *path)
 {
     if (path->component >= 0)

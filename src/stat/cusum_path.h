@@ -36,6 +36,8 @@ struct tw_cusum_path {
 struct tw_cusum_path tw_cusum_path_of(int path, int fineness);
 /* ln of the price. */
 double tw_cusum_path_price(int path);
+/* The path with the least price / W, of the ln W of a column's. */
+int tw_cusum_path_leading(const double log_w[TW_CUSUM_PATHS]);
 /* By how much ln W falls with a row without drift, on average, of a path that stands high; to leading order. */
 double tw_cusum_path_fall(const struct tw_cusum_path *path);
 /* What a path gives a cell, larger for the change it bets on: the score, -1 inside a notch. */

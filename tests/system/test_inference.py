@@ -98,6 +98,9 @@ class Inference(unittest.TestCase):
             result = self.client.infer("conditioned", [self.tensor("x", self.rows, "FP32"),
                                                        self.tensor("conditions", conditions, "FP32")])
             np.testing.assert_array_equal(result.as_numpy("log_prob"), known)
+        known = self.daemon.request("POST", "/v1/twins/conditioned/log_prob", self.rows, NPY).npy()
+        plain = self.client.infer("conditioned", [self.tensor("x", self.rows, "FP32")]).as_numpy("log_prob")
+        np.testing.assert_array_equal(plain, known)  # the defaults
         for wrong in (np.array([[3]], np.float32), np.zeros((2, 1), np.float32), np.zeros((1, 2), np.float32)):
             with self.assertRaises(InferenceServerException):
                 self.client.infer("conditioned", [self.tensor("x", self.rows, "FP32"),

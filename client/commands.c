@@ -107,9 +107,11 @@ static const struct cli_command commands[] = {
      "  twinctl versions zmumu -o json",
      cmd_versions_list},
     {"show", "NAME [VERSION]", "all that is known of a twin or version",
-     "Everything the daemon says about a twin, or about one of its versions.\n\n"
+     "Everything the daemon says about a twin, or about one of its versions, which is named by its number or by an\n"
+     "alias.\n\n"
      "examples:\n"
      "  twinctl show zmumu\n"
+     "  twinctl show zmumu reference\n"
      "  twinctl show zmumu 3 -o json",
      cmd_twins_show},
     {"promote", "NAME VERSION [--reason REASON] | NAME --lift-hold", "serve a version",

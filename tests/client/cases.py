@@ -5,7 +5,7 @@ import subprocess
 import sys
 import traceback
 
-TWINCTL = sys.argv[1]
+TWINCTL = os.path.abspath(sys.argv[1])
 
 # What a user's surroundings might hold and a test must not depend on.
 CLEAN = {k: v for k, v in os.environ.items()

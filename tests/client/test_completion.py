@@ -1,4 +1,5 @@
 """twinctl completion: candidates as the scripts ask for them, and the scripts in the shells themselves, typed at."""
+import json
 import os
 import pty
 import select
@@ -58,7 +59,12 @@ def test_candidates():
 
 
 def test_scripts():
-    """what is printed is what is installed; another shell is refused"""
+    """what is printed is what is installed, where each shell looks for it; another shell is refused"""
+    with open(os.path.join(os.path.dirname(TWINCTL), "../meson-info/intro-installed.json")) as f:
+        installed = {os.path.basename(source): target for source, target in json.load(f).items()}
+    for source, target in (("twinctl.bash", "/share/bash-completion/completions/twinctl"),
+                           ("twinctl.zsh", "/_twinctl"), ("twinctl.fish", "/share/fish/vendor_completions.d/twinctl.fish")):
+        assert installed[source].endswith(target), installed[source]
     for shell in "bash", "zsh", "fish":
         with open(f"{SOURCES}/twinctl.{shell}") as f:
             same(code(twinctl("completion", shell), 0).out, f.read())
@@ -69,7 +75,7 @@ class Typed:
     """A shell at a terminal of its own, twinctl in its path."""
 
     def __init__(self, http, *command, **env):
-        path = f"{os.path.dirname(os.path.abspath(TWINCTL))}:/usr/bin:/bin"
+        path = f"{os.path.dirname(TWINCTL)}:/usr/bin:/bin"
         self.pid, self.terminal = pty.fork()
         if not self.pid:
             os.execve(command[0], command, environment(HOME.name, TWIN_URL=http.url, PATH=path, PS1="$ ", **env))
@@ -140,7 +146,7 @@ def test_fish():
     """in fish, with descriptions"""
     if not shutil.which("fish"):
         return
-    path = f"{os.path.dirname(os.path.abspath(TWINCTL))}:/usr/bin:/bin"
+    path = f"{os.path.dirname(TWINCTL)}:/usr/bin:/bin"
     open(f"{HOME.name}/the events.npy", "w").close()
     with daemon() as http:
         lines = ["twinctl promo", "twinctl promote z", "twinctl promote zmumu 12 --alias ref",

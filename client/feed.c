@@ -375,8 +375,8 @@ static int loop(struct sender *sender)
     for (;;) {
         double now = timer_now(), wake = now + 0.1;
         bool blocked = false;
-        watch_connection(sender, now);
         int rc = receive_all(sender, now);
+        watch_connection(sender, now);
         if (rc == GO_ON)
             rc = keep_time(sender, now);
         if (rc == GO_ON)

@@ -11,8 +11,9 @@ enum { FRAMES_MAX = 4, HEARTBEAT = 5000 }; /* ms */
 bool link_open(struct link *link, const char *endpoint)
 {
     const char *monitor = "inproc://monitor";
-    int none = 0, one = 1, beat = HEARTBEAT;
+    int none = 0, beat = HEARTBEAT;
     memset(link, 0, sizeof *link);
+    link->endpoint = endpoint;
     link->context = zmq_ctx_new();
     link->socket = link->context ? zmq_socket(link->context, ZMQ_DEALER) : NULL;
     if (!link->socket)
@@ -20,10 +21,8 @@ bool link_open(struct link *link, const char *endpoint)
     zmq_setsockopt(link->socket, ZMQ_LINGER, &none, sizeof none);
     zmq_setsockopt(link->socket, ZMQ_SNDHWM, &none, sizeof none); /* the credit is the limit */
     zmq_setsockopt(link->socket, ZMQ_RCVHWM, &none, sizeof none);
-    /* Nothing is queued for a daemon that is not there: what it missed, WELCOME tells. */
-    zmq_setsockopt(link->socket, ZMQ_IMMEDIATE, &one, sizeof one);
     zmq_setsockopt(link->socket, ZMQ_HEARTBEAT_IVL, &beat, sizeof beat);
-    if (zmq_socket_monitor(link->socket, monitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED))
+    if (zmq_socket_monitor(link->socket, monitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED))
         return false;
     link->monitor = zmq_socket(link->context, ZMQ_PAIR);
     if (!link->monitor)
@@ -47,6 +46,8 @@ void link_close(struct link *link)
 
 bool link_send(struct link *link, const struct twp_frame *frames, size_t count)
 {
+    if (!link->connected)
+        return false;
     for (size_t i = 0; i < count; i++) {
         int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
         if (zmq_send(link->socket, frames[i].data, frames[i].size, flags) < 0)
@@ -82,20 +83,40 @@ bool link_receive(struct link *link, struct twp_reply *reply)
     return got;
 }
 
+/* Nothing is queued for a daemon that is not there, and what a lost connection left in the socket is not sent before
+ * the next hello: what the daemon missed, WELCOME tells. ZMQ_IMMEDIATE would do that, but libzmq 4.3.4 then takes the
+ * pipe away between two frames of a message that is being received, and aborts ("Assertion failed: !_more"). */
 int link_news(struct link *link)
 {
     zmq_msg_t message;
-    int before = link->connections;
+    int made = 0;
+    bool lost = false;
     zmq_msg_init(&message);
-    while (zmq_msg_recv(&message, link->monitor, ZMQ_DONTWAIT) >= 0)
-        link->connections += !zmq_msg_more(&message); /* two frames an event */
+    while (zmq_msg_recv(&message, link->monitor, ZMQ_DONTWAIT) >= 0) {
+        uint16_t event = 0;
+        if (!zmq_msg_more(&message)) /* the address, after the event's number and value */
+            continue;
+        memcpy(&event, zmq_msg_data(&message), sizeof event);
+        if (event == ZMQ_EVENT_DISCONNECTED)
+            lost = true;
+        else
+            made++;
+    }
     zmq_msg_close(&message);
-    return link->connections - before;
+    if (lost) { /* one that was made since goes too: it has the old messages before it */
+        zmq_disconnect(link->socket, link->endpoint);
+        zmq_connect(link->socket, link->endpoint);
+        made = 0;
+    }
+    link->connected = !lost && (link->connected || made);
+    link->connections += made;
+    return made;
 }
 
 bool link_wait(struct link *link, bool blocked, double seconds)
 {
-    zmq_pollitem_t items[] = {{link->socket, 0, (short)(ZMQ_POLLIN | (blocked ? ZMQ_POLLOUT : 0)), 0},
-                              {link->monitor, 0, ZMQ_POLLIN, 0}};
+    zmq_pollitem_t items[] = {
+        {link->socket, 0, (short)(ZMQ_POLLIN | (blocked && link->connected ? ZMQ_POLLOUT : 0)), 0},
+        {link->monitor, 0, ZMQ_POLLIN, 0}};
     return zmq_poll(items, 2, (long)(seconds * 1e3) + 1) >= 0 || errno == EINTR;
 }

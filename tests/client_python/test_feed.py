@@ -73,6 +73,31 @@ class Kills(WithDaemon):
         self.assertEqual((feed.progress.sent, feed.progress.acked, feed.progress.in_flight), (BATCHES, BATCHES, 0))
         self.check()
 
+    def test_tiny_batches(self):
+        """So many answers come that a connection is lost while one is being read: libzmq must not mind."""
+        self.daemon.arguments += ["--ingest", self.daemon.ingest, "--http", self.daemon.url.removeprefix("http://")]
+        over, rows = threading.Event(), toy.events(2, seed=1)
+        feeds = [self.feed(feed=name, in_flight=1_000_000) for name in ("f", "g", "h")]
+
+        def send(feed):
+            with feed:
+                while not over.is_set():
+                    feed.send(rows)
+
+        senders = [threading.Thread(target=send, args=(feed,)) for feed in feeds]
+        for sender in senders:
+            sender.start()
+        for _ in range(3):
+            time.sleep(0.25)
+            self.daemon.kill()
+            self.daemon.start()
+        over.set()
+        for sender in senders:
+            sender.join()
+        batches = sum(feed.progress.sent for feed in feeds)
+        self.assertEqual(sum(feed.progress.acked for feed in feeds), batches)
+        self.assertEqual(self.daemon.get("/v1/twins/toy")["ingest"]["batches"], batches)
+
     def test_asyncio(self):
         async def main():
             async with self.feed(AsyncFeed, in_flight=100_000) as feed:

@@ -83,6 +83,8 @@ class Queries(WithDaemon):
         self.assertEqual((version["cause"], version["seed"]), ("train", 3))
         artifact = self.twin.artifact(1)
         self.assertEqual(__import__("hashlib").sha256(artifact).hexdigest(), version["sha256"])
+        self.assertIn(b"log_prob", self.twin.onnx(1))
+        self.assertNotEqual(self.twin.onnx(1, "sample"), self.twin.onnx(1))
         self.assertEqual(self.training.result["decision"], "promoted")
         self.assertEqual(self.client.operation(self.training.id).state, "succeeded")
 

@@ -150,9 +150,9 @@ def histograms(twin: str, feature: str | None, bins: int | None, version: int | 
                 _call.query(feature=feature, bins=bins, version=version), repeatable=True)
 
 
-def bytes_of(twin: str, version: int) -> Call[bytes]:
-    return Call("GET", _call.path("twins", twin, "versions", version, "artifact"), lambda response: response.content,
-                headers={"Accept": "*/*"}, repeatable=True)
+def bytes_of(twin: str, version: int, what: str, **params: str) -> Call[bytes]:
+    return Call("GET", _call.path("twins", twin, "versions", version, what), lambda response: response.content,
+                _call.query(**params), headers={"Accept": "*/*"}, repeatable=True)
 
 
 def readiness() -> Call[answers.Readiness]:

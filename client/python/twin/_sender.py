@@ -229,7 +229,7 @@ class Sender:
                 and now - self._moved_at > CREDIT_ASK and now > self._hello_at + CREDIT_ASK - HELLO_EVERY)
 
     def outgoing(self, now: float) -> Iterator[Frames]:
-        """The messages that may go out now, one after the other; whoever asks for the next has sent the one before."""
+        """The messages that may go out now, while there is a connection."""
         if self._asked and now >= self._hello_at:
             yield [b"TWH1", json.dumps(self.key).encode()]
             self._hello_at = now + HELLO_EVERY

@@ -226,7 +226,10 @@ class AsyncTwin:
         return info
 
     async def artifact(self, version: int) -> bytes:
-        return await self._session.run(_routes.bytes_of(self.name, version))
+        return await self._session.run(_routes.bytes_of(self.name, version, "artifact"))
+
+    async def onnx(self, version: int, output: str = "log_prob") -> bytes:
+        return await self._session.run(_routes.bytes_of(self.name, version, "onnx", output=output))
 
     async def alias(self, alias: str = "champion") -> answers.Alias:
         """Where `champion`, `challenger` or `reference` points. Raises NotFound, code `unknown_alias`, where it was

@@ -147,19 +147,18 @@ class AsyncFeed:
             except asyncio.TimeoutError:
                 pass  # the condition may hold nevertheless
 
-    def _move(self) -> bool:
+    def _move(self) -> None:
         assert self._link is not None
-        blocked = move(self._sender, self._link)
+        move(self._sender, self._link)
         self._changed.set()  # whoever waits looks again
         self._changed = asyncio.Event()
-        return blocked
 
     async def _work(self, link: Link) -> None:
         socket = zmq.asyncio.Socket.from_socket(link.socket)
         try:
             while True:
-                blocked = self._move()
-                await socket.poll(int(_sender.TICK * 1000), zmq.POLLIN | (zmq.POLLOUT if blocked else 0))
+                self._move()
+                await socket.poll(int(_sender.TICK * 1000), zmq.POLLIN)
         finally:
             self._changed.set()
             socket.close()

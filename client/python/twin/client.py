@@ -269,7 +269,12 @@ class Twin:
 
     def artifact(self, version: int) -> bytes:
         """A version as a safetensors file (docs/model-format.md)."""
-        return self._session.run(_routes.bytes_of(self.name, version))
+        return self._session.run(_routes.bytes_of(self.name, version, "artifact"))
+
+    def onnx(self, version: int, output: str = "log_prob") -> bytes:
+        """A version's `log_prob` or `sample` as an ONNX graph (docs/onnx.md). Raises BadRequest, code `not_exportable`,
+        for one with weights."""
+        return self._session.run(_routes.bytes_of(self.name, version, "onnx", output=output))
 
     def alias(self, alias: str = "champion") -> answers.Alias:
         """Where `champion`, `challenger` or `reference` points. Raises NotFound, code `unknown_alias`, where it was

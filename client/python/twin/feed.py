@@ -12,7 +12,7 @@ import threading
 import time as clock
 import warnings
 from types import TracebackType
-from typing import Iterable, Sequence
+from typing import Callable, Iterable, Sequence
 
 import zmq
 
@@ -166,9 +166,8 @@ class Feed:
 
     # --- inside ---
 
-    def _wait(self, condition: object, timeout: float | None) -> None:
+    def _wait(self, condition: Callable[[], bool], timeout: float | None) -> None:
         """With the lock, until the condition holds. A refusal comes first."""
-        assert callable(condition)
         end = None if timeout is None else clock.monotonic() + timeout
         while True:
             if self._sender.problems:
@@ -196,11 +195,11 @@ class Feed:
             poller = zmq.Poller()
             poller.register(self._wake_read, zmq.POLLIN)
             poller.register(self._link.monitor, zmq.POLLIN)
+            poller.register(self._link.socket, zmq.POLLIN)
             while not self._stop:
                 with self._changed:
-                    blocked = move(self._sender, self._link)
+                    move(self._sender, self._link)
                     self._changed.notify_all()
-                poller.register(self._link.socket, zmq.POLLIN | (zmq.POLLOUT if blocked else 0))
                 if dict(poller.poll(int(_sender.TICK * 1000))).get(self._wake_read):
                     os.read(self._wake_read, 4096)
         except BaseException as error:  # whoever waits learns of it
@@ -230,13 +229,14 @@ class Feed:
             warnings.warn(f"a feed was not closed, and batches {self.unacked} may be lost: {error}", ResourceWarning)
 
 
-def move(sender: _sender.Sender, link: Link) -> bool:
-    """Carries what there is in both directions. True: the socket takes no more for the moment."""
+def move(sender: _sender.Sender, link: Link) -> None:
+    """Carries what there is in both directions."""
     now = clock.monotonic()
+    while (answer := link.receive()) is not None:
+        sender.receive(answer, now)
     if link.reconnected():
         sender.connected(now)
-    while (frames := link.receive()) is not None:
-        sender.receive(frames, now)
     sender.tick(now)
-    outgoing = sender.outgoing(now)
-    return any(not link.send(frames) for frames in outgoing)
+    if link.connected:
+        for frames in sender.outgoing(now):
+            link.send(frames)

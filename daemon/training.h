@@ -1,8 +1,8 @@
 /* A training on its way from rows to a version: initial (`train`), a warm-started retune (`weights`), or weights on top
  * of the parent (`reweight`).
  *
- * It is a pure function of (definition, parent, range of ordinals, seed, kernels), and its gate of the champion too:
- * interrupted and begun again it gives the same bytes.
+ * It is a pure function of (definition, parent, champion, range of ordinals, seed, kernels): interrupted and begun
+ * again it gives the same bytes.
  */
 #ifndef DAEMON_TRAINING_H
 #define DAEMON_TRAINING_H
@@ -57,7 +57,10 @@ struct training_outcome {
     size_t artifact_size;
     unsigned char *reference; /* acceptance reference: the held-out rows of this data */
     size_t reference_size;
-    bool gated; /* there was a champion */
+    double log_prob, log_prob_error; /* of the gate's rows under the model */
+    bool gated;                      /* there was a champion */
+    double step;                     /* of the way from it to what was trained: 1, or 0.5 where only the half passed */
+    double level;                    /* of its gate */
     struct tw_gate gate;
     json_t *metrics; /* of the version: no timings, so that equal inputs give equal rows */
     char reason[160];

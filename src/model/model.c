@@ -57,6 +57,80 @@ int tw_model_new(const struct tw_kind *kind, void *config, struct tw_schema *sch
     return TW_OK;
 }
 
+int tw_model_new_copy(const struct tw_kind *kind, const void *config, const struct tw_schema *schema,
+                      const struct tw_params *statistics, const struct tw_params *parameters, struct tw_model **out)
+{
+    struct tw_params own_statistics, own_parameters;
+    struct tw_schema *own_schema;
+    struct tw_error error;
+    void *own = NULL;
+
+    *out = NULL;
+
+    json_t *json = kind->describe(config);
+    int status = json ? kind->parse(json, schema, &own, &error) : TW_NO_MEMORY;
+
+    json_decref(json);
+    if (status)
+        return status;
+    own_schema = tw_schema_copy(schema);
+    tw_params_init(&own_statistics);
+    tw_params_init(&own_parameters);
+    /* the layout is declared again for the indices that the config keeps */
+    status = own_schema ? kind->layout(own, own_schema, &own_statistics, &own_parameters) : TW_NO_MEMORY;
+    tw_params_fini(&own_statistics);
+    tw_params_fini(&own_parameters);
+    if (status || (status = tw_params_copy(&own_statistics, statistics)) ||
+        (status = tw_params_copy(&own_parameters, parameters))) {
+        kind->config_free(own);
+        tw_schema_free(own_schema);
+        tw_params_fini(&own_statistics);
+        return status;
+    }
+    return tw_model_new(kind, own, own_schema, &own_statistics, &own_parameters, out);
+}
+
+static bool same_block(const struct tw_params *a, const struct tw_params *b)
+{
+    return a->size == b->size && !memcmp(a->block, b->block, a->size * sizeof *a->block);
+}
+
+/* Do they differ in parameters alone? */
+static int comparable(const struct tw_model *a, const struct tw_model *b, bool *out)
+{
+    *out = false;
+    if (a->kind != b->kind || a->base || b->base || a->members != 1 || b->members != 1 ||
+        a->parameters.size != b->parameters.size || !tw_schema_equal(a->schema, b->schema) ||
+        !same_block(&a->statistics, &b->statistics))
+        return TW_OK;
+
+    json_t *of_a = tw_model_json(a), *of_b = tw_model_json(b);
+    bool known = of_a && of_b;
+
+    *out = known && json_equal(of_a, of_b);
+    json_decref(of_a);
+    json_decref(of_b);
+    return known ? TW_OK : TW_NO_MEMORY;
+}
+
+int tw_model_between(const struct tw_model *from, const struct tw_model *to, double share, struct tw_model **out)
+{
+    struct tw_params mixed;
+    bool alike;
+    int status = comparable(from, to, &alike);
+
+    *out = NULL;
+    if (status || !alike)
+        return status ? status : TW_INVALID;
+    if (tw_params_copy(&mixed, &to->parameters))
+        return TW_NO_MEMORY;
+    for (size_t i = 0; i < mixed.size; i++)
+        mixed.block[i] = from->parameters.block[i] + (tw_real)share * (mixed.block[i] - from->parameters.block[i]);
+    status = tw_model_new_copy(to->kind, to->config, to->schema, &to->statistics, &mixed, out);
+    tw_params_fini(&mixed);
+    return status;
+}
+
 struct tw_model *tw_model_ref(struct tw_model *model)
 {
     if (model)

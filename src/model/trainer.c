@@ -601,35 +601,7 @@ void tw_trainer_report(const struct tw_trainer *trainer, struct tw_train_report 
 int tw_trainer_model(struct tw_trainer *trainer, struct tw_model **out)
 {
     struct tw_trainer *t = trainer;
-    struct tw_params statistics, params;
-    struct tw_schema *schema;
-    struct tw_error error;
-    void *config = NULL;
-    int status;
 
     *out = NULL;
-    if (t->phase != DONE)
-        return TW_BUSY;
-
-    json_t *json = t->kind->describe(t->config);
-
-    status = json ? t->kind->parse(json, t->schema, &config, &error) : TW_NO_MEMORY;
-    json_decref(json);
-    if (status)
-        return status;
-    schema = tw_schema_copy(t->schema);
-    tw_params_init(&statistics);
-    tw_params_init(&params);
-    /* the layout is declared again for the indices that the config keeps */
-    status = schema ? t->kind->layout(config, schema, &statistics, &params) : TW_NO_MEMORY;
-    tw_params_fini(&statistics);
-    tw_params_fini(&params);
-    if (status || (status = tw_params_copy(&statistics, &t->statistics)) ||
-        (status = tw_params_copy(&params, &t->best))) {
-        t->kind->config_free(config);
-        tw_schema_free(schema);
-        tw_params_fini(&statistics);
-        return status;
-    }
-    return tw_model_new(t->kind, config, schema, &statistics, &params, out);
+    return t->phase == DONE ? tw_model_new_copy(t->kind, t->config, t->schema, &t->statistics, &t->best, out) : TW_BUSY;
 }

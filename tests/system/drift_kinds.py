@@ -88,7 +88,7 @@ def unchanged(rows, age, rng):
 MOMENTUM = {"mum_pt", "mup_pt", "m_mumu", "pt_mumu"}
 
 KINDS = [
-    Kind("scale_05", "momentum scale +0.5 %", scaled(1.005), ["m_mumu"]),
+    Kind("scale_05", "momentum scale +0.5 %", scaled(1.005), ["m_mumu"], fed=50000),
     Kind("scale_10", "momentum scale +1 %", scaled(1.01), ["m_mumu"], fed=50000),
     Kind("resolution", "momentum resolution 2 % worse", smeared(0.02), ["m_mumu"], fed=50000),
     Kind("dead", "dead region in φ of 0.4 rad, 13 % of events lost", dead, ["mum_phi", "mup_phi"], should="advise"),

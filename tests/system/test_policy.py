@@ -184,6 +184,9 @@ class PolicyTest(unittest.TestCase):
         for version in retunes:
             replay, gate = version["metrics"]["replay"], version["metrics"]["gate"]
             self.assertEqual((replay["version"], replay["rows"]), (1, retunes[0]["metrics"]["replay"]["rows"]))
+            self.assertTrue(gate["champion"] == 1 or gate["champion"] in [v["version"] for v in retunes])
+            self.assertIn(gate["step"], (1, 0.5))
+            self.assertLessEqual(gate["level"], 0.01 / 4.47 / 2)  # a try of the whole step, and one of the half
             # a bound that is the largest over the events does not leave the mean far behind
             self.assertLess(gate["bound"], gate["gain"] + 3 * gate["error"])
 

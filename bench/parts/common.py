@@ -41,8 +41,11 @@ class Setting:
     def start(self, command, cores=None, environment=None, **more):
         """A process on `cores`, the measured one unless said otherwise."""
         on = cores or [self.core]
-        return subprocess.Popen([str(c) for c in command], env=self.environment(**(environment or {})),
-                                preexec_fn=lambda: os.sched_setaffinity(0, on), **more)
+        try:
+            return subprocess.Popen([str(c) for c in command], env=self.environment(**(environment or {})),
+                                    preexec_fn=lambda: os.sched_setaffinity(0, on), **more)
+        except FileNotFoundError as missing:
+            raise Failed(f"{missing.filename} is not there: scripts/bench builds and installs what is measured") from None
 
     def run(self, command, cores=None, environment=None):
         """The object that the command prints; with "peak_mib" and "cpu_s" of the process beside it."""

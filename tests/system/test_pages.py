@@ -21,7 +21,7 @@ from daemon import ROOT, Daemon, program
 from feed import Feed
 from test_loop import wait_until
 
-PROGRAMS = ("twind", "twinctl", "twin-bench", "curl", "cc", "python3", "export", "until", "./", "TAG=", "URL=", "TOKEN=")
+PROGRAMS = ("twind", "twinctl", "twin-bench", "curl", "cc", "python3", "build/", "export", "until", "./", "TAG=", "URL=", "TOKEN=")
 VENV = ROOT / "build" / "venv" / "bin"
 
 
@@ -64,10 +64,10 @@ class Page:
 
     def __init__(self, name, folder, environment, daemon=None):
         bins = [os.path.dirname(program(v, d)) for v, d in (("TWIND", "daemon/twind"), ("TWINCTL", "client/twinctl"))]
-        self.name, self.folder, self.addresses = name, folder, {}
+        self.name, self.folder, self.replace = name, folder, {}
         if daemon:
-            self.addresses = {"127.0.0.1:8470": daemon.url[7:], "tcp://127.0.0.1:8471": daemon.ingest,
-                              "tcp://127.0.0.1:8472": daemon.publish}
+            self.replace = {"127.0.0.1:8470": daemon.url[7:], "tcp://127.0.0.1:8471": daemon.ingest,
+                            "tcp://127.0.0.1:8472": daemon.publish}
         self.environment = {**os.environ, "HOME": folder, **environment,
                             "PATH": ":".join([*bins, os.path.join(os.path.dirname(bins[0]), "bench"),
                                               *([str(VENV)] if VENV.exists() else []), os.environ["PATH"]])}
@@ -79,8 +79,8 @@ class Page:
         for line, kind, text in steps(self.name):
             if any(word in text for word in leave_out):
                 continue
-            for address, real in self.addresses.items():
-                text = text.replace(address, real)
+            for written, meant in self.replace.items():
+                text = text.replace(written, meant)
             script.append(f"echo '--- {self.name}:{line}'")
             if kind in ("python", "json"):
                 file = saved_as(self.name, line) or f"block{line}.{'py' if kind == 'python' else 'json'}"
@@ -104,8 +104,10 @@ class Page:
 
 @unittest.skipIf(os.environ.get("TWIN_SANITIZED"), "pages say nothing of memory")
 class Pages(unittest.TestCase):
-    def check(self, name, environment=None, daemon=None, leave_out=(), least=1):
-        code, output, count = Page(name, self.folder, environment or {}, daemon).run(leave_out)
+    def check(self, name, environment=None, daemon=None, leave_out=(), replace=None, least=1):
+        page = Page(name, self.folder, environment or {}, daemon)
+        page.replace.update(replace or {})
+        code, output, count = page.run(leave_out)
         self.assertEqual(code, 0, f"{name}\n" + "\n".join(output.splitlines()[-25:]))
         self.assertGreaterEqual(count, least)
         return output
@@ -139,6 +141,22 @@ class Pages(unittest.TestCase):
             "TWIN_HTTP": f"127.0.0.1:{http}", "TWIN_INGEST": f"tcp://127.0.0.1:{ingest}",
             "TWIN_PUBLISH": f"tcp://127.0.0.1:{publish}", "TWIN_URL": f"http://127.0.0.1:{http}"}, least=20)
         self.assertIn("the hold is lifted", output)
+
+    def test_readme(self):
+        """By hand, with fewer events and a smaller model; the build is this one, and watch has tests of its own."""
+        os.symlink(os.path.dirname(os.path.dirname(program("TWIND", "daemon/twind"))), os.path.join(self.folder, "build"))
+        os.mkdir(os.path.join(self.folder, "data"))
+        definition = json.loads((ROOT / "data" / "zjets.json").read_text(encoding="utf-8"))
+        definition.update(model={**definition["model"], "blocks": 2, "hidden": [16]}, loop={"window": 1000})
+        with open(os.path.join(self.folder, "data", "zjets.json"), "w", encoding="utf-8") as file:
+            json.dump(definition, file)
+        for name in ("nominal", "mpi_on"):
+            self.save(f"data/zjets_{name}.npy", np.load(ROOT / "data" / f"zjets_{name}.npy", mmap_mode="r")[:3000])
+        http, ingest, publish = free_ports(3)
+        self.check("README.md", {
+            "TWIN_HTTP": f"127.0.0.1:{http}", "TWIN_INGEST": f"tcp://127.0.0.1:{ingest}",
+            "TWIN_PUBLISH": f"tcp://127.0.0.1:{publish}", "TWIN_URL": f"http://127.0.0.1:{http}"},
+            leave_out=("twinctl watch",), replace={"/tmp/twin": os.path.join(self.folder, "state")}, least=5)
 
     def test_rollback(self):
         """There are two versions, and the loop has moved champion to the second."""

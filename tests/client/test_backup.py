@@ -141,7 +141,7 @@ def test_backup_refuses():
         http.answer("GET", "/v1/backup", (200, archive(FILES)[:4000], {"Transfer-Encoding": "chunked"}))
         assert twinctl("backup", path("wrong.tar"), TWIN_URL=http.url).code in (1, 69)  # the transfer broke
         http.answer("GET", "/v1/backup", (507, {"status": 507, "detail": "the disk has no room"}))
-        has(code(twinctl("backup", path("wrong.tar"), TWIN_URL=http.url), 1).err, "no room")
+        has(code(twinctl("backup", path("wrong.tar"), TWIN_URL=http.url), 75).err, "no room")
     code(twinctl("backup", path("wrong.tar"), TWIN_URL="http://127.0.0.1:1"), 69)
     same(sorted(os.listdir(HOME.name)), before)
     with open(path("b.tar"), "rb") as f:

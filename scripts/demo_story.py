@@ -233,7 +233,7 @@ class Story:
         line(f"the page:  {self.daemon.url}/")
         line("to try, in another terminal:")
         line(f"  export TWIN_URL={self.daemon.url} TWIN_TOKEN_FILE={self.daemon.environment['TWIN_TOKEN_FILE']}")
-        line(f"  {twinctl} status")
+        line(f"  {twinctl} watch")
         line(f"  {twinctl} versions {TWIN}")
         line(f"  {twinctl} sample {TWIN} -n 5")
 

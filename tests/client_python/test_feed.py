@@ -1,5 +1,7 @@
 """Feed and AsyncFeed against a real daemon: one that is killed, one that has no room, one that refuses."""
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -194,6 +196,14 @@ class Sending(WithDaemon):
                 await AsyncFeed("toy", endpoint="tcp://127.0.0.1:9", timeout=0.2).open()
         asyncio.run(main())
         self.assertEqual(list(self.stored()), [0])
+
+    def test_a_program_that_forgets_to_close(self):
+        program = ("import toy, twin\n"
+                   f"feed = twin.Feed('toy', feed='f', endpoint={self.daemon.ingest!r})\n"
+                   "for seq in range(50):\n"
+                   "    feed.send(toy.events(100, seed=seq))\n")
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+        self.assertEqual(len(self.stored()), 50)
 
     def test_nobody_there(self):
         with self.assertRaisesRegex(twin.BatchRefused, "unknown_twin"):

@@ -149,7 +149,8 @@ class SenderTest(unittest.TestCase):
         self.step()
         self.reply("NACK", seq=5, code="bad_shape", detail="3 columns")
         self.reply("NACK", seq=0, code="conflict", detail="other")
-        self.reply("NACK", code="unknown_twin", detail="none")
+        for _ in range(2):
+            self.reply("NACK", code="unknown_twin", detail="none")
         shape, conflict, twin = self.sender.problems
         self.assertEqual((type(shape), shape.code, shape.seq, shape.detail), (BatchRefused, "bad_shape", 5, "3 columns"))
         self.assertEqual((type(conflict), conflict.seq), (BatchConflict, 0))

@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from . import _settings, arrays, errors
+from . import arrays, errors
 
 HELLO_EVERY = 1.0
 RESYNC_FIRST, RESYNC_MOST = 3.0, 30.0  # silence after which something is taken for lost
@@ -77,8 +77,7 @@ class Sender:
         self.durable = -1  # the last of an unbroken series from 0, as the daemon said
         self.welcomed = False
         self.max_bytes = 0  # of a batch
-        self.problems: deque[errors.TwinError] = deque()
-        self.heard: float | None = None  # the last answer, or since when we wait for one
+        self.problems: deque[errors.BatchRefused] = deque()
         self._limit = in_flight
         self._credit = FREE_CREDIT
         self._waiting = _Batches()  # to be sent (again), those of a second time first
@@ -87,6 +86,7 @@ class Sender:
         self._hello_at = 0.0
         self._resync_after = RESYNC_FIRST
         self._retry_at, self._backoff = 0.0, BACKOFF_FIRST
+        self._heard = 0.0  # when the last answer came, or since when we wait for one
         self._moved_at = 0.0  # the last news of durable batches
         self._connected = self._said_full = False
         self._sent = self._acked = self._resent = 0
@@ -115,7 +115,7 @@ class Sender:
         if 0 < self.max_bytes < cost:
             raise ValueError(f"a batch of {cost} bytes, and the daemon takes {self.max_bytes} at most: send fewer rows")
         if not self._waiting and not self._flying:
-            self.heard = self._moved_at = now
+            self._heard = self._moved_at = now
         self._waiting.put(Batch(seq, frames, cost, seq <= self.durable))
         self._sent += 1
 
@@ -129,7 +129,7 @@ class Sender:
 
     def receive(self, frames: Frames, now: float) -> None:
         """An answer of the daemon. What is none is passed over."""
-        self.heard = now
+        self._heard = now
         if len(frames) != 2:
             return
         try:
@@ -178,6 +178,8 @@ class Sender:
             return
         if seq is not None:
             self._take(seq)
+        elif self.problems and self.problems[-1].seq is None:
+            return  # a hello's, again
         self.problems.append(errors.of_nack(code, detail, seq))
 
     def _take(self, seq: int) -> bool:
@@ -201,12 +203,10 @@ class Sender:
 
     def tick(self, now: float) -> None:
         """Looks at the clock: is a hello due?"""
-        if self.heard is None:
-            self.heard = self._moved_at = now
         if not self._waiting and not self._flying:
             self._moved_at = now
             if self.welcomed and not self._asked:
-                self.heard = now
+                self._heard = now
         if not self.welcomed or self._resync:
             self._asked = True
         elif self._lost(now):
@@ -220,7 +220,7 @@ class Sender:
         oldest = self._flying.first()
         if oldest is None:
             return False
-        return now - oldest.sent_at > RESYNC_MOST or now - (self.heard or now) > self._resync_after
+        return now - oldest.sent_at > RESYNC_MOST or now - self._heard > self._resync_after
 
     def _starves(self, now: float) -> bool:
         """Batches wait, none is in flight, and the daemon gives too little credit."""
@@ -239,7 +239,7 @@ class Sender:
             if self._flying.bytes + batch.cost > self._credit:
                 return
             if not self._flying:
-                self.heard = self._moved_at = now  # we begin to wait for answers
+                self._heard = self._moved_at = now  # we begin to wait for answers
             yield batch.frames
             batch.sent_at = now
             self._waiting.take(batch.seq)
@@ -263,7 +263,3 @@ def batch_frames(key: Mapping[str, Any], seq: int, table: arrays.Table, conditio
         header["time"] = time
     frames = [b"TWB1", json.dumps(header, allow_nan=False).encode(), arrays.to_npy(table.values)]
     return frames if table.weights is None else [*frames, arrays.to_npy(table.weights)]
-
-
-def endpoint(given: str | None) -> str:
-    return _settings.ingest(given)

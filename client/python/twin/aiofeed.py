@@ -9,7 +9,7 @@ from typing import AsyncIterable, Callable, Iterable, Sequence
 import zmq
 import zmq.asyncio
 
-from . import _sender, answers, arrays, errors
+from . import _sender, _settings, answers, arrays, errors
 from ._link import Link
 from ._sender import Progress
 from .feed import LAST_ACKS, move
@@ -26,7 +26,7 @@ class AsyncFeed:
     def __init__(self, twin: str, *, feed: str = "python", run: int = 1, endpoint: str | None = None,
                  timeout: float | None = 30.0, in_flight: int | None = None) -> None:
         self._sender = _sender.Sender(twin, feed, run, in_flight)
-        self._endpoint = _sender.endpoint(endpoint)
+        self._endpoint = _settings.ingest(endpoint)
         self._timeout = timeout
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None

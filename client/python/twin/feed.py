@@ -16,7 +16,7 @@ from typing import Callable, Iterable, Sequence
 
 import zmq
 
-from . import _sender, answers, arrays, errors
+from . import _sender, _settings, answers, arrays, errors
 from ._link import Link
 from ._sender import Progress
 
@@ -40,7 +40,7 @@ class Feed:
     def __init__(self, twin: str, *, feed: str = "python", run: int = 1, endpoint: str | None = None,
                  timeout: float | None = 30.0, in_flight: int | None = None) -> None:
         self._sender = _sender.Sender(twin, feed, run, in_flight)
-        self._endpoint = _sender.endpoint(endpoint)
+        self._endpoint = _settings.ingest(endpoint)
         self._link = Link(self._endpoint)
         self._changed = threading.Condition()
         self._wake_read, self._wake_write = os.pipe()

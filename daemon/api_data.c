@@ -57,15 +57,19 @@ enum route_outcome api_data_batches(struct http_request *request, struct http_re
 enum route_outcome api_data_feeds(struct http_request *request, struct http_response *response)
 {
     int limit;
+    const char *feed = http_request_query(request, "feed");
     if (!api_limit(request, response, &limit))
         return ROUTE_DONE;
+    if (feed != NULL && !twp_wire_name_ok(feed)) {
+        http_response_problem(response, 400, "bad_query", "feed must be the name of a feed");
+        return ROUTE_DONE;
+    }
     struct twin *twin = api_twin(request, response);
     if (twin == NULL)
         return ROUTE_DONE;
     json_t *next = NULL, *answer = NULL;
     pthread_mutex_lock(&twin->lock);
-    json_t *items = feeds_json(twin->feeds, http_request_query(request, "feed"), http_request_query(request, "cursor"),
-                               (size_t)limit, &next);
+    json_t *items = feeds_json(twin->feeds, feed, http_request_query(request, "cursor"), (size_t)limit, &next);
     if (items != NULL)
         answer = json_pack("{s:o, s:o, s:I, s:I}", "items", items, "next_cursor", next, "gaps",
                            (json_int_t)twin->counters.gaps, "lag_batches", (json_int_t)registry_lag(twin).batches);

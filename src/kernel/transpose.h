@@ -46,6 +46,20 @@ static inline lanes exchange_lanes(int step, int side)
     return *(const lanes *)(const void *)exchange[step][side];
 }
 
+/* Lane j of the result is lane which[j] of a and b side by side. clang, which the fuzzers use, has no shuffle by a
+ * vector. */
+static inline __attribute__((always_inline)) vec pick(vec a, vec b, lanes which)
+{
+#ifdef __clang__
+    vec out;
+    for (int j = 0; j < LANES; j++)
+        out[j] = which[j] < LANES ? a[which[j]] : b[which[j] - LANES];
+    return out;
+#else
+    return __builtin_shuffle(a, b, which);
+#endif
+}
+
 /* v[i][j] <-> v[j][i]: blocks off the diagonal are exchanged, of 1, 2, 4, ... lanes (Eklundh 1972). */
 static inline __attribute__((always_inline)) void transpose(vec *v)
 {
@@ -58,8 +72,8 @@ static inline __attribute__((always_inline)) void transpose(vec *v)
             if (k == i)
                 continue;
             vec a = v[i], b = v[k];
-            v[i] = __builtin_shuffle(a, b, low);
-            v[k] = __builtin_shuffle(a, b, high);
+            v[i] = pick(a, b, low);
+            v[k] = pick(a, b, high);
         }
     }
 }
@@ -74,7 +88,7 @@ static inline __attribute__((always_inline)) vec sums(vec *v)
 #pragma GCC unroll 16
         for (int i = 0; i < LANES; i += 2 << step) {
             vec a = v[i], b = v[i | 1 << step];
-            v[i] = __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, high);
+            v[i] = pick(a, b, low) + pick(a, b, high);
         }
     }
     return v[0];

@@ -46,6 +46,16 @@ struct tw_spline {
 /* Number of parameter rows for one feature. */
 int tw_spline_rows(const struct tw_spline *spline);
 
+/* A step of Adam (Kingma, Ba 2015, arXiv:1412.6980, alg. 1) with decoupled weight decay and an average of parameters.
+ */
+struct tw_adam {
+    long step; /* counts from 1 */
+    tw_real rate, beta1, beta2, epsilon;
+    tw_real scale;  /* gradients are multiplied by it first (clipping) */
+    tw_real shrink; /* and parameters by this (weight decay) */
+    tw_real decay;  /* average = decay average + (1 - decay) param */
+};
+
 struct tw_kernels {
     const char *name;   /* "ref", "avx512", "avx2", "blas", "avx512bf16" */
     const char *detail; /* e.g. "OpenBLAS 0.3.21 Haswell, loops x86-64-v4": recorded with every version */
@@ -86,13 +96,12 @@ struct tw_kernels {
 
     /* y += a x */
     void (*axpy)(size_t n, tw_real a, const tw_real *x, tw_real *y);
-    /* sum of squares, accumulated in double, in an order that depends on n alone */
-    double (*sum_squares)(size_t n, const tw_real *x);
-    /* Adam (Kingma, Ba 2015, alg. 1): step counts from 1; gradients are multiplied by `scale` first (clipping). */
-    void (*adam)(size_t n, tw_real *param, const tw_real *grad, tw_real *m, tw_real *v, tw_real rate, tw_real beta1,
-                 tw_real beta2, tw_real epsilon, long step, tw_real scale);
-    /* average = decay average + (1 - decay) x */
-    void (*average)(size_t n, tw_real decay, const tw_real *x, tw_real *average);
+    /* x[0..n) += x[stride..stride+n) + x[2 stride..) + ..., `parts` in all, one after the other. Returns the sum of the
+     * squares of what is in x[0..n) then, accumulated in double, in an order that depends on n alone. */
+    double (*gather)(size_t n, int parts, size_t stride, tw_real *x);
+    /* One step of an optimiser for n parameters, and of their average. */
+    void (*adam)(const struct tw_adam *step, size_t n, const tw_real *grad, tw_real *param, tw_real *m, tw_real *v,
+                 tw_real *average);
     /* y = exp(x), y = log(x), elementwise; accuracy stated in kernel/vmath.h */
     void (*exp)(size_t n, const tw_real *x, tw_real *y);
     void (*log)(size_t n, const tw_real *x, tw_real *y);

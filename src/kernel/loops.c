@@ -83,45 +83,51 @@ static void axpy(size_t n, tw_real a, const tw_real *restrict x, tw_real *restri
         y[i] += a * x[i];
 }
 
-static double sum_squares(size_t n, const tw_real *restrict x)
+/* Values i .. i + width; width is a constant where speed counts. */
+static inline __attribute__((always_inline)) void gather_some(int width, int parts, size_t stride, tw_real *restrict x,
+                                                              double *restrict lanes)
 {
-    double lanes[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (int l = 0; l < LANES; l++)
-            lanes[l] += (double)x[i + l] * (double)x[i + l];
+    tw_real sum[LANES];
+    for (int l = 0; l < width; l++)
+        sum[l] = x[l];
+    for (int part = 1; part < parts; part++) {
+        for (int l = 0; l < width; l++)
+            sum[l] += x[(size_t)part * stride + (size_t)l];
     }
-    for (int l = 0; i + l < n; l++)
-        lanes[l] += (double)x[i + l] * (double)x[i + l];
-    double sum = 0;
-    for (int l = 0; l < LANES; l++)
-        sum += lanes[l];
-    return sum;
+    for (int l = 0; l < width; l++) {
+        x[l] = sum[l];
+        lanes[l] += (double)sum[l] * (double)sum[l];
+    }
 }
 
-/* Kingma, Ba 2015 (arXiv:1412.6980), in the form at the end of section 2: the bias corrections go into the rate and
- * epsilon. */
-static void adam(size_t n, tw_real *restrict param, const tw_real *restrict grad, tw_real *restrict m,
-                 tw_real *restrict v, tw_real rate, tw_real beta1, tw_real beta2, tw_real epsilon, long step,
-                 tw_real scale)
+static double gather(size_t n, int parts, size_t stride, tw_real *x)
 {
-    double root2 = sqrt(1 - pow((double)beta2, (double)step));
-    tw_real corrected = (tw_real)((double)rate * root2 / (1 - pow((double)beta1, (double)step)));
-    tw_real floor = (tw_real)((double)epsilon * root2);
-    tw_real rest1 = 1 - beta1, rest2 = 1 - beta2;
+    double lanes[LANES] = {0}, squares = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        gather_some(LANES, parts, stride, x + i, lanes);
+    gather_some((int)(n - i), parts, stride, x + i, lanes);
+    for (int l = 0; l < LANES; l++)
+        squares += lanes[l];
+    return squares;
+}
+
+/* In the form at the end of section 2 of the paper: the bias corrections go into the rate and epsilon. */
+static void adam(const struct tw_adam *step, size_t n, const tw_real *restrict grad, tw_real *restrict param,
+                 tw_real *restrict m, tw_real *restrict v, tw_real *restrict average)
+{
+    double root2 = sqrt(1 - pow((double)step->beta2, (double)step->step));
+    tw_real rate = (tw_real)((double)step->rate * root2 / (1 - pow((double)step->beta1, (double)step->step)));
+    tw_real floor = (tw_real)((double)step->epsilon * root2);
+    tw_real scale = step->scale, shrink = step->shrink, decay = step->decay, rest = 1 - decay;
+    tw_real beta1 = step->beta1, beta2 = step->beta2, rest1 = 1 - beta1, rest2 = 1 - beta2;
     for (size_t i = 0; i < n; i++) {
         tw_real g = scale * grad[i];
         m[i] = beta1 * m[i] + rest1 * g;
         v[i] = beta2 * v[i] + rest2 * g * g;
-        param[i] -= corrected * m[i] / (tw_vmath_sqrt(v[i]) + floor);
+        param[i] = shrink * param[i] - rate * m[i] / (tw_vmath_sqrt(v[i]) + floor);
+        average[i] = decay * average[i] + rest * param[i];
     }
-}
-
-static void average(size_t n, tw_real decay, const tw_real *restrict x, tw_real *restrict mean)
-{
-    tw_real rest = 1 - decay;
-    for (size_t i = 0; i < n; i++)
-        mean[i] = decay * mean[i] + rest * x[i];
 }
 
 static void exp_all(size_t n, const tw_real *x, tw_real *y)
@@ -142,7 +148,7 @@ static void log_all(size_t n, const tw_real *x, tw_real *y)
 /* Everything but the products. */
 #define LOOPS                                                                                                          \
     .spline = tw_loops_spline, .spline_inverse = tw_loops_spline_inverse, .spline_vjp = tw_loops_spline_vjp,           \
-    .axpy = axpy, .sum_squares = sum_squares, .adam = adam, .average = average, .exp = exp_all, .log = log_all
+    .axpy = axpy, .gather = gather, .adam = adam, .exp = exp_all, .log = log_all
 
 const struct tw_kernels tw_loops = {
     .name = "blas",

@@ -100,33 +100,30 @@ static void axpy(size_t n, tw_real a, const tw_real *x, tw_real *y)
         y[i] += a * x[i];
 }
 
-static double sum_squares(size_t n, const tw_real *x)
+static double gather(size_t n, int parts, size_t stride, tw_real *x)
 {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    return sum;
-}
-
-/* Kingma, Ba 2015 (arXiv:1412.6980), algorithm 1, for the gradient scale g:
- * m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p -= rate (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + epsilon) */
-static void adam(size_t n, tw_real *param, const tw_real *grad, tw_real *m, tw_real *v, tw_real rate, tw_real beta1,
-                 tw_real beta2, tw_real epsilon, long step, tw_real scale)
-{
-    tw_real bias1 = (tw_real)(1 - pow((double)beta1, (double)step));
-    tw_real bias2 = (tw_real)(1 - pow((double)beta2, (double)step));
+    double squares = 0;
     for (size_t i = 0; i < n; i++) {
-        tw_real g = scale * grad[i];
-        m[i] = beta1 * m[i] + (1 - beta1) * g;
-        v[i] = beta2 * v[i] + (1 - beta2) * g * g;
-        param[i] -= rate * (m[i] / bias1) / (sqrt(v[i] / bias2) + epsilon);
+        for (int part = 1; part < parts; part++)
+            x[i] += x[(size_t)part * stride + i];
+        squares += (double)x[i] * (double)x[i];
     }
+    return squares;
 }
 
-static void average(size_t n, tw_real decay, const tw_real *x, tw_real *mean)
+/* m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p -= rate (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + epsilon) */
+static void adam(const struct tw_adam *step, size_t n, const tw_real *grad, tw_real *param, tw_real *m, tw_real *v,
+                 tw_real *average)
 {
-    for (size_t i = 0; i < n; i++)
-        mean[i] = decay * mean[i] + (1 - decay) * x[i];
+    tw_real bias1 = (tw_real)(1 - pow((double)step->beta1, (double)step->step));
+    tw_real bias2 = (tw_real)(1 - pow((double)step->beta2, (double)step->step));
+    for (size_t i = 0; i < n; i++) {
+        tw_real g = step->scale * grad[i];
+        m[i] = step->beta1 * m[i] + (1 - step->beta1) * g;
+        v[i] = step->beta2 * v[i] + (1 - step->beta2) * g * g;
+        param[i] = step->shrink * param[i] - step->rate * (m[i] / bias1) / (sqrt(v[i] / bias2) + step->epsilon);
+        average[i] = step->decay * average[i] + (1 - step->decay) * param[i];
+    }
 }
 
 /* dense() of one event */
@@ -163,9 +160,8 @@ const struct tw_kernels tw_ref_kernels = {
     .spline_inverse = tw_ref_spline_inverse,
     .spline_vjp = tw_ref_spline_vjp,
     .axpy = axpy,
-    .sum_squares = sum_squares,
+    .gather = gather,
     .adam = adam,
-    .average = average,
     .exp = exp_all,
     .log = log_all,
 };

@@ -154,13 +154,21 @@ static bool check_spline(struct bench *bench)
 
 static void optimise(const struct tw_kernels *kernels, tw_real *const *at, tw_real *const *out)
 {
+    const struct tw_adam step = {
+        .step = 3,
+        .rate = (tw_real)0.01,
+        .beta1 = (tw_real)0.9,
+        .beta2 = (tw_real)0.999,
+        .epsilon = (tw_real)1e-8,
+        .scale = (tw_real)0.5,
+        .shrink = (tw_real)0.98,
+        .decay = (tw_real)0.7,
+    };
     for (size_t i = 0; i < SIZE; i++)
         out[2][i] = fabs(out[2][i]); /* second moments, and arguments of log */
     kernels->exp(SIZE, at[IN2], out[3]);
     kernels->axpy(SIZE, (tw_real)0.3, at[IN1], out[3]);
-    kernels->average(SIZE, (tw_real)0.9, at[IN3], out[3]);
-    kernels->adam(SIZE, out[0], at[IN1], out[1], out[2], (tw_real)0.01, (tw_real)0.9, (tw_real)0.999, (tw_real)1e-8, 3,
-                  (tw_real)0.5);
+    kernels->adam(&step, SIZE, at[IN1], out[0], out[1], out[2], out[3]);
     kernels->log(SIZE, out[2], out[2]);
 }
 
@@ -174,8 +182,10 @@ static bool check_vectors(struct bench *bench)
         if (!agree(SIZE, at[REF1 + i], at[GOT1 + i], 0))
             return false;
     }
-    double a = tw_ref_kernels.sum_squares(SIZE - 3, at[IN1]), b = bench->candidate->sum_squares(SIZE - 3, at[IN1]);
-    return fabs(a - b) <= 1e-10 * a;
+    size_t part = SIZE / 4; /* three of them, and they overlap */
+    double a = tw_ref_kernels.gather(2 * part - 3, 3, part, at[REF1]);
+    double b = bench->candidate->gather(2 * part - 3, 3, part, at[GOT1]);
+    return fabs(a - b) <= 1e-5 * a && agree(SIZE, at[REF1], at[GOT1], 0);
 }
 
 const char *tw_selftest(const struct tw_kernels *candidate)

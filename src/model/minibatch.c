@@ -110,8 +110,8 @@ int tw_minibatch_run(struct tw_minibatch *batch, struct tw_pool *pool, const str
     for (size_t b = 0; b < blocks; b++) {
         batch->loss += batch->sums[b];
         batch->weight += batch->weights[b];
-        if (with_gradient && b > 0)
-            batch->kernels->axpy(batch->size, 1, batch->grads + b * batch->size, batch->grads);
     }
+    if (with_gradient)
+        batch->squares = batch->kernels->gather(batch->size, (int)blocks, batch->size, batch->grads);
     return TW_OK;
 }

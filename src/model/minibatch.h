@@ -20,6 +20,7 @@ struct tw_minibatch {
     tw_real *grads; /* (blocks, size); after a run with gradients, the first is the sum */
     double loss;    /* after a run: sum of weight x loss */
     double weight;  /* and of the weights */
+    double squares; /* and with gradients: of their sum, the sum of squares */
     double sums[TW_MINIBATCH_BLOCKS], weights[TW_MINIBATCH_BLOCKS]; /* of each block */
     struct tw_arena *arenas;                                        /* (workers) */
     unsigned workers;

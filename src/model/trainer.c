@@ -395,14 +395,15 @@ static int train_unit(struct tw_trainer *t, struct tw_pool *pool)
         return TW_NO_MEMORY;
 
     const struct tw_train_options *o = &t->options;
-    double rate = rate_now(t);
+    struct tw_optim_rule rule = {
+        .rate = rate_now(t), .clip = o->clip, .weight_decay = o->weight_decay, .decay = o->decay};
 
     /* The parameters are known to be good only now that their loss is. */
-    if (!isfinite(t->batch.loss) || !isfinite(t->kernels->sum_squares(t->params.size, t->batch.grads)))
+    if (!isfinite(t->batch.loss) || !isfinite(t->batch.squares))
         return roll_back(t);
     if (t->step % SAVE_STEPS == 0)
         save_good(t);
-    if (!tw_optim_step(&t->optim, t->kernels, &t->params, t->batch.grads, rate, o->clip, o->weight_decay, o->decay))
+    if (!tw_optim_step(&t->optim, t->kernels, &t->params, t->batch.grads, t->batch.squares, &rule))
         return roll_back(t);
     t->step++;
     t->report.steps++;

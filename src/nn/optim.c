@@ -53,36 +53,34 @@ void tw_optim_assign(struct tw_optim *optim, const struct tw_optim *from)
     memcpy(optim->average, from->average, bytes);
 }
 
-/* Matrices only: biases of a last layer say how sharp a spline is, and should be free to. */
-static void shrink(const struct tw_kernels *kernels, struct tw_params *params, double share)
-{
-    for (int t = 0; t < params->count; t++) {
-        size_t n = (size_t)params->tensors[t].rows * (size_t)params->tensors[t].cols;
-        tw_real *values = tw_params_at(params, t);
-
-        if (params->tensors[t].dims == 2)
-            for (size_t i = 0; i < n; i++)
-                values[i] *= (tw_real)(1 - share);
-    }
-}
-
 bool tw_optim_step(struct tw_optim *optim, const struct tw_kernels *kernels, struct tw_params *params,
-                   const tw_real *grads, double rate, double clip, double weight_decay, double decay)
+                   const tw_real *grads, double squares, const struct tw_optim_rule *rule)
 {
-    double norm = sqrt(kernels->sum_squares(optim->size, grads));
-    double scale = clip > 0 && norm > clip ? clip / norm : 1;
+    double norm = sqrt(squares);
 
     if (!isfinite(norm))
         return false;
     optim->step++;
 
     double early = (1.0 + (double)optim->step) / (10.0 + (double)optim->step);
+    struct tw_adam adam = {
+        .step = optim->step,
+        .rate = (tw_real)rule->rate,
+        .beta1 = (tw_real)BETA1,
+        .beta2 = (tw_real)BETA2,
+        .epsilon = (tw_real)EPSILON,
+        .scale = rule->clip > 0 && norm > rule->clip ? (tw_real)(rule->clip / norm) : 1,
+        .decay = (tw_real)(rule->decay < early ? rule->decay : early),
+    };
 
-    if (weight_decay > 0)
-        shrink(kernels, params, rate * weight_decay);
-    kernels->adam(optim->size, params->block, grads, optim->m, optim->v, (tw_real)rate, (tw_real)BETA1, (tw_real)BETA2,
-                  (tw_real)EPSILON, optim->step, (tw_real)scale);
-    kernels->average(optim->size, (tw_real)(decay < early ? decay : early), params->block, optim->average);
+    for (int t = 0; t < params->count; t++) {
+        const struct tw_tensor *tensor = &params->tensors[t];
+        size_t at = tensor->offset;
+
+        adam.shrink = tensor->dims == 2 ? (tw_real)(1 - rule->rate * rule->weight_decay) : 1;
+        kernels->adam(&adam, (size_t)tensor->rows * (size_t)tensor->cols, grads + at, params->block + at, optim->m + at,
+                      optim->v + at, optim->average + at);
+    }
     return true;
 }
 

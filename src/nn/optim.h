@@ -27,11 +27,18 @@ void tw_optim_fini(struct tw_optim *optim); /* accepts a zeroed one */
 /* Takes over step, moments and average of another one of the same size. */
 void tw_optim_assign(struct tw_optim *optim, const struct tw_optim *from);
 
-/* One step. weight_decay shrinks matrices, not vectors. clip: largest global norm, 0 = none. decay: of the average; the
- * first steps use less, so that the start is forgotten: min(decay, (1 + t) / (10 + t)). False, and nothing changes, if
- * the gradient's norm is not finite. */
+struct tw_optim_rule {
+    double rate;
+    double clip;         /* largest global norm, 0 = none */
+    double weight_decay; /* shrinks matrices, not vectors: biases of a last layer say how sharp a spline is, and should
+                          * be free to */
+    double decay;        /* of the average; the first steps use less, so that the start is forgotten:
+                          * min(decay, (1 + t) / (10 + t)) */
+};
+
+/* One step along gradients whose squares have this sum. False, and nothing changes, if it is not finite. */
 bool tw_optim_step(struct tw_optim *optim, const struct tw_kernels *kernels, struct tw_params *params,
-                   const tw_real *grads, double rate, double clip, double weight_decay, double decay);
+                   const tw_real *grads, double squares, const struct tw_optim_rule *rule);
 
 /* Rate at step `step` of `total`: linear rise over the first warmup * total steps, then a cosine down to zero. */
 double tw_optim_rate(double peak, double warmup, long step, long total);

@@ -174,13 +174,26 @@ static void layer_gradients(void **state)
 
 enum { PARAM, M, V, MEAN, SUM, OUTPUTS };
 
+static struct tw_adam adam_step(long step)
+{
+    return (struct tw_adam){.step = step,
+                            .rate = (tw_real)0.01,
+                            .beta1 = (tw_real)0.9,
+                            .beta2 = (tw_real)0.999,
+                            .epsilon = (tw_real)1e-8,
+                            .scale = 1,
+                            .shrink = 1};
+}
+
 static void run_vectors(const struct tw_kernels *kernels, size_t n, const tw_real *g, long step, tw_real **out)
 {
     for (size_t i = 0; i < n; i++)
         out[V][i] = fabs(out[V][i]);
-    kernels->adam(n, out[PARAM], g, out[M], out[V], (tw_real)0.01, (tw_real)0.9, (tw_real)0.999, (tw_real)1e-8, step,
-                  (tw_real)0.7);
-    kernels->average(n, (tw_real)0.99, g, out[MEAN]);
+    struct tw_adam adam = adam_step(step);
+    adam.scale = (tw_real)0.7;
+    adam.shrink = (tw_real)0.98;
+    adam.decay = (tw_real)0.99;
+    kernels->adam(&adam, n, g, out[PARAM], out[M], out[V], out[MEAN]);
     kernels->axpy(n, (tw_real)-1.7, g, out[SUM]);
 }
 
@@ -202,10 +215,22 @@ static void check_vectors(const struct tw_kernels *kernels, struct check_rng *rn
         check_free(n, want[i], what);
         check_free(n, got[i], what);
     }
-    double a = tw_kernels_ref()->sum_squares(n, g), b = kernels->sum_squares(n, g);
+    check_free(n, g, what);
+}
+
+static void check_gather(const struct tw_kernels *kernels, struct check_rng *rng, size_t n)
+{
+    int parts = check_int(rng, 1, 5);
+    size_t stride = n + (size_t)check_int(rng, 0, 9), size = (size_t)parts * stride;
+    snprintf(what, sizeof what, "%s gather n %zu parts %d, seed %#llx", kernels->detail, n, parts,
+             (unsigned long long)rng->seed);
+    tw_real *want = check_random(rng, size, 3), *got = check_copy(size, want);
+    double a = tw_kernels_ref()->gather(n, parts, stride, want), b = kernels->gather(n, parts, stride, got);
     if (fabs(a - b) > 1e-12 * a)
         fail_msg("%s: sum of squares %.17g, not %.17g", what, b, a);
-    check_free(n, g, what);
+    check_close(what, size, want, got, 0); /* the order is given */
+    check_free(size, want, what);
+    check_free(size, got, what);
 }
 
 static void vectors(void **state)
@@ -213,7 +238,7 @@ static void vectors(void **state)
     struct check_rng rng = check_rng(4);
     for (int t = 0; check_table(t); t++) {
         for (size_t n = 0; n < 300; n++)
-            check_vectors(check_table(t), &rng, n);
+            check_vectors(check_table(t), &rng, n), check_gather(check_table(t), &rng, n);
     }
 }
 
@@ -222,9 +247,11 @@ static void adam_first_step(void **state)
 {
     for (int t = 0; check_table(t); t++) {
         tw_real param[1] = {1}, m[1] = {0}, v[1] = {0}, g[1] = {-4};
-        check_table(t)->adam(1, param, g, m, v, (tw_real)0.01, (tw_real)0.9, (tw_real)0.999, (tw_real)1e-8, 1,
-                             (tw_real)0.5);
-        assert_true(fabs((double)param[0] - 1.01) < 1e-6);
+        tw_real average[1] = {3};
+        struct tw_adam adam = adam_step(1);
+        adam.scale = adam.decay = (tw_real)0.5;
+        check_table(t)->adam(&adam, 1, g, param, m, v, average);
+        assert_true(fabs((double)param[0] - 1.01) < 1e-6 && fabs((double)average[0] - 2.005) < 1e-6);
         assert_true(fabs((double)m[0] + 0.2) < 1e-6 && fabs((double)v[0] - 0.004) < 1e-6);
     }
 }

@@ -42,6 +42,7 @@ static void test_params(void **state)
 static void test_adam(void **state)
 {
     const double rate = 0.1, decay = 0.5, weight_decay = 0.2;
+    const struct tw_optim_rule rule = {.rate = rate, .clip = 5, .weight_decay = weight_decay, .decay = decay};
     const double gradients[3][2] = {{1, -2}, {30, 40}, {-0.5, 0.25}};
     struct tw_params params;
     struct tw_optim optim;
@@ -60,7 +61,7 @@ static void test_adam(void **state)
         double norm = hypot(gradients[t - 1][0], gradients[t - 1][1]), scale = norm > 5 ? 5 / norm : 1;
         double early = (1.0 + t) / (10.0 + t), keep = decay < early ? decay : early;
 
-        assert_true(tw_optim_step(&optim, tw_kernels_ref(), &params, grads, rate, 5, weight_decay, decay));
+        assert_true(tw_optim_step(&optim, tw_kernels_ref(), &params, grads, norm * norm, &rule));
         for (int i = 0; i < 2; i++) {
             double g = scale * gradients[t - 1][i];
 
@@ -82,15 +83,15 @@ static void test_not_finite(void **state)
 {
     struct tw_params params;
     struct tw_optim optim;
-    tw_real grads[16] __attribute__((aligned(64))) = {NAN};
+    tw_real grads[16] __attribute__((aligned(64))) = {1};
+    const struct tw_optim_rule rule = {.rate = 0.1, .clip = 5, .decay = 0.9};
 
     tw_params_init(&params);
     tw_params_add_vector(&params, "p", 2);
     assert_int_equal(tw_params_alloc(&params), 0);
     assert_int_equal(tw_optim_init(&optim, &params), 0);
-    assert_false(tw_optim_step(&optim, tw_kernels_ref(), &params, grads, 0.1, 5, 0, 0.9));
-    grads[0] = INFINITY;
-    assert_false(tw_optim_step(&optim, tw_kernels_ref(), &params, grads, 0.1, 5, 0, 0.9));
+    assert_false(tw_optim_step(&optim, tw_kernels_ref(), &params, grads, NAN, &rule));
+    assert_false(tw_optim_step(&optim, tw_kernels_ref(), &params, grads, INFINITY, &rule));
     assert_true(params.block[0] == 0 && optim.step == 0 && optim.m[0] == 0);
     tw_optim_fini(&optim);
     tw_params_fini(&params);

@@ -4,12 +4,13 @@
  * by square in registers, into panels (events, STRIP) that stay in the first-level cache; then it is a product like any
  * other.
  */
+#include <string.h>
+
 #include "kernel/blas.h"
 #include "kernel/loops.h"
 #include "kernel/product.h"
 #include "kernel/transpose.h"
 
-#define STRIP TW_PRODUCT_STRIP
 #define DEPTH 256 /* events of a panel */
 
 /* gz = gy act'(z), a vector of one row; `kept` is what tells act': its value, or y */
@@ -96,9 +97,10 @@ static void turn(int rows, int n, int cols, const tw_real *x, tw_real *restrict 
         for (int i = 0; i < n; i += LANES) {
             vec square[LANES];
 #pragma GCC unroll 16
-            for (int r = 0; r < LANES; r++)
-                square[r] =
-                    j + r < rows ? *(const vec *)(const void *)(x + (size_t)(j + r) * (size_t)cols + i) : (vec){0};
+            for (int r = 0; r < LANES; r++) {
+                const tw_real *from = x + (size_t)(j + r) * (size_t)cols + i;
+                square[r] = j + r < rows ? *(const vec *)(const void *)from : (vec){0};
+            }
             transpose(square);
 #pragma GCC unroll 16
             for (int r = 0; r < LANES; r++)
@@ -107,16 +109,96 @@ static void turn(int rows, int n, int cols, const tw_real *x, tw_real *restrict 
     }
 }
 
+#if BYTES == 64
+/* Few columns, as in the first layer of a small flow, take half a vector each, which is all that some processors
+ * compute at a time. */
+#define NARROW (LANES / 2)
+typedef tw_real half __attribute__((vector_size(BYTES / 2)));
+typedef tw_real loose_half __attribute__((vector_size(BYTES / 2), aligned(sizeof(tw_real)), may_alias));
+
+/* c (rows, n) = [c +] A B for n <= NARROW; as tile() in product_tile.h, and the sums start from 0 */
+static inline __attribute__((always_inline)) void narrow(int rows, const struct factors *f, int n, tw_real *c,
+                                                         size_t ldc)
+{
+    half sum[ROWS];
+    const tw_real *b = f->b, *a[ROWS / 3 + 1];
+    size_t row = f->row, next = f->next;
+    for (int i = 0; i < rows; i += 3) {
+        a[i / 3] = f->a + (size_t)i * row;
+        HIDE(a[i / 3]);
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+        sum[i] = (half){0};
+    for (int p = 0; p < f->k; p++, b += next) {
+        half b0 = *(const loose_half *)b;
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++)
+            sum[i] += a[i / 3][(size_t)(i % 3) * row] * b0;
+        for (int i = 0; i < rows; i += 3)
+            a[i / 3]++;
+    }
+    HIDE(c);
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++, c += ldc) {
+        half start = {0};
+        if (f->add)
+            memcpy(&start, c, (size_t)n * sizeof *c);
+        sum[i] += start;
+        memcpy(c, &sum[i], (size_t)n * sizeof *c);
+    }
+}
+
+static __attribute__((noinline)) void narrow_12(const struct factors *f, int n, tw_real *c, size_t ldc)
+{
+    if (n == NARROW)
+        narrow(12, f, NARROW, c, ldc);
+    else
+        narrow(12, f, n, c, ldc);
+}
+
+static __attribute__((noinline)) void narrow_1(const struct factors *f, int n, tw_real *c, size_t ldc)
+{
+    narrow(1, f, n, c, ldc);
+}
+
+static void narrow_rows(int m, struct factors f, int n, tw_real *c, size_t ldc)
+{
+    for (int i = 0, rows; i < m; i += rows) {
+        rows = m - i < ROWS ? 1 : ROWS;
+        (rows == 1 ? narrow_1 : narrow_12)(&f, n, c + (size_t)i * ldc, ldc);
+        f.a += (size_t)rows * f.row;
+    }
+}
+#else
+#define NARROW 0
+static void narrow_rows(int m, struct factors f, int n, tw_real *c, size_t ldc)
+{
+}
+#endif
+
 /* gw (out, in) = [gw +] gz x^T */
 static void weights_vjp(int out, int in, int cols, const tw_real *gz, const tw_real *x, bool add, tw_real *gw)
 {
     tw_real panel[DEPTH * STRIP] __attribute__((aligned(64)));
-    for (int i = 0; i < cols; i += DEPTH) {
-        int n = cols - i < DEPTH ? cols - i : DEPTH;
-        for (int j = 0; j < in; j += STRIP) {
-            int rows = in - j < STRIP ? in - j : STRIP;
-            turn(rows, n, cols, x + (size_t)j * (size_t)cols + i, panel);
-            tw_product(false, false, out, rows, n, gz + i, cols, panel, STRIP, add || i > 0 ? 1 : 0, gw + j, in);
+    for (int j = 0; j < in; j += STRIP) {
+        int n = in - j < STRIP ? in - j : STRIP;
+        for (int i = 0; i < cols; i += DEPTH) {
+            int events = cols - i < DEPTH ? cols - i : DEPTH;
+            struct factors f = {.a = gz + i,
+                                .row = (size_t)cols,
+                                .step = 1,
+                                .b = panel,
+                                .next = STRIP,
+                                .k = events,
+                                .add = add || i > 0};
+            turn(n, events, cols, x + (size_t)j * (size_t)cols + i, panel);
+            if (n % LANES == 0)
+                strip_rows(out, n / LANES, f, gw + j, (size_t)in);
+            else if (n <= NARROW)
+                narrow_rows(out, f, n, gw + j, (size_t)in);
+            else
+                tw_product(false, false, out, n, events, f.a, cols, panel, STRIP, f.add ? 1 : 0, gw + j, in);
         }
     }
 }

@@ -3,20 +3,8 @@
 #ifndef TW_KERNEL_TRANSPOSE_H
 #define TW_KERNEL_TRANSPOSE_H
 
-#include <stdint.h>
+#include "kernel/product_tile.h"
 
-#include "base/real.h"
-
-#if defined(__AVX512F__)
-#define BYTES 64
-#elif defined(__AVX2__)
-#define BYTES 32
-#else
-#define BYTES 16
-#endif
-#define LANES ((int)(BYTES / sizeof(tw_real)))
-
-typedef tw_real vec __attribute__((vector_size(BYTES)));
 #ifdef TW_REAL_IS_DOUBLE
 typedef int64_t lane;
 #else

@@ -72,7 +72,17 @@ static double best(void (*call)(struct timing *, size_t), struct timing *t, size
     return shortest;
 }
 
-/* Events per second over steps of 1024 events, best slice after one for warming up. */
+/* Rows that are trained on, per step. */
+static double step_events(const struct tw_data *data, int batch)
+{
+    double rows = 0;
+
+    for (size_t i = 0; i < data->rows; i++)
+        rows += tw_data_part(data->keys[i]) == TW_PART_TRAIN;
+    return rows / ceil(rows / batch);
+}
+
+/* Events per second of the fastest of steps of at most 1024 events. */
 static double train_rate(const struct bench *bench, const struct definition *d, const struct tw_data *data,
                          struct tw_model **model)
 {
@@ -80,7 +90,7 @@ static double train_rate(const struct bench *bench, const struct definition *d, 
     struct tw_train_report before, after;
     struct tw_trainer *trainer;
     struct tw_error error = {"out of memory"};
-    double rate = 0, start, slice = fmin(0.2, bench->seconds);
+    double shortest = INFINITY, start = bench_now();
     bool done = false;
 
     tw_trainer_defaults(&options, d->kind, data->rows, false);
@@ -89,16 +99,16 @@ static double train_rate(const struct bench *bench, const struct definition *d, 
     options.batch = 1024;
     if (tw_trainer_new(d->kind, d->model, d->schema, data, NULL, &options, bench->kernels, &trainer, &error))
         files_die("%s", error.text);
-    start = bench_now();
-    for (long slices = 0; !done && (slices < 2 || bench_now() - start < bench->seconds + slice); slices++) {
+    tw_trainer_report(trainer, &after);
+    while (!done && (after.steps < 3 || bench_now() - start < bench->seconds)) {
         double begin = bench_now();
 
-        tw_trainer_report(trainer, &before);
-        if (tw_trainer_run(trainer, bench->pool, slice, &done))
+        before = after;
+        if (tw_trainer_run(trainer, bench->pool, 1e-9, &done)) /* one unit: a step, or a part of a judgement */
             files_die("training failed");
         tw_trainer_report(trainer, &after);
-        if (slices > 0)
-            rate = fmax(rate, (double)(after.steps - before.steps) * options.batch / (bench_now() - begin));
+        if (after.steps > before.steps)
+            shortest = fmin(shortest, bench_now() - begin);
     }
     tw_trainer_free(trainer);
 
@@ -107,7 +117,7 @@ static double train_rate(const struct bench *bench, const struct definition *d, 
         tw_trainer_run(trainer, bench->pool, 0, &done) || tw_trainer_model(trainer, model))
         files_die("training failed");
     tw_trainer_free(trainer);
-    return rate;
+    return step_events(data, 1024) / shortest;
 }
 
 void throughput_run(const struct bench *bench)

@@ -39,7 +39,7 @@ struct tw_kind_state {
 /* A block of events as a kind sees it in training: pointers are (rows, cols) feature-major; padded columns have weight
  * zero and hold a copy of a real event. */
 struct tw_block {
-    int cols;                  /* TW_BLOCK */
+    int cols;                  /* a multiple of 16 */
     int events;                /* real ones among them */
     const tw_real *features;   /* (prepared_rows, cols), made by `prepare_block` */
     const tw_real *conditions; /* (C, cols), standardised; NULL if C == 0 */

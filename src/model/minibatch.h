@@ -17,6 +17,7 @@ struct tw_minibatch {
     const struct tw_kernels *kernels;
     int blocks;     /* that gradients can be had of */
     size_t size;    /* of the parameters */
+    int strip;      /* events on one tape */
     tw_real *grads; /* (blocks, size); after a run with gradients, the first is the sum */
     double loss;    /* after a run: sum of weight x loss */
     double weight;  /* and of the weights */

@@ -90,34 +90,34 @@ void tw_rows_scale(struct tw_rows *rows, double factor)
     rows->weight *= factor;
 }
 
-static void gather(const tw_real *from, int width, size_t row, int c, tw_real *to)
+static void gather(const tw_real *from, int width, size_t row, int cols, int c, tw_real *to)
 {
     for (int r = 0; r < width; r++)
-        to[r * TW_BLOCK + c] = from[row * (size_t)width + (size_t)r];
+        to[r * cols + c] = from[row * (size_t)width + (size_t)r];
 }
 
-bool tw_rows_block(const struct tw_rows *rows, const uint32_t *order, size_t first, int events, uint64_t key,
+bool tw_rows_block(const struct tw_rows *rows, const uint32_t *order, size_t first, int events, int cols, uint64_t key,
                    struct tw_arena *arena, struct tw_block *block)
 {
     size_t height = (size_t)(rows->width + rows->conditions + 2);
-    tw_real *features = tw_arena_alloc(arena, height * TW_BLOCK * sizeof *features);
+    tw_real *features = tw_arena_alloc(arena, height * (size_t)cols * sizeof *features);
 
     if (!features)
         return false;
 
-    tw_real *extra = features + rows->width * TW_BLOCK, *weights = extra + rows->conditions * TW_BLOCK;
-    tw_real *labels = weights + TW_BLOCK;
+    tw_real *extra = features + rows->width * cols, *weights = extra + rows->conditions * cols;
+    tw_real *labels = weights + cols;
 
-    for (int c = 0; c < TW_BLOCK; c++) {
+    for (int c = 0; c < cols; c++) {
         size_t at = first + (size_t)(c < events ? c : 0), row = order ? order[at] : at;
 
-        gather(rows->features, rows->width, row, c, features);
+        gather(rows->features, rows->width, row, cols, c, features);
         if (rows->extra)
-            gather(rows->extra, rows->conditions, row, c, extra);
+            gather(rows->extra, rows->conditions, row, cols, c, extra);
         weights[c] = c < events ? rows->weights[row] : 0;
         labels[c] = rows->labels ? rows->labels[row] : 0;
     }
-    *block = (struct tw_block){.cols = TW_BLOCK,
+    *block = (struct tw_block){.cols = cols,
                                .events = events,
                                .features = features,
                                .conditions = rows->extra ? extra : NULL,

@@ -28,9 +28,9 @@ void tw_rows_fini(struct tw_rows *rows); /* accepts a zeroed one */
 /* Multiplies all weights. */
 void tw_rows_scale(struct tw_rows *rows, double factor);
 
-/* The block of rows order[first] .. order[first+events-1] (order NULL: first .. first+events-1), 1 <= events <=
- * TW_BLOCK, padded as struct tw_block says. Memory comes from the arena; false when it is out. */
-bool tw_rows_block(const struct tw_rows *rows, const uint32_t *order, size_t first, int events, uint64_t key,
+/* Rows order[first] .. order[first+events-1] (order NULL: first .. first+events-1), 1 <= events <= cols, padded as
+ * struct tw_block says. Memory comes from the arena; false when it is out. */
+bool tw_rows_block(const struct tw_rows *rows, const uint32_t *order, size_t first, int events, int cols, uint64_t key,
                    struct tw_arena *arena, struct tw_block *block);
 
 #endif

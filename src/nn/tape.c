@@ -122,7 +122,7 @@ static bool begin_params(struct tw_tape *tape)
 
     tape->reached = tw_tape_alloc(tape, count * sizeof *tape->reached);
     if (tape->reached)
-        memset(tape->reached, 0, count * sizeof *tape->reached);
+        memset(tape->reached, tape->adds, count * sizeof *tape->reached);
     return tape->reached;
 }
 

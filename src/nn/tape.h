@@ -56,13 +56,14 @@ struct tw_tape {
     const struct tw_params *params;
     tw_real *param_grads; /* NULL: parameters are frozen */
     bool *reached;        /* (params->count) in _backward: tensors whose gradient has been written */
+    bool adds;            /* there are gradients already, of an earlier tape, which are added to */
     struct tw_tape_record *last;
     struct tw_tape_spare *spares;
     bool failed; /* memory ran out; sticky */
 };
 
 /* `param_grads` is NULL, or a block of params->size values. _backward sets the gradients of all tensors, which are zero
- * where nothing flows, and leaves the gaps between them alone. */
+ * where nothing flows, and leaves the gaps between them alone; with `adds` set it adds to them. */
 void tw_tape_init(struct tw_tape *tape, const struct tw_kernels *kernels, struct tw_arena *arena, int cols,
                   const struct tw_params *params, tw_real *param_grads);
 

@@ -381,27 +381,34 @@ def mean_and_error(delays):
     return kept.mean(), kept[draws].mean(1).std()
 
 
+def pull(a, b):
+    """How many standard errors the mean delay a is longer than b."""
+    return (a[0] - b[0]) / max(np.hypot(a[1], b[1]), 1e-9)
+
+
 def print_table(found):
     names = list(dict.fromkeys(kind for result in found.values() for kind in result["delays"]))
-    print("\n| detector | run time | streams | events/s | " + " | ".join(names) + " |\n|" + "---|" * (4 + len(names)))
     delays = {spec: {k: mean_and_error(d) for k, d in result["delays"].items()} for spec, result in found.items()}
+    ours = [spec for spec in found if spec.startswith("twin")]
+    theirs = [spec for spec in found if not spec.startswith("twin")]
+    heads = ["detector", "run time", "streams", "events/s", *names, *(f"{spec} is sooner, alike, later" for spec in ours)]
+    print("\n| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     for spec, result in found.items():
         cells = [f"{delays[spec][k][0]:.0f} ± {delays[spec][k][1]:.0f}" if k in delays[spec] else "" for k in names]
+        for own in ours:
+            pulls = [pull(delays[own][k], delays[spec][k]) for k in names if k in delays[spec] and k in delays[own]]
+            sooner, later = sum(p < -2 for p in pulls), sum(p > 2 for p in pulls)
+            cells.append("" if spec in ours else f"{sooner}, {len(pulls) - sooner - later}, {later}")
         streams = max(len(d) for d in result["delays"].values())
         print(f"| {spec} | {result['run_time']:.0f} | {streams} | {result['events_per_s']:.3g} | {' | '.join(cells)} |")
-    for ours in (spec for spec in found if spec.startswith("twin")):
-        verdicts = []
+    for own in ours if theirs else []:
+        cells = []
         for k in names:
-            theirs = [(*delays[spec][k], spec) for spec in found if not spec.startswith("twin") and k in delays[spec]]
-            if not theirs or k not in delays[ours]:
-                verdicts.append("")
-                continue
-            mean, error = delays[ours][k]
-            pulls = [(mean - m) / max(np.hypot(error, e), 1e-9) for m, e, _ in theirs]
-            best = min(theirs)
-            verdicts.append(("longer" if max(pulls) > 2 else "shorter" if max(pulls) < -2 else "no difference") +
-                            f" ({max(pulls):+.1f} σ, {best[2]})")
-        print(f"| {ours} against the best | | | | {' | '.join(verdicts)} |")
+            pulls = {spec: pull(delays[own][k], delays[spec][k]) for spec in theirs if k in delays[spec]}
+            worst = max(pulls, key=pulls.get)
+            verdict = "longer" if pulls[worst] > 2 else "shorter" if pulls[worst] < -2 else "no difference"
+            cells.append(f"{verdict} ({pulls[worst]:+.1f} σ, {worst})")
+        print(f"| {own} against the best of the others | | | | {' | '.join(cells)} |" + " |" * len(ours))
 
 
 # --- the tests of two samples ---

@@ -47,11 +47,12 @@ void tw_cusum_tables(struct tw_cusum *cusum)
     }
 }
 
-/* The whole number next above log2 of the root. */
+/* The smallest lambda lies between one and two standard errors of the reference's mean: the pool grows, and what is
+ * smaller it cannot tell. */
 static int fineness_of(size_t rows)
 {
     int fineness = 0;
-    while (fineness < TW_CUSUM_FINENESS_MAX && (UINT64_C(1) << 2 * fineness) < rows)
+    while (fineness < TW_CUSUM_FINENESS_MAX && (UINT64_C(4) << 2 * fineness) < rows)
         fineness++;
     return fineness;
 }

@@ -57,7 +57,7 @@ struct tw_cusum {
     int columns;    /* the features, then the log-likelihood if it is watched */
     bool log_prob;  /* it is */
     bool *periodic; /* (columns) */
-    int fineness;   /* the smallest lambda is 2^-fineness, about what the reference knows a mean to: 1 / sqrt(rows) */
+    int fineness;   /* the smallest lambda is 2^-fineness, about what the reference knows a mean to */
     struct tw_sketch_grid grid;
     struct tw_sketch made; /* the sample that the grid was made from, in its bins */
     struct tw_sketch pool;

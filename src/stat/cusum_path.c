@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* What the smooth paths together weigh; the rest is for the notches. */
-#define SMOOTH_WEIGHT 0.8
+#define SMOOTH_WEIGHT 0.9
 
 struct tw_cusum_path tw_cusum_path_of(int path, int fineness)
 {

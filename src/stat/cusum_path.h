@@ -2,7 +2,7 @@
  * mean of g over pool and block to the power of the block's rows (stat/cusum.h):
  *
  * smooth paths: g = exp(+-lambda a), with a component of stat/smooth.h for a and lambda the shift of its mean, in
- *   standard deviations, that the path finds soonest: six powers of two;
+ *   standard deviations, that the path finds soonest: five powers of two;
  * notches: g = NOTCH_RATIO inside a run of neighbouring bins and 1 elsewhere. A dead region, or an edge that has moved,
  *   empties some bins and raises the others by little, which no smooth component sees soon: with a share p lost, the
  *   best path gains -ln(1 - p) a row. Runs of 2, 4 and 8 bins, each by half a run further than the last.
@@ -18,7 +18,7 @@
 #include "stat/smooth.h"
 
 enum {
-    TW_CUSUM_SIZES = 6,                                   /* lambda = 2^(j - fineness) */
+    TW_CUSUM_SIZES = 5,                                   /* lambda = 2^(j - fineness) */
     TW_CUSUM_SMOOTH = TW_COMPONENTS * TW_CUSUM_SIZES * 2, /* component by component, size by size, + and - */
     TW_CUSUM_NOTCHES = 2 * TW_SKETCH_BINS * 7 / 8,        /* 64 of 2 bins, 32 of 4, 16 of 8 */
     TW_CUSUM_PATHS = TW_CUSUM_SMOOTH + TW_CUSUM_NOTCHES   /* smooth ones first */

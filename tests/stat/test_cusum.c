@@ -303,7 +303,7 @@ static void test_peak_and_notch(void **state)
     } cases[] = {{resonance, TW_COMPONENT_LOCATION, 100, 0},
                  {resonance_shifted, TW_COMPONENT_PEAK, 12, 1},
                  {resonance_wider, TW_COMPONENT_PEAK_WIDTH, 12, 1},
-                 {resonance_lost, TW_COMPONENT_NOTCH, 8, -1}};
+                 {resonance_lost, TW_COMPONENT_NOTCH, 12, -1}};
     struct tw_data made, held;
     tw_data_init(&made, one);
     tw_data_init(&held, one);

@@ -273,6 +273,13 @@ static int replace(struct rest *rest, json_t **object, const char *format, const
     return rc;
 }
 
+/* What a daemon of another version does not answer is left out of the picture; one that does not answer at all is not.
+ */
+static int spare(int rc)
+{
+    return rc == CLI_FAILED ? CLI_OK : rc;
+}
+
 int follow_look(struct follow *follow, struct rest *rest)
 {
     json_t *feeds = NULL;
@@ -280,17 +287,17 @@ int follow_look(struct follow *follow, struct rest *rest)
     if (!rc)
         rc = look_at_iterations(follow, rest);
     if (!rc)
-        rc = replace(rest, &follow->drift, "/v1/twins/%s/drift", follow->twin);
+        rc = spare(replace(rest, &follow->drift, "/v1/twins/%s/drift", follow->twin));
     if (!rc)
-        rc = replace(rest, &follow->operation, "/v1/operations?limit=1&twin=%s", follow->twin);
+        rc = spare(replace(rest, &follow->operation, "/v1/operations?limit=1&twin=%s", follow->twin));
     char *path = cli_text("/v1/twins/%s/feeds", follow->twin);
     if (!rc)
-        rc = rest_list(rest, path, RUNS, &feeds);
+        rc = spare(rest_list(rest, path, RUNS, &feeds));
     free(path);
-    if (!rc) {
+    if (!rc)
         follow->looked_at = timer_now();
+    if (feeds)
         take_feeds(follow, feeds, follow->looked_at);
-    }
     json_decref(feeds);
     return rc;
 }

@@ -142,8 +142,10 @@ static void draw_feeds(const struct view *view, struct frame *frame, const struc
         frame_put(frame, OUTPUT_PLAIN, "  %s", received);
         frame_end_line(frame);
     }
-    if (!plan->feeds)
+    if (!plan->feeds && f->feeds_at > 0)
         frame_put(frame, OUTPUT_PLAIN, " nobody has sent events yet: twinctl feed %s FILE", f->twin);
+    else if (!plan->feeds)
+        frame_put(frame, OUTPUT_PLAIN, " this daemon does not tell");
     if (!plan->feeds)
         frame_end_line(frame);
 }

@@ -248,6 +248,11 @@ def test_away():
     with Daemon() as http:
         t = watching(http, "zmumu").shows("All is well")
         kept = dict(http.answers)
+        http.answer("GET", "/v1/twins/zmumu/feeds", (400, {"detail": "unknown query parameter"}))
+        count = len(http.requests)
+        t.until(lambda: len(http.requests) > count + 12)  # what only another version answers is done without
+        has(t.screen.text(), "FIDELITY", "FEEDS")
+        lacks(t.screen.text(), "no answer")
         http.answer("GET", "/v1/twins/zmumu", (503, {"detail": "the daemon is stopping"}))
         t.shows("no answer for").shows("the daemon is stopping").shows("FIDELITY")
         http.answers = kept

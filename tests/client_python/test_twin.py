@@ -25,7 +25,8 @@ class WithDaemon(unittest.TestCase):
         cls.addClassCleanup(cls.daemon.stop)
         cls.client = twin.Client(cls.daemon.url, token=cls.daemon.token())
         cls.addClassCleanup(cls.client.close)
-        cls.twin = cls.client.create({**toy.DEFINITION, "observables": [{"name": "sum", "expression": "eta + x"}]})
+        cls.twin = cls.client.create({**toy.DEFINITION, "loop": {"window": 1000, "auto": False},
+                                      "observables": [{"name": "sum", "expression": "eta + x"}]})
         cls.training = cls.twin.train(ROWS, epochs=1, seed=3).wait(60)
 
     def asynchronous(self, use):
@@ -169,12 +170,16 @@ class Loop(WithDaemon):
         self.assertIsNone(one.samples.model_errors)
 
     def test_3_retune_and_aliases(self):
+        for seq in range(4, 8):
+            self.twin.submit(toy.events(1000, seed=10 + seq, shift=0.5), feed="f", run=1, seq=seq)
+        wait_until(lambda: settled(self.daemon, 8))
+        self.assertEqual(self.twin.drift()["verdict"], "drifted")
         seen = []
         key = "once"
-        first = self.twin.retune(events=3000, seed=5, key=key)
-        again = self.twin.retune(events=3000, seed=5, key=key)
+        first = self.twin.retune(events=4000, seed=5, key=key)
+        again = self.twin.retune(events=4000, seed=5, key=key)
         self.assertEqual(first.id, again.id)
-        self.assertEqual(first.wait(60, seen.append).result["decision"], "promoted")  # one epoch leaves much to gain
+        self.assertEqual(first.wait(60, seen.append).result["decision"], "promoted")
         self.assertTrue(all(o is first for o in seen))
         with self.assertRaises(twin.Conflict):
             self.twin.retune(events=2000, seed=5, key=key)

@@ -17,13 +17,13 @@
 static void silu(size_t n, tw_real *restrict y)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = y[i] * tw_vmath_sigmoid(y[i]);
+        y[i] = y[i] * tw_vmath_gate(y[i]);
 }
 
 static void silu_slope(size_t n, tw_real *restrict slope, tw_real *restrict y)
 {
     for (size_t i = 0; i < n; i++) {
-        tw_real z = y[i], sigmoid = tw_vmath_sigmoid(z);
+        tw_real z = y[i], sigmoid = tw_vmath_gate(z);
         slope[i] = sigmoid * (1 + z * (1 - sigmoid));
         y[i] = z * sigmoid;
     }

@@ -27,14 +27,14 @@ static void bias_silu(int cols, tw_real b, tw_real *restrict y)
 {
     for (int i = 0; i < cols; i++) {
         tw_real z = y[i] + b;
-        y[i] = z * tw_vmath_sigmoid(z);
+        y[i] = z * tw_vmath_gate(z);
     }
 }
 
 static void bias_silu_slope(int cols, tw_real b, tw_real *restrict slope, tw_real *restrict y)
 {
     for (int i = 0; i < cols; i++) {
-        tw_real z = y[i] + b, sigmoid = tw_vmath_sigmoid(z);
+        tw_real z = y[i] + b, sigmoid = tw_vmath_gate(z);
         slope[i] = sigmoid * (1 + z * (1 - sigmoid));
         y[i] = z * sigmoid;
     }

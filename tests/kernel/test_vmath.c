@@ -64,9 +64,12 @@ static void activations(void **state)
 {
     check_function("softplus", tw_vmath_softplus, softplus, -87, INFINITY, 2.5);
     check_function("sigmoid", tw_vmath_sigmoid, sigmoid, -87, INFINITY, 2.5);
+    check_function("gate", tw_vmath_gate, sigmoid, -87, INFINITY, 2.5);
     check_function("tanh", tw_vmath_tanh, tanh, -INFINITY, INFINITY, 2);
     assert_true(isnan(tw_vmath_softplus(NAN)) && isnan(tw_vmath_sigmoid(NAN)) && isnan(tw_vmath_tanh(NAN)));
     assert_true(tw_vmath_softplus(-1e30f) < 2e-38f && tw_vmath_sigmoid(-1e30f) < 2e-38f);
+    assert_true(tw_vmath_gate(-1e30f) < 2e-38f && tw_vmath_gate(-INFINITY) < 2e-38f && tw_vmath_gate(INFINITY) == 1);
+    assert_true(tw_vmath_gate(NAN) >= 0 && tw_vmath_gate(NAN) <= 1);
 }
 
 /* The tables' exp and log are these, compiled for each instruction set; all lengths, nothing written beyond. */

@@ -33,7 +33,8 @@ enum {
     EPISODE_ATTEMPTS_MAX = 48,
     EPISODE_LOOKS_MAX = EPISODE_ATTEMPTS_MAX + 1,
     EPISODE_REJECTIONS_MAX = 3, /* in a row, once something was promoted, */
-    EPISODE_VAIN = 2,           /* and over so many times the data of the last gain: nothing is gained any more */
+    EPISODE_VAIN = 4,           /* and over so many times the data of the last gain: nothing is gained any more. Fewer
+                                 * say little, as rejections that follow closely have most of their rows in common */
     EPISODE_ROWS_MAX = 500000,  /* of one retune: what fits the memory budget */
     EPISODE_QUIET_MAX = 3,      /* windows without alarm while nothing was promoted: it was a false alarm */
 };

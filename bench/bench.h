@@ -22,7 +22,7 @@ struct bench {
     int member; /* whose samples; -1: the mixture's */
     /* --json */
     int features, blocks, bins;
-    const char *hidden;
+    const char *hidden, *activation;
     double seconds;
     /* --train and --recovery: 0 = default; weight_decay -1 = default */
     const char *from, *parts;

@@ -40,6 +40,7 @@ static const char help[] =
     "  --peak        multiply-adds of one core, in GFLOP/s: what every other figure is measured against\n"
     "\n"
     "  --features N --blocks N --hidden N,N --bins N    the flow of --json (16, 8, 128,128, 8)\n"
+    "  --activation NAME    of its hidden layers: silu, relu or tanh (silu)\n"
     "  --seconds S          of each measurement of --json and --peak (2)\n"
     "  --threads N          workers (1)\n"
     "  --repeat N           repeat, quote the shortest time (1)\n"
@@ -116,6 +117,7 @@ enum {
     FEATURES,
     BLOCKS,
     HIDDEN,
+    ACTIVATION,
     BINS,
     SECONDS,
     THREADS,
@@ -153,6 +155,7 @@ static const struct option options[] = {{"json", 0, 0, JSON},
                                         {"features", 1, 0, FEATURES},
                                         {"blocks", 1, 0, BLOCKS},
                                         {"hidden", 1, 0, HIDDEN},
+                                        {"activation", 1, 0, ACTIVATION},
                                         {"bins", 1, 0, BINS},
                                         {"seconds", 1, 0, SECONDS},
                                         {"threads", 1, 0, THREADS},
@@ -202,6 +205,11 @@ static void set(struct bench *b, int option, const char *text, int *mode)
         break;
     case HIDDEN:
         b->hidden = text;
+        break;
+    case ACTIVATION:
+        if (strcmp(text, "silu") && strcmp(text, "relu") && strcmp(text, "tanh"))
+            usage("--activation is silu, relu or tanh, not", text);
+        b->activation = text;
         break;
     case BINS:
         b->bins = (int)number("--bins", text, 2, 64);
@@ -328,6 +336,7 @@ int main(int argc, char **argv)
                           .blocks = 8,
                           .bins = 8,
                           .hidden = "128,128",
+                          .activation = "silu",
                           .seconds = 2,
                           .window = 2000,
                           .run_time = 1000,

@@ -24,8 +24,8 @@ static json_t *definition_json(const struct bench *bench)
     for (char *width; (width = strsep(&rest, ","));)
         json_array_append_new(hidden, json_integer(atoi(width)));
     free(list);
-    return json_pack("{s:o, s:{s:s, s:i, s:i, s:o}}", "features", features, "model", "kind", "flow", "blocks",
-                     bench->blocks, "bins", bench->bins, "hidden", hidden);
+    return json_pack("{s:o, s:{s:s, s:i, s:i, s:s, s:o}}", "features", features, "model", "kind", "flow", "blocks",
+                     bench->blocks, "bins", bench->bins, "activation", bench->activation, "hidden", hidden);
 }
 
 static void make_events(float *values, int features)

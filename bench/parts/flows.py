@@ -31,9 +31,9 @@ class Shape:
         """The flow that a definition gets unless it says otherwise; a small one where only a look is wanted."""
         return Shape(hidden=32, blocks=2) if setting.quick else Shape()
 
-    def arguments(self):
-        return ["--features", self.features, "--hidden", f"{self.hidden},{self.hidden}", "--blocks", self.blocks,
-                "--bins", self.bins]
+    def arguments(self, activation):
+        return ["--activation", activation, "--features", self.features, "--hidden", f"{self.hidden},{self.hidden}",
+                "--blocks", self.blocks, "--bins", self.bins]
 
     def flop(self):
         """Of the products, for log_prob of one event: twice the weights."""
@@ -118,7 +118,8 @@ def artifact(setting, shape, environment=None):
         x = rng.normal(size=(4096, shape.features)) @ mixed
         np.save(paths[1], (x + 0.3 * np.roll(x, 1, 1) ** 2).astype(np.float32))
         definition = {"name": "bench", "features": [{"name": f"x{f}"} for f in range(shape.features)],
-                      "model": {"kind": "flow", "blocks": shape.blocks, "hidden": [shape.hidden] * 2, "bins": shape.bins}}
+                      "model": {"kind": "flow", "blocks": shape.blocks, "hidden": [shape.hidden] * 2, "bins": shape.bins,
+                                "activation": "relu"}}
         with open(paths[0], "w") as file:
             json.dump(definition, file)
         setting.bench("--train", paths[0], paths[1], paths[2], "--epochs", "2" if setting.quick else "6", "--rate", "0.005",
@@ -144,8 +145,8 @@ def agreement(setting, shape, kernels=None, events=512):
 
 # --- measuring ---
 
-def ours(setting, shape, seconds, kernels=None, coretype=None, threads=1):
-    result = setting.bench("--json", *shape.arguments(), "--seconds", seconds, "--threads", threads,
+def ours(setting, shape, seconds, kernels=None, coretype=None, threads=1, activation="relu"):
+    result = setting.bench("--json", *shape.arguments(activation), "--seconds", seconds, "--threads", threads,
                            cores=setting.cores[:threads] if threads > 1 else None,
                            environment={"TWIN_KERNELS": kernels, "OPENBLAS_CORETYPE": coretype})
     return {**{m: result[OURS[m]] for m in MEASURES}, "detail": result["blas"], "kernels": result["kernels"]}
@@ -163,6 +164,7 @@ def variants(setting):
             continue
         if kernels != "ref":
             found.append((f"twin, kernels {kernels}", {"kernels": kernels}))
+    found.append(("twin, SiLU", {"activation": "silu"}))
     found.append(("twin, kernels blas, OPENBLAS_CORETYPE=Haswell", {"kernels": "blas", "coretype": "Haswell"}))
     if len(setting.cores) > 1:
         found.append(("twin, 2 threads", {"threads": 2}))

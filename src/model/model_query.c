@@ -13,6 +13,9 @@
 #include "model/members.h"
 #include "model/reweighting.h"
 
+/* Events that are computed faster one by one than as a block of the fewest columns. */
+#define ALONE 4
+
 struct query {
     const struct tw_model *model;
     const struct tw_kernels *kernels;
@@ -174,14 +177,17 @@ static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, in
 static void evaluate_task(void *context, size_t task, unsigned worker)
 {
     struct query *q = context;
-    size_t at = task * TW_BLOCK, left = q->n - at;
+    size_t at = task * TW_BLOCK, left = q->n - at, end = left < TW_BLOCK ? q->n : at + TW_BLOCK;
+    size_t step = q->kernels->single && end - at <= ALONE ? 1 : end - at;
 
-    tw_arena_reset(&q->arenas[worker]);
+    for (; at < end; at += step) {
+        tw_arena_reset(&q->arenas[worker]);
 
-    int status = evaluate_block(q, &q->arenas[worker], at, left < TW_BLOCK ? (int)left : TW_BLOCK);
+        int status = evaluate_block(q, &q->arenas[worker], at, (int)step);
 
-    if (status)
-        atomic_store(&q->status, status);
+        if (status)
+            atomic_store(&q->status, status);
+    }
 }
 
 static int evaluate(const struct tw_model *model, bool score, bool apart, const struct tw_kernels *kernels,

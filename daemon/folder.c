@@ -83,3 +83,11 @@ int folder_make(const char *path, struct tw_error *error)
     }
     return status;
 }
+
+int folder_make_in(const char *path, struct tw_error *error)
+{
+    char *copy = strdup(path);
+    int status = copy ? make_one(copy, error) : tw_error_set(error, TW_NO_MEMORY, "no memory for a path");
+    free(copy);
+    return status;
+}

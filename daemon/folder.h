@@ -8,6 +8,9 @@
 /* Makes what is missing of the path, mode 0700; all of it is durable on return. TW_FULL, TW_IO. */
 int folder_make(const char *path, struct tw_error *error);
 
+/* The same for the last name of the path alone, where the folders above it are known to be durable. */
+int folder_make_in(const char *path, struct tw_error *error);
+
 /* Makes the names in a folder durable. A failure is never retried. TW_IO. */
 int folder_sync(const char *path, struct tw_error *error);
 

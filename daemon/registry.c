@@ -5,6 +5,7 @@
 
 #include "daemon/cache.h"
 #include "daemon/clock.h"
+#include "daemon/folder.h"
 #include "daemon/patch.h"
 #include "daemon/registry.h"
 #include "daemon/shortage.h"
@@ -115,6 +116,9 @@ int registry_open(struct store *store, const char *state, size_t segment_bytes, 
         registry->spools = NULL;
     if (!registry->cache || !registry->spools)
         status = tw_error_set(error, TW_NO_MEMORY, "no memory for the registry");
+    if (!status) /* once for all spools: with many twins, a sync of every folder above for each would make starts long
+                  */
+        status = folder_make(registry->spools, error);
     json_t *rows = status ? NULL : store_twin_list(store);
     if (!status && !rows)
         status =

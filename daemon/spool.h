@@ -28,8 +28,8 @@ struct spool;
 typedef int (*spool_visit)(void *context, uint64_t ordinal, int64_t received_ms, const struct twp_frame *frames,
                            size_t count);
 
-/* Opens or creates the spool in `dir` (created if absent). Truncates a torn tail (says how many bytes in
- * *torn_bytes). Damage is no error: see spool_watch. */
+/* Opens or creates the spool in `dir` (created if absent; the folders above it are there, and durable). Truncates a
+ * torn tail (says how many bytes in *torn_bytes). Damage is no error: see spool_watch. */
 int spool_open(const char *dir, size_t segment_bytes, struct spool **out, size_t *torn_bytes, struct tw_error *error);
 void spool_close(struct spool *spool);
 

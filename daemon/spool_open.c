@@ -134,7 +134,7 @@ int spool_open(const char *dir, size_t segment_bytes, struct spool **out, size_t
     spool->fd = -1;
     spool->segment_bytes = segment_bytes;
     spool->dir = strdup(dir);
-    int status = spool->dir ? folder_make(dir, error) : tw_error_set(error, TW_NO_MEMORY, "out of memory");
+    int status = spool->dir ? folder_make_in(dir, error) : tw_error_set(error, TW_NO_MEMORY, "out of memory");
     if (status == 0)
         status = list_segments(spool, error);
     if (status == 0) /* the name of a segment whose maker died before it could sync it */

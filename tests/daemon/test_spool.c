@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/folder.h"
 #include "daemon/segment.h"
 #include "daemon/spool.h"
 
@@ -26,7 +27,10 @@ static int setup(void **state)
     strcpy(dir, "/tmp/test_spool.XXXXXX");
     if (!mkdtemp(dir))
         return -1;
-    strcat(dir, "/inner/spool");
+    strcat(dir, "/inner");
+    if (folder_make(dir, NULL) != 0)
+        return -1;
+    strcat(dir, "/spool");
     snprintf(file, sizeof file, "%s/0000000000000000.seg", dir);
     return 0;
 }

@@ -91,9 +91,22 @@ static bool run_strip(struct tw_minibatch *b, size_t at, int events, struct tw_a
     return seed && tw_tape_backward(&tape, loss, seed);
 }
 
+static size_t block_count(size_t events)
+{
+    return (events + TW_BLOCK - 1) / TW_BLOCK;
+}
+
+/* Blocks share the events evenly, so that no worker waits for the one with most. */
+static size_t block_begin(size_t events, size_t block)
+{
+    size_t begin = (events + ROUND - 1) / ROUND * block / block_count(events) * ROUND;
+
+    return begin < events ? begin : events;
+}
+
 static bool run_block(struct tw_minibatch *b, size_t task, struct tw_arena *arena)
 {
-    size_t first = task * TW_BLOCK, end = first + TW_BLOCK < b->events ? first + TW_BLOCK : b->events;
+    size_t first = block_begin(b->events, task), end = block_begin(b->events, task + 1);
     tw_real *grads = b->with_gradient ? b->grads + task * b->size : NULL;
 
     b->sums[task] = b->weights[task] = 0;
@@ -118,7 +131,7 @@ int tw_minibatch_run(struct tw_minibatch *batch, struct tw_pool *pool, const str
                      const struct tw_rows *rows, const uint32_t *order, size_t first, size_t events, uint64_t key,
                      bool with_gradient)
 {
-    size_t blocks = (events + TW_BLOCK - 1) / TW_BLOCK;
+    size_t blocks = block_count(events);
 
     if (grow_arenas(batch, tw_pool_workers(pool)))
         return TW_NO_MEMORY;

@@ -23,6 +23,7 @@ from demo_daemon import Daemon, Trouble
 TWIN = "zmumu"
 DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
 BATCH, RATE = 1000, 5000
+RECOVERED = 0.9
 TRAIN_ROWS, QUIET_ROWS, SHIFTED_ROWS, HELD_OUT_ROWS = 60000, 25000, 30000, 15000
 
 
@@ -222,6 +223,8 @@ class Story:
         r = self.recovery(1, new)
         if r.get("measurable", True):
             line(f"  R = {r['recovery']:.3f} ± {r['recovery_error']:.3f}")
+            if r["recovery"] < RECOVERED:
+                wrong.append(f"less than {RECOVERED} of what can be gained was gained")
         else:
             line("  R is not measurable: the best twin is not clearly better than version 1")
         return wrong

@@ -51,6 +51,7 @@ struct run {
     const struct tw_kernels *kernels;
     struct tw_params params;
     tw_real *in[INPUTS], *grads;
+    bool adds; /* to what is in grads */
 };
 
 /* The scalar; with `gradients`, copies the inputs' gradients there (NaN where there is none). */
@@ -63,6 +64,7 @@ static double evaluate(struct run *r, bool backward, tw_real **gradients)
 
     tw_arena_init(&arena);
     tw_tape_init(&tape, r->kernels, &arena, COLS, &r->params, backward ? r->grads : NULL);
+    tape.adds = r->adds;
     for (int i = 0; i < INPUTS; i++)
         in[i] = r->graph->rows[i] ? tw_tape_input(&tape, r->graph->rows[i], r->in[i]) : NULL;
 
@@ -107,6 +109,23 @@ static void check_slope(struct run *r, tw_real *at, double analytic, const char 
                  analytic, r->kernels->name);
 }
 
+/* The tape sets gradients, whatever was there, or adds to them. */
+static void check_adds(struct run *r)
+{
+    tw_real *once = aligned(r->params.size + 1);
+
+    memcpy(once, r->grads, r->params.size * sizeof *once);
+    for (size_t i = 0; i < r->params.size; i++)
+        r->grads[i] = once[i] == 0 ? 0 : 77; /* gaps are nobody's */
+    evaluate(r, true, NULL);
+    assert_memory_equal(r->grads, once, r->params.size * sizeof *once);
+    r->adds = true;
+    evaluate(r, true, NULL);
+    for (size_t i = 0; i < r->params.size; i++)
+        assert_true(fabs((double)r->grads[i] - 2 * (double)once[i]) <= LIMIT * (1 + fabs((double)once[i])));
+    free(once);
+}
+
 static void check_graph(const struct graph *graph, const struct tw_kernels *kernels)
 {
     struct run r = {.graph = graph, .kernels = kernels};
@@ -135,6 +154,7 @@ static void check_graph(const struct graph *graph, const struct tw_kernels *kern
         for (size_t k = 0; k < (size_t)tensor->rows * (size_t)tensor->cols; k++)
             check_slope(&r, &r.params.block[tensor->offset + k], r.grads[tensor->offset + k], tensor->name, (int)k);
     }
+    check_adds(&r);
     for (int i = 0; i < INPUTS; i++) {
         free(r.in[i]);
         free(gradients[i]);

@@ -20,6 +20,7 @@ static const struct hint {
     {"training", "twinctl ops %s shows how far it is"},
     {"stale", "somebody moved it in between: twinctl history %s shows who and why"},
     {"no_weights", "twinctl retune %s --kind reweight makes them"},
+    {"bad_definition", "man twin-definition has every member; twinctl create NAME --from EVENTS --dry-run guesses one"},
     {"exists", "twinctl status shows it; another name makes another twin"},
 };
 
@@ -81,6 +82,8 @@ void hint_print(struct cli *cli, const char *path)
     /* A copy: asking for the names of twins is a request, too. */
     snprintf(error, sizeof error, "%s", rest_error(cli->rest));
     twin_of(path, twin);
+    if (!strcmp(error, "unknown_alias") && strstr(path, "/champion")) /* only a training makes the first one */
+        snprintf(error, sizeof error, "untrained");
     if (!strcmp(error, "unknown_twin"))
         hint_twin(cli, twin);
     if (!strcmp(error, "bad_shape") || !strcmp(error, "unknown_column"))

@@ -224,7 +224,7 @@ static int judge_status(struct rest *rest, const struct rest_request *request, c
     if (status == 401 && request->change && !*rest->token)
         snprintf(end, left, " (no token: %s: %s; see --token-file)", rest->token_path, rest->token_problem);
     else if (status == 401 && request->change)
-        snprintf(end, left, " (the token of %s)", rest->token_path);
+        snprintf(end, left, " (not the token of %s; see --token-file)", rest->token_path);
     if (status == 401 || status == 403)
         return CLI_PERMISSION;
     return status == 412 || status == 429 || status == 503 || status == 507 ? CLI_AGAIN : CLI_FAILED;
@@ -241,13 +241,17 @@ static int judge_failure(struct transfer *transfer, CURLcode code, const char *w
     }
     switch (code) {
     case CURLE_COULDNT_CONNECT:
-        snprintf(problem, size, "nobody listens at %s; is twind running? (--url, TWIN_URL)", rest->base);
+        snprintf(problem, size,
+                 "nobody listens at %s; is twind running? Start it, or say where it is (--url, TWIN_URL)", rest->base);
         return CLI_UNAVAILABLE;
     case CURLE_OPERATION_TIMEDOUT:
         snprintf(problem, size, "%s does not answer", rest->base);
         return CLI_UNAVAILABLE;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of the answer: rest_open has seen to the URL's own */
+        snprintf(problem, size,
+                 "what listens at %s does not speak HTTP: is it the port of the feeds? (--url, TWIN_URL)", rest->base);
+        return CLI_USAGE;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         snprintf(problem, size, "\"%s\" is not a URL of twind", rest->base);
         return CLI_USAGE;
     case CURLE_WRITE_ERROR:

@@ -64,6 +64,7 @@ int endpoint_bind(void *socket, const char *endpoint, char bound[ENDPOINT_MAX], 
     if (zmq_bind(socket, endpoint) == 0 && zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size) == 0)
         return 0;
     if (zmq_errno() == EADDRINUSE)
-        return tw_error_set(error, TW_BUSY, "%.150s is in use by another program", endpoint);
+        return tw_error_set(error, TW_BUSY, "%.150s is in use by another program; --ingest and --publish take others",
+                            endpoint);
     return tw_error_set(error, TW_INVALID, "can't bind %.150s: %s", endpoint, zmq_strerror(zmq_errno()));
 }

@@ -59,9 +59,11 @@ static int open_listener(struct http *http, struct tw_error *error)
         return tw_error_set(error, errno_status(errno), "http: socket: %s", strerror(errno));
     setsockopt(http->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(http->listener, SOL_SOCKET, SO_SNDBUF, &send, sizeof send); /* accepted ones inherit it */
-    if (bind(http->listener, address, length) != 0 || listen(http->listener, BACKLOG) != 0)
-        return tw_error_set(error, errno == EADDRINUSE ? TW_BUSY : TW_IO, "http: cannot listen on %s: %s", text,
-                            strerror(errno));
+    if (bind(http->listener, address, length) != 0 || listen(http->listener, BACKLOG) != 0) {
+        if (errno == EADDRINUSE)
+            return tw_error_set(error, TW_BUSY, "http: %s is in use by another program; --http takes another", text);
+        return tw_error_set(error, TW_IO, "http: cannot listen on %s: %s", text, strerror(errno));
+    }
     if (getsockname(http->listener, address, &length) != 0)
         return tw_error_set(error, TW_IO, "http: getsockname: %s", strerror(errno));
     http->port = ntohs(is_v6 ? v6.sin6_port : v4.sin_port);

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import numpy as np
@@ -180,6 +181,21 @@ def test_nobody():
         same(code(twinctl("drift", "zmumu", "--url", url), 69).out, "")
 
 
+def test_other_port():
+    """what answers is no HTTP server, as at the port of the feeds: words that say so"""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        def greet():
+            peer, _ = other.accept()
+            with peer:
+                peer.recv(1024)
+                peer.sendall(b"\xff" + bytes(8) + b"\x7f")
+        thread = threading.Thread(target=greet)
+        thread.start()
+        url = f"http://127.0.0.1:{other.getsockname()[1]}"
+        has(code(twinctl("status", "--url", url), 64).err, url, "does not speak HTTP", "--url")
+        thread.join()
+
+
 def test_no_answer():
     """a server that accepts and says nothing: 69 after --timeout"""
     with socket.socket() as mute:
@@ -232,7 +248,7 @@ def test_token():
         code(ctl(http, *create, token="wrong", TWIN_TOKEN_FILE=right), 0)
         code(ctl(http, *create, "--token-file", right, TWIN_TOKEN_FILE=wrong), 0)
         code(twinctl(*create, home="/nonexistent", TWIN_URL=http.url, XDG_STATE_HOME=HOME.name + "/.local/state"), 0)
-        has(code(ctl(http, *create, token="wrong"), 77).err, "admin.token")
+        has(code(ctl(http, *create, token="wrong"), 77).err, "admin.token", "--token-file")
         has(code(ctl(http, *create, "--token-file", "/nonexistent/token"), 77).err, "/nonexistent/token", "No such file")
         code(ctl(http, *create, "--token-file", scratch("evil", "a\r\nHost: b")), 77)
         code(ctl(http, "status"), 0)
@@ -248,6 +264,12 @@ def test_next_step():
         same(code(ctl(http, "status", "zmuum"), 1).err, "twinctl: there is no such twin\ndid you mean zmumu?\n")
         has(code(ctl(http, "status", "elsewhere"), 1).err, "twinctl status lists")
         lacks(code(ctl(http, "status", "zmuum", "--quiet"), 1).err, "mean")
+        for alias, step in (("champion", "twinctl train zmumu FILE"), ("challenger", "twinctl history zmumu")):
+            http.answer("GET", f"/v1/twins/zmumu/aliases/{alias}", (404, {"detail": "no alias", "error": "unknown_alias"}))
+            has(code(ctl(http, "show", "zmumu", alias), 1).err, step)
+        http.answer("POST", "/v1/twins", (400, {"detail": "features[0]: unknown member", "error": "bad_definition"}))
+        definition = scratch("typo.json", '{"name": "zmumu", "features": [{"unti": "cm"}]}')
+        has(code(ctl(http, "create", "--file", definition), 1).err, "features[0]", "man twin-definition")
         http.answer("GET", "/v1/twins", page([]))
         has(code(ctl(http, "status", "zmuum"), 1).err, "twinctl create makes one")
         http.answer("POST", "/v1/twins/zmumu/log_prob", (400, {"detail": "3 columns", "error": "bad_shape"}))

@@ -68,10 +68,10 @@ class StartTest(unittest.TestCase):
             taken.listen()
             port = taken.getsockname()[1]
             result = run("--state", self.scratch, "--http", f"127.0.0.1:{port}", *self.free[2:])
-            self.one_sentence(result, 75, str(port))
+            self.one_sentence(result, 75, str(port), "in use", "--http")
             result = run("--state", self.scratch, *self.free[:2], "--ingest", f"tcp://127.0.0.1:{port}",
                          *self.free[4:])
-            self.one_sentence(result, 75, str(port))
+            self.one_sentence(result, 75, str(port), "in use", "--ingest")
 
     def test_newer_schema(self):
         daemon = Daemon()

@@ -197,12 +197,42 @@ static bool starts_with_number(const char *line)
     return end != line && strchr(" \t\",\r\n", *end);
 }
 
+/* What else people give by mistake, by how it begins, and what to do; NULL if it may well be CSV. */
+static const char *taken_for_csv(const struct lines *lines)
+{
+#define BEGINS(magic) magic, sizeof magic - 1
+    static const struct {
+        const char *magic;
+        size_t size;
+        const char *words;
+    } others[] = {
+        {BEGINS("PK\3\4"), "is a zip archive, as .npz is; one array of it, saved as .npy, is taken"},
+        {BEGINS("\x1f\x8b"), "is compressed; unpack it first"},
+        {BEGINS("root\0"), "is a ROOT file; python -m twin feed reads it"},
+        {BEGINS("{"), "is JSON; rows come as .npy, .csv or .h5"},
+    };
+#undef BEGINS
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (lines->used >= others[i].size && !memcmp(lines->text, others[i].magic, others[i].size))
+            return others[i].words;
+    }
+    bool commas = memchr(lines->text, ',', lines->header);
+    if (!commas && (memchr(lines->text, ';', lines->header) || memchr(lines->text, '\t', lines->header)))
+        return "has semicolons or tabs between its columns; commas are needed";
+    return NULL;
+}
+
 static bool open_csv(struct rows *rows, const char *columns, char problem[512])
 {
     struct lines *lines = &rows->lines;
     if (!lines_head(lines, problem)) {
         if (!*problem)
             snprintf(problem, 512, "%s is empty", rows->path);
+        return false;
+    }
+    const char *other = taken_for_csv(lines);
+    if (other) {
+        snprintf(problem, 512, "%s %s", rows->path, other);
         return false;
     }
     rows->limit = INT64_MAX;

@@ -31,11 +31,15 @@ int main(int argc, char **argv)
     struct tw_model *model;
     size_t size = 0, n = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
-    unsigned char *bytes = argc > 1 ? read_file(argv[1], &size) : NULL;
 
-    if (!bytes || n == 0) {
+    if (n == 0) {
         fprintf(stderr, "usage: sample ARTIFACT N [SEED]\n");
         return 64;
+    }
+    unsigned char *bytes = read_file(argv[1], &size);
+    if (!bytes) {
+        fprintf(stderr, "%s cannot be read\n", argv[1]);
+        return 1;
     }
     /* A file that is not exactly an artifact is refused, with a sentence. */
     if (tw_model_load(bytes, size, &model, NULL, &error)) {

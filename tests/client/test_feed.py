@@ -112,6 +112,19 @@ def test_csv_without_header():
         same(ingest.rows().tolist(), [[1, 2], [3, 4]])
 
 
+def test_not_csv():
+    """what is no CSV, and has no column of numbers to be found wrong in, is refused with what to do"""
+    wrong = {"a.npz": (b"PK\3\4\x14", ".npy"), "a.csv.gz": (b"\x1f\x8b\x08", "unpack"), "a.root": (b"root\0\0\xf2", "python -m twin"),
+             "a.json": (b'{\n"items": []}', "JSON"), "semi.csv": (b"a;b\n1;2\n", "commas"), "tab.csv": (b"a\tb\n1\t2\n", "commas")}
+    with Ingest() as ingest:
+        for name, (data, words) in wrong.items():
+            path = os.path.join(SCRATCH.name, name)
+            with open(path, "wb") as f:
+                f.write(data)
+            has(code(feed(ingest, path), 1).err, name, words)
+        same(ingest.received, [])
+
+
 def test_bad_csv():
     """a bad field ends the feed with a sentence that says where; what came before it is there"""
     path = os.path.join(SCRATCH.name, "bad.csv")

@@ -165,7 +165,7 @@ class Pages(unittest.TestCase):
         feed.push_all(toy.batches(toy.events(4000, seed=3, shift=1), 1000))
         feed.close()
         wait_until(lambda: len(daemon.get("/v1/twins/zmumu/history?alias=champion")["items"]) > 1)
-        self.check("docs/rollback.md", environment, least=10)
+        self.check("docs/rollback.md", environment, least=10, replace={"zmumu challenger": "zmumu reference"})
 
     def test_onnx(self):
         if not VENV.exists() or subprocess.run([VENV / "python", "-c", "import onnxruntime"], capture_output=True).returncode:

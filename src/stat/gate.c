@@ -1,7 +1,7 @@
 /* The lower bound by betting. For a candidate mean m of x in [0, 1], a gambler who bets the fraction f of the capital
  * on x at the fair price m holds prod(1 - f + f x_i / m): under a mean of m or less this is a supermartingale, so that
  * by Ville's inequality it ever reaches 1/level with a chance of at most `level`. We keep an average over a grid of
- * fractions (the diversified bet of Waudby-Smith and Ramdas 2023, section B): no tuning, close to the best fixed bet.
+ * fractions (the diversified bet of Waudby-Smith and Ramdas 2024, section B): no tuning, close to the best fixed bet.
  * The larger fractions have the larger weights, 2^-j: they are the best while events are few, and then it counts. Every
  * factor falls with m, hence so does the capital at any time and its running maximum: the means refuted are an interval
  * [0, bound), and bisection finds its end.

@@ -1,7 +1,7 @@
 /* The gate: may a challenger replace the champion?
  *
  * The paired gain of an event is score(challenger) - score(champion), clipped to [-clip, clip]. The lower bound of its
- * mean is a confidence sequence by betting (Waudby-Smith, Ramdas 2023, arXiv:2010.09686): valid at every look, so that
+ * mean is a confidence sequence by betting (Waudby-Smith, Ramdas 2024, arXiv:2010.09686): valid at every look, so that
  * more events may be added until it decides.
  */
 #ifndef TW_STAT_GATE_H

@@ -74,6 +74,7 @@ class Terminal:
         self.pid, self.file = pty.fork()
         if not self.pid:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored if the tests run under nohup
             everything = environment(HOME.name, **{"TERM": "xterm", "TWIN_URL": http.url, **env})
             command = command or [TWINCTL, "watch", *arguments]
             os.execve(command[0], command, everything)

@@ -415,6 +415,13 @@ static void test_periodic_and_log_prob(void **state)
     tw_cusum_fini(&cusum);
 }
 
+/* Member by member: what lies between them is nobody's. */
+static bool same_column(const struct tw_cusum_column *a, const struct tw_cusum_column *b)
+{
+    return a->p_value == b->p_value && a->path == b->path && a->component == b->component && a->sign == b->sign &&
+           a->start == b->start && a->value == b->value && a->error == b->error;
+}
+
 /* The same bits after the state went through bytes, with any number of workers. */
 static void test_restart(void **state)
 {
@@ -435,7 +442,7 @@ static void test_restart(void **state)
         assert_int_equal(tw_cusum_copy(&cusum, &copy), TW_OK);
         double next = step(&copy, &shifted, 37, w, 500, &found, &column);
         assert_true(step(&restored, &shifted, 37, w, 500, &again, &other) == next && column == other);
-        assert_memory_equal(&found, &again, sizeof found);
+        assert_true(same_column(&found, &again));
         assert_true(p <= 1);
         tw_cusum_fini(&copy);
         tw_cusum_fini(&restored);
@@ -486,7 +493,8 @@ static void test_merge(void **state)
     assert_int_equal(tw_cusum_window_from_bytes(&carried, bytes, size), TW_OK);
     tw_cusum_window_add(&carried, &halves[0]);
     tw_cusum_take(&copy, &carried, 1, NULL, merged);
-    assert_memory_equal(whole, merged, sizeof whole);
+    for (int c = 0; c <= TOY_FEATURES; c++)
+        assert_true(same_column(&whole[c], &merged[c]));
     assert_memory_equal(cusum.log_w, copy.log_w, (size_t)copy.columns * TW_CUSUM_PATHS * sizeof(double));
     free(bytes);
     tw_cusum_window_fini(&halves[0]);

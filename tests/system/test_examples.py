@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -73,7 +74,8 @@ class Examples(unittest.TestCase):
 
     def shell(self, line):
         done = subprocess.run(["bash", "-c", SHELL + line], cwd=self.folder, env=self.environment, capture_output=True,
-                              text=True, timeout=120, stdin=subprocess.DEVNULL)
+                              text=True, timeout=120, stdin=subprocess.DEVNULL,
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # ignored in the background
         return done, f"{line}\nexit status {done.returncode}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
 
     def prepare(self, command, line):

@@ -74,7 +74,8 @@ class Terminal:
         self.pid, self.file = pty.fork()
         if not self.pid:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored if the tests run under nohup
+            for number in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT:  # ignored under nohup and in the background
+                signal.signal(number, signal.SIG_DFL)
             everything = environment(HOME.name, **{"TERM": "xterm", "TWIN_URL": http.url, **env})
             command = command or [TWINCTL, "watch", *arguments]
             os.execve(command[0], command, everything)

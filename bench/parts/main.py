@@ -70,7 +70,7 @@ def main():
             flows.prepare(setting)
             return 0
         for line in machine(setting):
-            report.words(line + "  ")
+            report.words(line)
         took = []
         try:
             for part in options.parts:

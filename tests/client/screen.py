@@ -13,6 +13,7 @@ class Screen:
         self.pending = b""
         self.cleared = self.entered = 0
         self.waiting = False    # for the first picture of a new size
+        self.drawn = 2          # pictures since the size changed: the first may still be one of the old size
         self.painted = set()    # colours that were used
         self.clear()
 
@@ -23,10 +24,10 @@ class Screen:
         self.paint = ""
 
     def resize(self, rows, columns):
-        """What comes until all is drawn again is still of the old size."""
+        """What comes until all is drawn again is still of the old size; so may be that picture, if it was under way."""
         self.rows, self.columns = rows, columns
         self.clear()
-        self.waiting = True
+        self.waiting, self.drawn = True, 0
 
     def lines(self):
         return ["".join(line).rstrip() for line in self.cells]
@@ -73,6 +74,9 @@ class Screen:
             self.main += character
             return
         assert character.isprintable(), f"a control character: {character!r}"
+        if self.drawn == 1 and (self.row >= self.rows or self.column >= self.columns):
+            self.waiting = True
+            return
         assert self.row < self.rows and self.column < self.columns, f"{character!r} is outside of the screen"
         self.cells[self.row][self.column] = character
         self.colour[self.row][self.column] = self.paint
@@ -95,7 +99,11 @@ class Screen:
         elif letter == "J" and numbers == "2":
             self.clear()
             self.cleared += 1
+            self.waiting, self.drawn = False, self.drawn + 1
         elif letter == "K" and not numbers:
+            if self.row >= self.rows:  # of a picture that is dropped
+                assert self.waiting, "outside of the screen"
+                return
             self.cells[self.row][self.column:] = [" "] * (self.columns - self.column)
             self.colour[self.row][self.column:] = [""] * (self.columns - self.column)
         else:

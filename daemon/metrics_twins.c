@@ -14,6 +14,7 @@ struct seen {
     struct twin *twin; /* borrowed */
     json_t *json;
     json_t *last; /* the statistics of its last iteration, borrowed */
+    size_t next;  /* of them */
     struct tw_observables *observables;
     unsigned detectors;
     struct feeds_total feeds[FEEDS];
@@ -95,18 +96,21 @@ static void per_state(const struct scrape *scrape, const char *name, const char 
 
 /* --- statistics of the last window --- */
 
-static const json_t *find(const struct seen *seen, const char *verdict, const char *name, const char *feature)
+/* They are asked for in the order in which they come, so that the look begins behind what was found last. */
+static const json_t *find(struct seen *seen, const char *verdict, const char *name, const char *feature)
 {
-    json_t *entry;
-    size_t k;
-    json_array_foreach(seen->last, k, entry)
-    {
+    size_t count = json_array_size(seen->last);
+    for (size_t i = 0; i < count; i++) {
+        size_t k = (seen->next + i) % count;
+        const json_t *entry = json_array_get(seen->last, k);
         const char *of = json_string_value(json_object_get(entry, "verdict"));
         const char *named = json_string_value(json_object_get(entry, "name"));
         const char *about = json_string_value(json_object_get(entry, "feature"));
         if (of != NULL && named != NULL && strcmp(of, verdict) == 0 && strcmp(named, name) == 0 &&
-            strcmp(about != NULL ? about : "", feature) == 0)
+            strcmp(about != NULL ? about : "", feature) == 0) {
+            seen->next = k + 1;
             return entry;
+        }
     }
     return NULL;
 }
@@ -124,7 +128,7 @@ static bool by_column(enum tw_detector detector)
 }
 
 /* One sample; NaN until a window has it. */
-static void statistic(const struct scrape *scrape, const char *name, const struct seen *seen, enum tw_detector detector,
+static void statistic(const struct scrape *scrape, const char *name, struct seen *seen, enum tw_detector detector,
                       const char *feature, const char *member)
 {
     const char *detector_name = tw_drift_detector_name(detector);
@@ -139,7 +143,7 @@ static void per_statistic(const struct scrape *scrape, const char *name, const c
 {
     metrics_family(scrape->out, name, "gauge", help);
     for (size_t i = 0; i < scrape->count; i++) {
-        const struct seen *seen = &scrape->seen[i];
+        struct seen *seen = &scrape->seen[i];
         const struct tw_schema *schema = seen->observables->extended;
         for (int d = 0; d < TW_DETECTORS; d++) {
             enum tw_detector detector = (enum tw_detector)d;

@@ -35,8 +35,7 @@ int tw_flow_rows_reference(const struct tw_kind_state *state, int f)
     return first == f ? -1 : first;
 }
 
-/* The row of feature f. */
-static int row_of(const struct tw_flow_config *c, int f)
+int tw_flow_rows_row(const struct tw_flow_config *c, int f)
 {
     int k = 0;
 
@@ -74,7 +73,7 @@ static void prepare_feature(const struct tw_kind_state *state, int k, const floa
     struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->bound);
     struct tw_transform_column origin =
         tw_columns_transform(state->schema, state->statistics, first < 0 ? f : first, c->bound);
-    const tw_real *pair = first >= 0 && replaced(config, first) ? all + row_of(config, first) * cols : NULL;
+    const tw_real *pair = first >= 0 && replaced(config, first) ? all + tw_flow_rows_row(config, first) * cols : NULL;
     tw_real *out = all + k * cols;
 
     if (map.kind == TW_TRANSFORM_REAL && first < 0) {
@@ -135,7 +134,7 @@ static void prepare_coordinates(const struct tw_kind_state *state, const float *
             if (log_jacobian)
                 log_jacobian[i] += jacobian;
             for (int s = 0; s < slots; s++) {
-                int row = row_of(config, features[s]);
+                int row = tw_flow_rows_row(config, features[s]);
 
                 out[row * cols + i] =
                     c->kinds[row] == TW_SPLINE_TAILS ? (tw_real)y[s] : into(y[s], tw_coupling_bound(c, row));
@@ -175,7 +174,7 @@ static void recover(const struct tw_kind_state *state, int cols, const tw_real *
             double y[TW_COORDINATES_SLOTS_MAX];
 
             for (int s = 0; s < slots; s++)
-                y[s] = (double)x[row_of(config, features[s]) * cols + i];
+                y[s] = (double)x[tw_flow_rows_row(config, features[s]) * cols + i];
             tw_coordinates_inverse(config->coordinates, k, state->statistics, config->coupling.bound, y,
                                    out + (size_t)i * n);
         }
@@ -190,7 +189,7 @@ void tw_flow_rows_raw(const struct tw_kind_state *state, int cols, const tw_real
     for (int k = 0; k < c->coupling.features; k++) {
         int f = c->columns[k], first = tw_flow_rows_reference(state, f);
         struct tw_transform_column map = tw_columns_transform(state->schema, state->statistics, f, c->coupling.bound);
-        const tw_real *origin = first >= 0 ? x + row_of(c, first) * cols : NULL;
+        const tw_real *origin = first >= 0 ? x + tw_flow_rows_row(c, first) * cols : NULL;
 
         if (replaced(c, f)) {
             for (int i = 0; i < cols; i++)

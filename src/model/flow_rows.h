@@ -11,6 +11,7 @@
 #ifndef TW_MODEL_FLOW_ROWS_H
 #define TW_MODEL_FLOW_ROWS_H
 
+#include "model/flow_config.h"
 #include "model/kind.h"
 
 /* As prepared_rows and prepare_block of struct tw_kind; the config is a tw_flow_config. */
@@ -18,6 +19,8 @@ int tw_flow_rows_count(const void *config, const struct tw_schema *schema);
 void tw_flow_rows_prepare(const struct tw_kind_state *state, const float *values, int events, int cols, tw_real *out,
                           double *log_jacobian);
 
+/* The row of feature f, which is not discrete. */
+int tw_flow_rows_row(const struct tw_flow_config *config, int f);
 /* The feature that angle f is relative to; -1 if none. A pair's azimuth comes before all that are measured. */
 int tw_flow_rows_reference(const struct tw_kind_state *state, int f);
 

@@ -62,6 +62,24 @@ static int is_finite(struct tw_onnx_graph *g, int a)
     return tw_onnx_most_n(g, tw_onnx_abs(g, a), DBL_MAX);
 }
 
+/* --- angles: a feature of this circle in radians, not wrapped, and back from [-pi, pi) to a value in its domain --- */
+
+static int angle_of(struct tw_onnx_graph *g, const struct tw_transform_column *circle, int x)
+{
+    double scale = 2 * PI / (circle->max - circle->min);
+
+    return tw_onnx_add_n(g, tw_onnx_mul_n(g, tw_onnx_sub_n(g, x, circle->min), scale), -PI);
+}
+
+static int angle_back(struct tw_onnx_graph *g, const struct tw_transform_column *circle, int angle)
+{
+    double scale = (circle->max - circle->min) / (2 * PI);
+    int x = tw_onnx_add_n(g, tw_onnx_mul_n(g, tw_onnx_add_n(g, angle, PI), scale), circle->min);
+
+    return tw_onnx_min_n(g, tw_onnx_max_n(g, x, (double)tw_transform_to_float(circle, -DBL_MAX)),
+                         (double)tw_transform_to_float(circle, DBL_MAX));
+}
+
 /* --- particles --- */
 
 struct particle {
@@ -70,13 +88,10 @@ struct particle {
 
 static struct particle particle_of(struct tw_onnx_graph *g, const struct tw_coordinate_particle *p, const int *features)
 {
-    double scale = 2 * PI / (p->circle.max - p->circle.min);
-
-    return (struct particle){
-        .pt = features[p->pt],
-        .eta = features[p->eta],
-        .phi = tw_onnx_add_n(g, tw_onnx_mul_n(g, tw_onnx_sub_n(g, features[p->phi], p->circle.min), scale), -PI),
-        .mass = p->mass < 0 ? number(g, p->number) : features[p->mass]};
+    return (struct particle){.pt = features[p->pt],
+                             .eta = features[p->eta],
+                             .phi = angle_of(g, &p->circle, features[p->phi]),
+                             .mass = p->mass < 0 ? number(g, p->number) : features[p->mass]};
 }
 
 struct momentum {
@@ -348,14 +363,9 @@ static void boost(struct tw_onnx_graph *g, const struct frame *d, int along, int
     int y = tw_onnx_add(g, asinh_of(g, tw_onnx_div(g, beam, mt)), d->rapidity);
     int eta = asinh_of(g, tw_onnx_div(g, tw_onnx_mul(g, mt, sinh_of(g, y)), pt));
     int phi = tw_onnx_wrap(g, tw_onnx_add(g, d->phi, atan2_of(g, across, forward)), PI);
-    double range = of->circle.max - of->circle.min;
-    double low = (double)tw_transform_to_float(&of->circle, -DBL_MAX);
-    double high = (double)tw_transform_to_float(&of->circle, DBL_MAX);
-
-    phi = tw_onnx_add_n(g, tw_onnx_mul_n(g, tw_onnx_add_n(g, phi, PI), range / (2 * PI)), of->circle.min);
     features[of->pt] = rounded(g, pt, 0);
     features[of->eta] = eta;
-    features[of->phi] = tw_onnx_min_n(g, tw_onnx_max_n(g, phi, low), high);
+    features[of->phi] = angle_back(g, &of->circle, phi);
 }
 
 static void inverse_pair(struct tw_onnx_graph *g, const struct tw_coordinate *c, const struct tw_params *statistics,
@@ -389,12 +399,6 @@ static void inverse_pair(struct tw_onnx_graph *g, const struct tw_coordinate *c,
 
 /* --- difference --- */
 
-static int angle_of(struct tw_onnx_graph *g, const struct tw_transform_column *circle, int x)
-{
-    return tw_onnx_add_n(g, tw_onnx_mul_n(g, tw_onnx_sub_n(g, x, circle->min), 2 * PI / (circle->max - circle->min)),
-                         -PI);
-}
-
 static void forward_difference(struct tw_onnx_graph *g, const struct tw_coordinate *c,
                                const struct tw_params *statistics, const int *features, int *y, int *jacobian,
                                int *inside)
@@ -422,12 +426,8 @@ static void inverse_difference(struct tw_onnx_graph *g, const struct tw_coordina
     }
 
     int angle = tw_onnx_wrap(g, tw_onnx_add(g, y[0], angle_of(g, &c->circle, second)), PI);
-    double scale = (c->circle.max - c->circle.min) / (2 * PI);
-    int x = tw_onnx_add_n(g, tw_onnx_mul_n(g, tw_onnx_add_n(g, angle, PI), scale), c->circle.min);
 
-    features[c->features[0]] =
-        tw_onnx_min_n(g, tw_onnx_max_n(g, x, (double)tw_transform_to_float(&c->circle, -DBL_MAX)),
-                      (double)tw_transform_to_float(&c->circle, DBL_MAX));
+    features[c->features[0]] = angle_back(g, &c->circle, angle);
 }
 
 /* --- all of them --- */

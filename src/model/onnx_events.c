@@ -75,15 +75,6 @@ static double harmless(const struct tw_column *column)
     return column->has_min ? column->min + (column->kind == TW_REAL && column->transform == TW_LOG) : 0;
 }
 
-static int row_of(const struct tw_flow_config *c, int f)
-{
-    int k = 0;
-
-    while (c->columns[k] != f)
-        k++;
-    return k;
-}
-
 /* Coordinates that are of a bounded interval stay in it when they are rounded. */
 static int round_row(struct tw_onnx_graph *g, const struct tw_coupling *c, int k, int y)
 {
@@ -107,7 +98,7 @@ static void enter_coordinates(struct tw_onnx_graph *g, const struct tw_kind_stat
         tw_onnx_coordinates_forward(g, c->coordinates, k, state->statistics, c->coupling.bound, features, y, &jacobian,
                                     &inside);
         for (int s = 0; s < slots; s++) {
-            int row = row_of(c, replaced[s]);
+            int row = tw_flow_rows_row(c, replaced[s]);
 
             rows->row[row] = round_row(g, &c->coupling, row, y[s]);
             if (gone >= 0)
@@ -135,7 +126,7 @@ static void enter_row(struct tw_onnx_graph *g, const struct tw_kind_state *state
         struct tw_transform_column to =
             tw_columns_transform(state->schema, state->statistics, first, c->coupling.bound);
         int origin = tw_coordinates_find(c->coordinates, first) >= 0
-                         ? tw_onnx_graph_cast(g, rows->row[row_of(c, first)], TW_ONNX_DOUBLE)
+                         ? tw_onnx_graph_cast(g, rows->row[tw_flow_rows_row(c, first)], TW_ONNX_DOUBLE)
                          : transform(g, &to, features[first], &unused);
 
         y = tw_onnx_wrap(g, tw_onnx_sub(g, y, origin), PI);
@@ -192,7 +183,7 @@ static int leave_row(struct tw_onnx_graph *g, const struct tw_kind_state *state,
     int y = tw_onnx_graph_cast(g, rows->row[k], TW_ONNX_DOUBLE);
 
     if (first >= 0)
-        y = tw_onnx_add(g, y, tw_onnx_graph_cast(g, rows->row[row_of(c, first)], TW_ONNX_DOUBLE));
+        y = tw_onnx_add(g, y, tw_onnx_graph_cast(g, rows->row[tw_flow_rows_row(c, first)], TW_ONNX_DOUBLE));
     return back(g, &map, y);
 }
 
@@ -206,7 +197,7 @@ static void leave_coordinates(struct tw_onnx_graph *g, const struct tw_kind_stat
         int slots = tw_coordinates_features(c->coordinates, k, &replaced), y[TW_COORDINATES_SLOTS_MAX];
 
         for (int s = 0; s < slots; s++)
-            y[s] = tw_onnx_graph_cast(g, rows->row[row_of(c, replaced[s])], TW_ONNX_DOUBLE);
+            y[s] = tw_onnx_graph_cast(g, rows->row[tw_flow_rows_row(c, replaced[s])], TW_ONNX_DOUBLE);
         tw_onnx_coordinates_inverse(g, c->coordinates, k, state->statistics, c->coupling.bound, y, features);
     }
 }

@@ -115,7 +115,8 @@ static bool move_alias(struct http_request *request, struct http_response *respo
         status = registry_serve(request->api->registry, twin, move.version, move.move, move.hold == 1, &error);
     snapshot_unref(snapshot);
     if (status == TW_OK) {
-        registry_aliases_read(twin);
+        if (!champion) /* else they were read when it was served */
+            registry_aliases_read(twin);
         char quoted[600];
         log_info("alias_moved", "twin=%s alias=%s version=%d move=%lld actor=operator reason=%s", twin->name, alias,
                  move.version, (long long)move.move, log_quote(change->reason, quoted, sizeof quoted));

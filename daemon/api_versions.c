@@ -24,16 +24,10 @@ static json_t *find(struct http_request *request, struct http_response *response
     return json;
 }
 
-enum route_outcome api_versions_get(struct http_request *request, struct http_response *response)
+static void send_version(struct http_request *request, struct http_response *response, struct twin *twin,
+                         const json_t *version)
 {
-    struct twin *twin = api_twin(request, response);
-    if (twin == NULL)
-        return ROUTE_DONE;
-    json_t *version = find(request, response, twin);
-    if (version != NULL)
-        http_response_json(response, 200, version);
-    registry_twin_unref(twin);
-    return ROUTE_DONE;
+    http_response_json(response, 200, json_incref((json_t *)version));
 }
 
 /* The bytes of a version's artifact, allocated with malloc; false after an answer that says what is wrong. */
@@ -139,6 +133,11 @@ static enum route_outcome send_by(struct http_request *request, struct http_resp
     json_decref(version);
     registry_twin_unref(twin);
     return ROUTE_DONE;
+}
+
+enum route_outcome api_versions_get(struct http_request *request, struct http_response *response)
+{
+    return send_by(request, response, send_version);
 }
 
 enum route_outcome api_versions_artifact(struct http_request *request, struct http_response *response)

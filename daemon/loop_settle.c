@@ -182,6 +182,8 @@ static void show_task(struct loop *loop, const struct loop_task *task, const str
                      store_version_json(context->store, twin->id, version->version));
     if (promoted)
         loop_state_serve(loop, version->version, move, &error);
+    else
+        registry_aliases_read(twin);
     if (task->iteration) {
         json_t *last = store_iteration_last(context->store, twin->id);
         bool drift = json_is_true(json_object_get(last, "drift"));
@@ -193,7 +195,6 @@ static void show_task(struct loop *loop, const struct loop_task *task, const str
     loop_show_activity(loop);
     if (task->iteration || (task->initial && task->spooled && promoted))
         registry_processed(twin, loop->processed - 1);
-    registry_aliases_read(twin);
     if (task->parent)
         registry_retuned(twin, outcome, loop->task_began ? clock_monotonic() - loop->task_began : 0);
     loop_state_announce(loop, task->operation);

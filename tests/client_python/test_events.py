@@ -26,6 +26,8 @@ class Lines(unittest.TestCase):
         self.assertIsNone(state.line(""), "what was cut off is no event")
         self.assertEqual(state.arguments()["headers"]["Last-Event-ID"], "1-2")
         self.assertEqual([e.kind for e in self.read(text, "alias")[0]], ["alias", "missed"])
+        with self.assertRaisesRegex(ValueError, "'aliases'; kinds are"):
+            self.read(text, "aliases")
 
 
 class WithDaemon(unittest.TestCase):

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import unittest
+from unittest import mock
 
 import numpy as np
 
@@ -170,7 +171,7 @@ class Sending(WithDaemon):
         with self.assertRaises(twin.BatchRefused) as caught:
             feed.flush()
         self.assertEqual((caught.exception.code, caught.exception.seq), ("bad_shape", 0))
-        feed.send(batch(0), seq=0)
+        feed.send(batch(0), seq=np.int64(0))
         feed.send({"nonsense": [1.0]})
         with self.assertRaisesRegex(twin.BatchRefused, "unknown_column"):
             feed.flush()
@@ -180,6 +181,11 @@ class Sending(WithDaemon):
             feed.send(np.zeros(3))
         with self.assertRaisesRegex(ValueError, "at most"):
             feed.send(np.zeros((4_250_000, 4), np.float32))
+        with self.assertRaisesRegex(ValueError, "at least one event"):
+            feed.send(batch(0)[:0])
+        self.assertEqual(feed.next_seq, 2)
+        with mock.patch("os.getpid", lambda: -1), self.assertRaisesRegex(twin.TwinError, "process that opened it"):
+            feed.send(batch(1))
 
     def test_asyncio_refused(self):
         async def main():

@@ -29,6 +29,13 @@ class In(unittest.TestCase):
         self.table(PLAIN.astype(np.longdouble), None, dtype=np.float64)
         self.table(PLAIN, ("a", "b"), columns=["a", "b"])
 
+    def test_what_is_masked_is_absent(self):
+        holes = np.where([[False, True], [False, False], [True, False]], np.nan, PLAIN)
+        self.table(np.ma.masked_array(PLAIN, np.isnan(holes)), None, holes)
+        self.table(np.ma.masked_array(PLAIN.astype(int), np.isnan(holes)), None, holes, dtype=np.float64)
+        self.table({"a": np.ma.masked_array(PLAIN[:, 0], np.isnan(holes[:, 0])), "b": PLAIN[:, 1]}, ("a", "b"),
+                   np.stack([holes[:, 0], PLAIN[:, 1]], 1))
+
     def test_columns_by_name(self):
         self.table({"a": PLAIN[:, 0], "b": [1.0, 3, 5]}, ("a", "b"), dtype=np.float64)
         structured = np.zeros(3, [("b", "f4"), ("a", "i2")])
@@ -44,7 +51,7 @@ class In(unittest.TestCase):
             as_table(PLAIN, weights=np.ones(2))
 
     def test_what_is_wrong_is_said(self):
-        for rows, kind, words in ((np.ones(3), ValueError, "(3,)"), (np.ones((2, 0)), ValueError, "(2, 0)"),
+        for rows, kind, words in ((np.ones(3), ValueError, "events[:1]"), ({"a": 1.0}, ValueError, "'a'"), (np.ones((2, 0)), ValueError, "(2, 0)"),
                                   (np.array([["a"]]), TypeError, "no numbers"), (1j * PLAIN, TypeError, "complex"),
                                   ({"a": [1.0, 2], "b": [1.0]}, ValueError, "'b'"), ({}, ValueError, "no columns")):
             with self.subTest(words), self.assertRaises(kind) as caught:
@@ -83,12 +90,16 @@ class Out(unittest.TestCase):
             self.knows(self.events[key])
             np.testing.assert_array_equal(self.events[key], PLAIN[key])
         self.knows(pickle.loads(pickle.dumps(self.events)))
+        copy = self.events.copy()
+        self.knows(copy)
+        copy[0, 0] = 7
+        np.testing.assert_array_equal(self.events, PLAIN)
 
     def test_anything_else_has_none(self):
         """A wrong name would be worse than none."""
         for plain in (self.events[:, ::-1], self.events[0], self.events[:, 0], self.events[0, 1], self.events[np.newaxis]):
             self.assertNotIsInstance(plain, Events)
-        for made in (self.events * 2, self.events.T, self.events.copy(), self.events + self.events):
+        for made in (self.events * 2, self.events.T, self.events + self.events):
             self.assertEqual(getattr(made, "columns", ()), ())
         self.assertEqual(self.events.sum(), 15)
 

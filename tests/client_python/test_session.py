@@ -1,12 +1,16 @@
 """What a session makes of answers and of broken connections, plain and with asyncio: the server is a function."""
 import asyncio
+import datetime
+import json
+import pickle
 import unittest
 from unittest import mock
 
 import httpx
+import numpy as np
 
 import twin
-from twin import _call, _session
+from twin import _call, _routes, _session
 
 GET = _call.get("twins")
 POST = _call.change("POST", "twins", body={"name": "toy"})
@@ -112,6 +116,38 @@ class SessionTest(unittest.TestCase):
             self.ask(POST, httpx.ConnectError("refused"))
         with self.assertRaisesRegex(twin.Timeout, "in time"):
             self.ask(GET, httpx.ReadTimeout("slow"))
+
+    def test_errors_travel_between_processes(self):
+        for error in (twin.NotFound(404, "unknown_twin", "A sentence.", "Title", 2.0), twin.BatchConflict("conflict", "x", 3),
+                      twin.OperationFailed({"id": 1, "error": {"detail": "y"}}), twin.Unavailable("nobody")):
+            again = pickle.loads(pickle.dumps(error))
+            self.assertEqual((type(again), str(again), vars(again)), (type(error), str(error), vars(error)))
+
+    def test_numbers_of_numpy_and_times(self):
+        noon = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.timezone.utc)
+        body, _ = _call.json_body({"n": np.int64(3), "x": np.float32(0.5), "yes": np.bool_(True), "time": noon})
+        self.assertEqual(json.loads(body), {"n": 3, "x": 0.5, "yes": True, "time": "2026-03-01T12:00:00+00:00"})
+        self.assertEqual(_call.query(at=noon, n=np.int64(3), conditions={"a": np.float32(0.5)}),
+                         {"at": "2026-03-01T12:00:00+00:00", "n": "3", "conditions": '{"a": 0.5}'})
+        with self.assertRaisesRegex(ValueError, "time zone"):
+            _call.query(at=noon.replace(tzinfo=None))
+        for value in (1j, np.float64("nan")):
+            with self.assertRaises((TypeError, ValueError)):
+                _call.json_body(value)
+        for n in (1e4, "10", None):
+            with self.assertRaisesRegex(TypeError, "whole numbers"):
+                _routes.pieces(n)
+
+    def test_a_fork_has_connections_of_its_own(self):
+        session = _session.Session("http://127.0.0.1:9")
+        self.addCleanup(session.close)
+        mine = session.connections()
+        self.assertIs(session.connections(), mine)
+        with mock.patch("os.getpid", lambda: -1):
+            other = session.connections()
+            self.assertIsNot(other, mine)
+            self.assertIs(session.connections(), other)
+        mine.close()
 
     def test_no_proxy_for_this_machine(self):
         with mock.patch.dict("os.environ", {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import time as clock
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -37,6 +38,10 @@ def _events(response: httpx.Response) -> arrays.Events:
 
 def pieces(n: int) -> list[int]:
     """Sizes of the answers that a sample is made of."""
+    try:
+        n = operator.index(n)
+    except TypeError:
+        raise TypeError(f"n is {n!r}, and events are counted in whole numbers, as int({n!r})") from None
     if n < 1:
         raise ValueError(f"n is {n}, and a sample has at least one event")
     return [min(SAMPLE_MOST, n - done) for done in range(0, n, SAMPLE_MOST)]
@@ -105,7 +110,7 @@ def train(twin: str, rows: arrays.Rows | None, seed: int | None, epochs: int | N
 
 
 def submit(twin: str, rows: arrays.Rows, feed: str, run: int, seq: int, columns: Sequence[str] | None,
-           conditions: answers.Conditions | None, time: str | None) -> Call[answers.Batch]:
+           conditions: answers.Conditions | None, time: answers.Time | None) -> Call[answers.Batch]:
     return _rows(twin, "batches", rows, columns, repeatable=True, feed=feed, run=run, seq=seq, conditions=conditions,
                  time=time)
 

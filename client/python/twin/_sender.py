@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from . import arrays, errors
+from . import _call, answers, arrays, errors
 
 HELLO_EVERY = 1.0
 RESYNC_FIRST, RESYNC_MOST = 3.0, 30.0  # silence after which something is taken for lost
@@ -74,6 +74,7 @@ class Progress:
 class Sender:
     def __init__(self, twin: str, feed: str, run: int, in_flight: int | None) -> None:
         self.key = {"twin": twin, "feed": feed, "run": run}
+        self._hello = [b"TWH1", _call.dumps(self.key).encode()]
         self.durable = -1  # the last of an unbroken series from 0, as the daemon said
         self.welcomed = False
         self.max_bytes = 0  # of a batch
@@ -231,7 +232,7 @@ class Sender:
     def outgoing(self, now: float) -> Iterator[Frames]:
         """The messages that may go out now, while there is a connection."""
         if self._asked and now >= self._hello_at:
-            yield [b"TWH1", json.dumps(self.key).encode()]
+            yield self._hello
             self._hello_at = now + HELLO_EVERY
         if not self.welcomed:
             return
@@ -252,8 +253,10 @@ def _number(body: Mapping[str, Any], name: str, default: int) -> int:
 
 
 def batch_frames(key: Mapping[str, Any], seq: int, table: arrays.Table, conditions: Mapping[str, float] | None,
-                 time: str | None) -> Frames:
-    """A batch on the wire: tag, header, rows and, where there are some, weights (docs/feeds.md)."""
+                 time: answers.Time | None) -> Frames:
+    """A batch on the wire: tag, header, rows and, where there are some, weights (docs/feeds.md). ValueError: no rows."""
+    if not len(table.values):
+        raise ValueError("a batch has at least one event")
     header: dict[str, Any] = {**key, "seq": seq}
     if table.columns is not None:
         header["columns"] = list(table.columns)
@@ -261,5 +264,5 @@ def batch_frames(key: Mapping[str, Any], seq: int, table: arrays.Table, conditio
         header["conditions"] = {name: float(value) for name, value in conditions.items()}
     if time is not None:
         header["time"] = time
-    frames = [b"TWB1", json.dumps(header, allow_nan=False).encode(), arrays.to_npy(table.values)]
+    frames = [b"TWB1", _call.dumps(header).encode(), arrays.to_npy(table.values)]
     return frames if table.weights is None else [*frames, arrays.to_npy(table.weights)]

@@ -56,6 +56,13 @@ class Session(_Common):
                  token_file: str | os.PathLike[str] | None = None, timeout: float = 60.0) -> None:
         super().__init__(url, token, token_file, timeout)
         self.http = httpx.Client(**self._options())
+        self._process = os.getpid()
+
+    def connections(self) -> httpx.Client:
+        """Those of this process: over sockets that a fork left to both, each would read the other's answers."""
+        if self._process != os.getpid():
+            self.http, self._process = httpx.Client(**self._options()), os.getpid()
+        return self.http
 
     def run(self, call: Call[T]) -> T:
         attempt = 0
@@ -63,7 +70,7 @@ class Session(_Common):
             attempt += 1
             problem: errors.TwinError
             try:
-                return self._read(call, self.http.request(**self._arguments(call)))
+                return self._read(call, self.connections().request(**self._arguments(call)))
             except httpx.TransportError as error:
                 problem = _call.transport_problem(self.url, error)
             except errors.TryAgain as error:

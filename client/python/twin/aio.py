@@ -162,7 +162,7 @@ class AsyncTwin:
             _routes.train(self.name, rows, seed, epochs, columns, conditions)))
 
     async def submit(self, rows: arrays.Rows, *, feed: str, run: int, seq: int, columns: Sequence[str] | None = None,
-                     conditions: answers.Conditions | None = None, time: str | None = None) -> answers.Batch:
+                     conditions: answers.Conditions | None = None, time: answers.Time | None = None) -> answers.Batch:
         return await self._session.run(_routes.submit(self.name, rows, feed, run, seq, columns, conditions, time))
 
     async def batches(self, limit: int | None = 100) -> answers.Items[answers.Batch]:
@@ -199,7 +199,7 @@ class AsyncTwin:
             return []
 
     async def metrics(self, *, name: str | None = None, verdict: str | None = None, feature: str | None = None,
-                      since: str | None = None, until: str | None = None, step: int | None = None,
+                      since: answers.Time | None = None, until: answers.Time | None = None, step: int | None = None,
                       limit: int | None = None) -> answers.Items[answers.Metric]:
         times = {"from": since, "to": until}
         return answers.Items(await self._session.collect("twins", self.name, "metrics", limit=limit, name=name,
@@ -237,7 +237,7 @@ class AsyncTwin:
         info: answers.Alias = await self._session.run(_call.get("twins", self.name, "aliases", alias))
         return info
 
-    async def history(self, *, alias: str | None = None, at: str | None = None,
+    async def history(self, *, alias: str | None = None, at: answers.Time | None = None,
                       limit: int | None = 100) -> answers.Items[answers.Move]:
         return answers.Items(await self._session.collect("twins", self.name, "history", limit=limit, alias=alias,
                                                          at=at))

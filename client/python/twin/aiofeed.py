@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import time as clock
 from types import TracebackType
 from typing import AsyncIterable, Callable, Iterable, Sequence
@@ -83,11 +84,11 @@ class AsyncFeed:
         return self._sender.unacked()
 
     async def send(self, rows: arrays.Rows, *, columns: Sequence[str] | None = None,
-                   conditions: answers.Conditions | None = None, weights: object = None, time: str | None = None,
-                   seq: int | None = None, timeout: float | None = None) -> int:
+                   conditions: answers.Conditions | None = None, weights: object = None,
+                   time: answers.Time | None = None, seq: int | None = None, timeout: float | None = None) -> int:
         """As of `Feed`."""
         table = arrays.as_table(rows, columns, weights)
-        number = self._next if seq is None else seq
+        number = self._next if seq is None else operator.index(seq)
         frames = _sender.batch_frames(self._sender.key, number, table, conditions, time)
         await self._wait(lambda: self._sender.has_room(sum(map(len, frames))), timeout)
         if seq is None and number != self._next:  # another task was faster

@@ -6,7 +6,8 @@ Times are RFC 3339 text in UTC.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Literal, Mapping, Optional, TypedDict, TypeVar
+from datetime import datetime
+from typing import Any, List, Literal, Mapping, Optional, TypedDict, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +16,17 @@ from ._optional import need
 
 __all__ = [
     "Alias", "Batch", "Bins", "Conditions", "Definition", "Drift", "FeedInfo", "Histogram", "Ingest", "Items",
-    "Iteration", "Metric", "Move", "OperationInfo", "Ordinals", "Readiness", "Statistic", "TwinInfo", "VersionInfo",
-    "Weights",
+    "Iteration", "Metric", "Move", "OperationInfo", "Ordinals", "Readiness", "Statistic", "Time", "TwinInfo",
+    "VersionInfo", "Weights",
 ]
 
 T = TypeVar("T")
 
 Conditions = Mapping[str, float]
 """names of the definition's conditions and their values"""
+
+Time = Union[str, datetime]
+"""as an argument: RFC 3339 text, or a datetime that knows its time zone"""
 
 Definition = Mapping[str, Any]
 """what a twin is made of: docs/definition.md"""

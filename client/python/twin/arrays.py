@@ -64,6 +64,10 @@ class Events(np.ndarray[Any, np.dtype[np.float32]]):
             return events(result, self.columns, self.version, self.seed)
         return result
 
+    def copy(self, order: Any = "C") -> Events:
+        """The same events, which may be changed."""
+        return events(np.array(self, order=order, subok=False), self.columns, self.version, self.seed)
+
     def __reduce__(self) -> Any:
         return events, (np.asarray(self), self.columns, self.version, self.seed)
 
@@ -126,7 +130,7 @@ def _split(rows: Rows) -> tuple[Any, tuple[str, ...] | None]:
         return _stack({str(name): rows.iloc[:, i] for i, name in enumerate(rows.columns)})
     if hasattr(rows, "columns") and hasattr(rows, "to_numpy"):  # polars and its like
         return rows.to_numpy(), tuple(str(name) for name in rows.columns)
-    return np.asarray(rows), None
+    return np.asanyarray(rows), None
 
 
 def _stack(columns: Mapping[str, Any]) -> tuple[Floats, tuple[str, ...]]:
@@ -134,8 +138,10 @@ def _stack(columns: Mapping[str, Any]) -> tuple[Floats, tuple[str, ...]]:
     if not each:
         raise ValueError("there are no columns")
     for name, column in zip(columns, each):
-        if column.ndim != 1 or len(column) != len(each[0]):
-            raise ValueError(f"column {name!r} has shape {column.shape}, not {(len(each[0]),)}")
+        if column.ndim != 1:
+            raise ValueError(f"column {name!r} has shape {column.shape}, not (rows)")
+        if len(column) != len(each[0]):
+            raise ValueError(f"column {name!r} has {len(column)} rows, and {next(iter(columns))!r} has {len(each[0])}")
     return np.column_stack(each), tuple(columns)
 
 
@@ -163,25 +169,28 @@ def _regular(column: Any, what: str) -> Any:
 
 
 def _number(column: Any, what: str) -> Floats:
-    """float32 where that holds the values, else float64; missing values of pandas become NaN."""
+    """`_float_type`; missing values of pandas become NaN."""
     if hasattr(column, "to_numpy") and type(column).__module__.split(".")[0] == "pandas":
         kind = np.float32 if str(column.dtype).lower() == "float32" else np.float64
         try:
             return np.asarray(column.to_numpy(dtype=kind, na_value=np.nan))
         except (TypeError, ValueError) as error:
             raise TypeError(f"{what} holds no numbers but {column.dtype}") from error
-    return _float_type(np.asarray(column), what)
+    return _float_type(np.asanyarray(column), what)
 
 
 def _float_type(values: Floats, what: str) -> Floats:
+    """float32 where that holds the values, else float64; what is masked becomes NaN."""
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{what} holds no numbers but {values.dtype}")
     wide = np.result_type(values.dtype, np.float32).itemsize > 4
-    return values.astype(np.float64 if wide else np.float32, copy=False)
+    return np.asarray(np.ma.filled(values.astype(np.float64 if wide else np.float32, copy=False), np.nan))
 
 
 def _floats(values: Any) -> Floats:
-    array = _float_type(np.asarray(values), "the array")
+    array = _float_type(np.asanyarray(values), "the array")
+    if array.ndim == 1:
+        raise ValueError(f"an array of shape {array.shape}, not (rows, columns): one event is events[:1], not events[0]")
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(f"an array of shape {array.shape}, not (rows, columns)")
     return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))

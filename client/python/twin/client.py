@@ -188,7 +188,7 @@ class Twin:
             _routes.train(self.name, rows, seed, epochs, columns, conditions)))
 
     def submit(self, rows: arrays.Rows, *, feed: str, run: int, seq: int, columns: Sequence[str] | None = None,
-               conditions: answers.Conditions | None = None, time: str | None = None) -> answers.Batch:
+               conditions: answers.Conditions | None = None, time: answers.Time | None = None) -> answers.Batch:
         """Sends one batch over HTTP and returns once it is on the daemon's disk. For a stream of batches use `Feed`.
         Raises Conflict where the key (twin, feed, run, seq) holds other data."""
         return self._session.run(_routes.submit(self.name, rows, feed, run, seq, columns, conditions, time))
@@ -233,9 +233,9 @@ class Twin:
             return []  # the events tell when it is back
 
     def metrics(self, *, name: str | None = None, verdict: str | None = None, feature: str | None = None,
-                since: str | None = None, until: str | None = None, step: int | None = None,
+                since: answers.Time | None = None, until: answers.Time | None = None, step: int | None = None,
                 limit: int | None = None) -> answers.Items[answers.Metric]:
-        """Statistics over time, oldest first. since (default: a day ago), until: RFC 3339; step: seconds."""
+        """Statistics over time, oldest first. since (default: a day ago), until: `Time`; step: seconds."""
         times = {"from": since, "to": until}
         return answers.Items(self._session.collect("twins", self.name, "metrics", limit=limit, name=name,
                                                    verdict=verdict, feature=feature, step=step, **times))
@@ -282,9 +282,9 @@ class Twin:
         info: answers.Alias = self._session.run(_call.get("twins", self.name, "aliases", alias))
         return info
 
-    def history(self, *, alias: str | None = None, at: str | None = None,
+    def history(self, *, alias: str | None = None, at: answers.Time | None = None,
                 limit: int | None = 100) -> answers.Items[answers.Move]:
-        """Moves of aliases, newest first; with `at` (RFC 3339) what held then."""
+        """Moves of aliases, newest first; with `at` (a `Time`) what held then."""
         return answers.Items(self._session.collect("twins", self.name, "history", limit=limit, alias=alias, at=at))
 
     def promote(self, version: int, *, alias: str = "champion", reason: str | None = None, hold: bool | None = None,

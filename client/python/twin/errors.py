@@ -17,6 +17,13 @@ __all__ = [
 class TwinError(Exception):
     """Everything that this package raises about the daemon."""
 
+    def __reduce__(self) -> Any:  # the words alone do not make one again, as pools of processes do
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[TwinError], args: tuple[Any, ...]) -> TwinError:
+    return kind.__new__(kind, *args)
+
 
 class Unavailable(TwinError, ConnectionError):
     """No daemon answers there."""

@@ -20,6 +20,7 @@ from ._session import AsyncSession, Session
 __all__ = ["Event", "EventStream", "AsyncEventStream"]
 
 SILENCE = 25.0  # seconds without even a heartbeat, which come every ten: the connection is dead
+KINDS = ("iteration", "drift", "version", "alias", "operation", "missed")
 RETRY = 1.0  # seconds between two tries to connect
 
 
@@ -41,6 +42,9 @@ class _State:
     def __init__(self, twin: str | None, kinds: Sequence[str], after: str | None, timeout: float | None) -> None:
         self.twin = twin
         self.last = after
+        unknown = [kind for kind in kinds if kind not in KINDS]
+        if unknown:
+            raise ValueError(f"no event is of kind {unknown[0]!r}; kinds are {', '.join(KINDS)}")
         self._kinds = (*kinds, "missed") if kinds else ()
         self._timeout = timeout
         self._since = clock.monotonic()
@@ -112,7 +116,7 @@ class EventStream(Iterator[Event]):
 
     def _connect(self) -> httpx.Response:
         self._state.start()
-        http = self._session.http
+        http = self._session.connections()
         try:
             response = http.send(http.build_request(**self._state.arguments()), stream=True)
             if response.status_code != 200:

@@ -7,6 +7,7 @@ everything is on the daemon's disk.
 from __future__ import annotations
 
 import atexit
+import operator
 import os
 import threading
 import time as clock
@@ -48,6 +49,7 @@ class Feed:
         self._stop = False
         self._broken: BaseException | None = None
         self._next = 0
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._work, name=f"twin feed {feed}", daemon=True)
         self._thread.start()
         atexit.register(self._at_exit)
@@ -105,21 +107,22 @@ class Feed:
     # --- sending ---
 
     def send(self, rows: arrays.Rows, *, columns: Sequence[str] | None = None,
-             conditions: answers.Conditions | None = None, weights: object = None, time: str | None = None,
+             conditions: answers.Conditions | None = None, weights: object = None, time: answers.Time | None = None,
              seq: int | None = None, timeout: float | None = None) -> int:
         """Takes a batch over and returns its sequence number; waits while as much is in flight as may be.
 
         rows: any of `twin.Rows`, (rows, columns), float32 or float64; NaN for an optional feature that is absent. They
         are copied. columns: their names, where rows have none and are not in the order of the definition. conditions:
-        of the whole batch. weights: (rows). time: when the data were taken, RFC 3339. seq: other than `next_seq`.
+        of the whole batch. weights: (rows). time: when the data were taken. seq: other than `next_seq`.
 
         Raises BatchRefused for a batch that was sent before and refused (its seq is free again), BatchConflict where
         its key holds other data; Timeout after `timeout` seconds: the batch was not taken. ValueError and TypeError say
         what is wrong with rows.
         """
+        self._at_home()
         table = arrays.as_table(rows, columns, weights)
         with self._changed:
-            number = self._next if seq is None else seq
+            number = self._next if seq is None else operator.index(seq)
             frames = _sender.batch_frames(self._sender.key, number, table, conditions, time)
             cost = sum(map(len, frames))
             self._wait(lambda: self._sender.has_room(cost), timeout)
@@ -153,18 +156,24 @@ class Feed:
     def flush(self, timeout: float | None = None) -> None:
         """Returns once everything that was sent is on the daemon's disk. Raises as `send` does; after Timeout the feed
         goes on trying."""
+        self._at_home()
         with self._changed:
             self._wait(lambda: not self._sender.progress.in_flight, timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """Flushes and ends the feed. It is closed also where this raises; `unacked` says what may be lost then."""
         try:
-            if self._thread.is_alive():
+            if self._thread.is_alive() and self._process == os.getpid():
                 self.flush(timeout)
         finally:
             self._end()
 
     # --- inside ---
+
+    def _at_home(self) -> None:
+        """Sockets and threads do not outlive a fork, and locks may be taken there for ever."""
+        if self._process != os.getpid():
+            raise errors.TwinError("this feed belongs to the process that opened it: open one here, of another name or run")
 
     def _wait(self, condition: Callable[[], bool], timeout: float | None) -> None:
         """With the lock, until the condition holds. A refusal comes first."""
@@ -211,6 +220,8 @@ class Feed:
 
     def _end(self) -> None:
         atexit.unregister(self._at_exit)
+        if self._process != os.getpid():
+            return
         with self._changed:
             if self._stop:
                 return

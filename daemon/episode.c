@@ -34,13 +34,31 @@ void episode_window(struct episode *episode, uint64_t rows, bool alarm)
 
 void episode_trim(struct episode *episode, uint64_t first)
 {
-    if (episode->active && episode->change < first)
-        episode->change = first;
+    if (!episode->active || episode->change >= first)
+        return;
+    episode->change = first;
+    episode->asked_rows = 0;
+}
+
+static bool has_grown(const struct episode *episode, uint64_t since, double growth)
+{
+    return (double)episode->rows >= (1 + growth) * (double)since;
 }
 
 bool episode_due(const struct episode *episode, double growth)
 {
-    return episode->active && (double)episode->rows >= (1 + growth) * (double)episode->trained_rows;
+    return episode->active && has_grown(episode, episode->trained_rows, growth);
+}
+
+bool episode_asks(const struct episode *episode, double growth)
+{
+    bool open = episode->looks == 0 || episode->asked_rows > 0;
+    return episode->active && open && !episode->promoted && has_grown(episode, episode->asked_rows, growth);
+}
+
+double episode_recall_level(double level)
+{
+    return tw_gate_spend(level, 1, EPISODE_LOOKS_MAX);
 }
 
 double episode_level(const struct episode *episode, double level)
@@ -48,9 +66,11 @@ double episode_level(const struct episode *episode, double level)
     return tw_gate_spend(level, episode->looks + 1, EPISODE_LOOKS_MAX);
 }
 
-void episode_recalled(struct episode *episode, bool promoted)
+void episode_recalled(struct episode *episode, bool passed, bool promoted)
 {
-    episode->looks++;
+    if (episode->looks == 0)
+        episode->looks = 1;
+    episode->asked_rows = passed ? 0 : episode->rows;
     if (promoted)
         episode->active = false;
 }
@@ -72,23 +92,23 @@ void episode_decided(struct episode *episode, bool promoted, bool promising)
 
 json_t *episode_json(const struct episode *episode)
 {
-    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:i, s:I, s:i, s:i}", "active", episode->active,
+    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:i, s:I, s:i, s:i, s:I}", "active", episode->active,
                      "change", (json_int_t)episode->change, "rows", (json_int_t)episode->rows, "trained_rows",
                      (json_int_t)episode->trained_rows, "attempts", episode->attempts, "rejections",
                      episode->rejections, "quiet", episode->quiet, "promoted", episode->promoted, "looks",
                      episode->looks, "gained_rows", (json_int_t)episode->gained_rows, "origin", episode->origin,
-                     "champion", episode->champion);
+                     "champion", episode->champion, "asked_rows", (json_int_t)episode->asked_rows);
 }
 
 void episode_from_json(struct episode *episode, const json_t *json)
 {
     memset(episode, 0, sizeof(*episode));
     int active, promoted, attempts, rejections, quiet, looks = -1, origin = 0, champion = 0;
-    json_int_t change, rows, trained, gained = 0; /* states from before they were kept lack the last four */
-    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s?i, s?I, s?i, s?i}", "active", &active,
-                    "change", &change, "rows", &rows, "trained_rows", &trained, "attempts", &attempts, "rejections",
-                    &rejections, "quiet", &quiet, "promoted", &promoted, "looks", &looks, "gained_rows", &gained,
-                    "origin", &origin, "champion", &champion) != 0)
+    json_int_t change, rows, trained, gained = 0, asked = 0; /* states from before they were kept lack the last five */
+    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s?i, s?I, s?i, s?i, s?I}", "active",
+                    &active, "change", &change, "rows", &rows, "trained_rows", &trained, "attempts", &attempts,
+                    "rejections", &rejections, "quiet", &quiet, "promoted", &promoted, "looks", &looks, "gained_rows",
+                    &gained, "origin", &origin, "champion", &champion, "asked_rows", &asked) != 0)
         return;
     *episode = (struct episode){.active = active != 0,
                                 .change = (uint64_t)change,
@@ -99,6 +119,7 @@ void episode_from_json(struct episode *episode, const json_t *json)
                                 .quiet = quiet,
                                 .looks = looks >= 0 ? looks : attempts,
                                 .gained_rows = (uint64_t)gained,
+                                .asked_rows = (uint64_t)asked,
                                 .origin = origin,
                                 .champion = champion,
                                 .promoted = promoted != 0};

@@ -2,9 +2,10 @@
  *
  * A retune trains on what came after the estimated change point. One is not the end: whenever the data since the change
  * have grown by `loop.growth`, after a rejection too, another follows through the same gate, until nothing is gained.
- * Each starts from the version that the drift met, and has to beat the one that serves: what an early one learnt of the
- * noise of few rows is not handed on. This file is that policy alone: no data, no clocks, no threads; its state goes
- * through JSON into the store.
+ * Before it, and until one is promoted, champions of the past are asked: what returns needs no training. Each starts
+ * from the version that the drift met, and has to beat the one that serves: what an early one learnt of the noise of
+ * few rows is not handed on. This file is that policy alone: no data, no clocks, no threads; its state goes through
+ * JSON into the store.
  */
 #ifndef DAEMON_EPISODE_H
 #define DAEMON_EPISODE_H
@@ -23,7 +24,8 @@ struct episode {
     int origin;            /* version that the drift met; 0: unknown, in states of before it was kept */
     int champion;          /* version that serves, as the loop left it; 0: unknown */
     int attempts;          /* retunes of this episode */
-    int looks;             /* gates that were tried: retunes, and the recall at its begin. They share one level */
+    int looks;             /* gates that were tried: retunes, and the recall. They share one level */
+    uint64_t asked_rows;   /* rows when champions of the past were last asked; 0: not yet, or, with looks, no more */
     int rejections;        /* in a row, promising ones left out */
     int quiet;             /* windows in a row without an alarm, before anything was promoted */
     bool promoted;         /* something of this episode was */
@@ -48,15 +50,22 @@ void episode_serves(struct episode *episode, int version);
 /* Another window of `rows` rows was compared while active; ends an episode that was a false alarm. */
 void episode_window(struct episode *episode, uint64_t rows, bool alarm);
 /* Batches before `first` have left the spool: the episode's data begin no earlier. Data-taking is worth more than the
- * oldest data of an episode that people hold open. */
+ * oldest data of an episode that people hold open. Champions of the past are asked no more, as theirs is a test from
+ * the first row on. */
 void episode_trim(struct episode *episode, uint64_t first);
 /* True if a retune is due on the data since the change, which have to grow by the share `growth` from one to the next.
  */
 bool episode_due(const struct episode *episode, double growth);
 /* Level of its next gate, so that all of them together err with a chance of at most `level`. */
 double episode_level(const struct episode *episode, double level);
-/* Versions of the past were tried on the episode's data. `promoted`: one of them took over, which ends the episode. */
-void episode_recalled(struct episode *episode, bool promoted);
+/* True if champions of the past are to be tried on the data since the change: when the episode begins, and again each
+ * time these have grown by `growth`, until one of them passes or a retune is promoted. It is one test all along: the
+ * same versions against the same champion on data that are only added to. Its bound is valid at every look, so that all
+ * of them have the one level of the episode's first try. */
+bool episode_asks(const struct episode *episode, double growth);
+double episode_recall_level(double level);
+/* They were. `passed`: one of them is better; `promoted`: it took over, which ends the episode. */
+void episode_recalled(struct episode *episode, bool passed, bool promoted);
 /* A retune was decided; ends the episode when nothing is gained any more. `promising`: it was not promoted, but its
  * gain stands above its error, so that more data may show what these could not; such a rejection does not count. */
 void episode_decided(struct episode *episode, bool promoted, bool promising);

@@ -135,17 +135,14 @@ static void schedule_retune(struct loop *loop, const struct turn *turn)
     loop->has_task = true;
 }
 
-/* True if an episode began. */
-static bool follow_episode(struct loop *loop, const struct comparison *comparison, int champion)
+static void follow_episode(struct loop *loop, const struct comparison *comparison, int champion)
 {
     episode_serves(&loop->episode, champion);
     episode_trim(&loop->episode, spool_first(loop->twin->spool));
-    bool begins = episode_begins(&loop->episode, comparison->drift);
-    if (begins)
+    if (episode_begins(&loop->episode, comparison->drift))
         episode_begin(&loop->episode, comparison->change, comparison->rows_since_change, champion);
     else
         episode_window(&loop->episode, comparison->rows, comparison->drift);
-    return begins;
 }
 
 int loop_decide_skip(struct loop *loop, const struct comparison *comparison, const struct window *window,
@@ -175,7 +172,8 @@ static int look_back(struct loop *loop, const struct turn *turn, struct past *pa
     int status = loop_past_regret(loop, turn->comparison, turn->window, turn->champion, turn->policy, past, error);
     if (status != TW_OK || past->back_to) /* the alarm is about a version that should not be there */
         return status;
-    if (follow_episode(loop, turn->comparison, turn->champion->version) && turn->policy->recall > 0)
+    follow_episode(loop, turn->comparison, turn->champion->version);
+    if (turn->policy->recall > 0 && episode_asks(&loop->episode, turn->policy->growth))
         status = loop_past_recall(loop, turn->window, turn->champion, turn->policy, past, error);
     return status;
 }
@@ -206,7 +204,7 @@ static void carry_out(struct loop *loop, const struct turn *turn, const struct p
     bool open = past->state == TRIAL_OPEN || past->state == TRIAL_WORSE;
     loop->trial = open && !choice->move_to ? past->trial : (struct trial){0};
     if (past->recall)
-        episode_recalled(&loop->episode, choice->move_to != 0);
+        episode_recalled(&loop->episode, past->recalled != 0, choice->move_to != 0);
     if (choice->retune) {
         schedule_retune(loop, turn);
         pace_begin(&loop->pace, now);

@@ -96,13 +96,16 @@ int loop_past_recall(struct loop *loop, const struct window *window, struct snap
         .champion = champion,
         .window = {.first = loop->episode.change, .last = window->last},
         .min_gain = policy->gate_min_gain,
-        .level = episode_level(&loop->episode, policy->gate_level),
+        .level = episode_recall_level(policy->gate_level),
         .most = (int)policy->recall,
         .max_distance = policy->max_distance,
         .reference = loop->reference_rows.rows ? &loop->reference_rows : NULL,
         .reference_version = loop->reference ? loop->reference->version : 0,
     };
     struct recall recall;
+    /* what goes on is a test from the first row on, so that all of them must fit */
+    if (loop->episode.asked_rows && loop->episode.rows > window_rows_compare(loop->twin))
+        return TW_OK;
     int status = recall_try(&input, &recall, error);
     if (status != TW_OK)
         return status;

@@ -21,7 +21,7 @@ struct past {
 int loop_past_regret(struct loop *loop, const struct comparison *comparison, const struct window *window,
                      struct snapshot *champion, const struct loop_policy *policy, struct past *past,
                      struct tw_error *error);
-/* At the beginning of an episode: tries champions of the past on the data since the change. */
+/* When the episode asks for it: tries champions of the past on the data since the change. */
 int loop_past_recall(struct loop *loop, const struct window *window, struct snapshot *champion,
                      const struct loop_policy *policy, struct past *past, struct tw_error *error);
 /* Makes the record of the trial. `moved`: a roll-back is carried out. */

@@ -21,17 +21,44 @@ static bool holds(const int *versions, int count, int version)
     return false;
 }
 
-/* May the version be tried on data from `first` on? */
-static bool is_new_to(struct store *store, int64_t twin, int version, uint64_t first)
+/* What the retunes of one episode have in common: the version that they begin with, and the change. */
+struct lesson {
+    int parent; /* 0: the version stands for itself */
+    uint64_t first;
+};
+
+static struct lesson lesson_of(const json_t *row)
 {
-    json_t *row = store_version_json(store, twin, version);
+    json_t *ordinals = json_object_get(row, "ordinals");
+    return (struct lesson){int_of(row, "parent"), (uint64_t)json_integer_value(json_object_get(ordinals, "first"))};
+}
+
+static bool is_taken(const struct lesson *taken, int count, struct lesson lesson)
+{
+    for (int i = 0; i < count; i++)
+        if (lesson.parent && taken[i].parent == lesson.parent && taken[i].first == lesson.first)
+            return true;
+    return false;
+}
+
+/* May the version of this row be tried on data from `first` on? */
+static bool is_new_to(const json_t *row, uint64_t first)
+{
     const char *status = json_string_value(json_object_get(row, "status"));
     const json_t *regret = json_object_get(json_object_get(row, "metrics"), "regret");
     const char *state = json_string_value(json_object_get(regret, "state"));
     uint64_t trained = (uint64_t)json_integer_value(json_object_get(json_object_get(row, "ordinals"), "last"));
     uint64_t tried = (uint64_t)json_integer_value(json_object_get(json_object_get(regret, "ordinals"), "last"));
     bool rolled_back = state && strcmp(state, "rolled_back") == 0;
-    bool ok = status && strcmp(status, "rejected") != 0 && trained < first && !(rolled_back && tried >= first);
+    return status && strcmp(status, "rejected") != 0 && trained < first && !(rolled_back && tried >= first);
+}
+
+/* Takes the version if it may be tried and no other of its episode was taken. */
+static bool take(const struct recall_input *input, int version, struct lesson *taken, int count)
+{
+    json_t *row = store_version_json(input->store, input->twin->id, version);
+    taken[count] = lesson_of(row);
+    bool ok = is_new_to(row, input->window.first) && !is_taken(taken, count, taken[count]);
     json_decref(row);
     return ok;
 }
@@ -41,9 +68,12 @@ static bool is_new_to(struct store *store, int64_t twin, int version, uint64_t f
 static int candidates(const struct recall_input *input, int most, int *out)
 {
     json_t *page = store_list_moves(input->store, input->twin->id, "champion", 0, MOVES, NULL), *move;
+    json_t *serving = store_version_json(input->store, input->twin->id, input->champion->version);
+    struct lesson taken[CANDIDATES_MAX + 1] = {lesson_of(serving)};
     int refused[MOVES], refusals = 0, count = 0, after = 0;
     bool by_people = false;
     size_t i;
+    json_decref(serving);
     json_array_foreach(json_object_get(page, "items"), i, move)
     {
         int version = int_of(move, "version");
@@ -51,8 +81,7 @@ static int candidates(const struct recall_input *input, int most, int *out)
         if (by_people && after < version)
             refused[refusals++] = version;
         if (count < most && version != input->champion->version && !holds(out, count, version) &&
-            !holds(refused, refusals, version) &&
-            is_new_to(input->store, input->twin->id, version, input->window.first))
+            !holds(refused, refusals, version) && take(input, version, taken, count + 1))
             out[count++] = version;
         after = version;
         by_people = actor && strcmp(actor, "operator") == 0;

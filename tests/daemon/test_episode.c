@@ -125,20 +125,58 @@ static void counts_looks(void **state)
 {
     struct episode e = {0};
     episode_begin(&e, 0, 1000, 1);
-    episode_recalled(&e, false);
+    episode_recalled(&e, false, false);
     assert_true(e.active && e.looks == 1 && e.attempts == 0);
     episode_decided(&e, false, false);
     assert_true(e.looks == 2 && e.attempts == 1);
     episode_begin(&e, 0, 1000, 1);
     assert_int_equal(e.looks, 0);
-    episode_recalled(&e, true); /* a version of the past took over: there is nothing to train */
+    episode_recalled(&e, true, true); /* a version of the past took over: there is nothing to train */
     assert_false(e.active);
+}
+
+/* Physics that returns may need more data to be known again: the question of the episode's begin stays open, and is one
+ * look however often it is asked. */
+static void asks_again(void **state)
+{
+    struct episode e = {0};
+    assert_false(episode_asks(&e, 0.5));
+    episode_begin(&e, 7, 1000, 1);
+    assert_true(episode_asks(&e, 0.5));
+    assert_true(episode_level(&e, 0.01) == episode_recall_level(0.01));
+    for (int i = 0; i < 2; i++) {
+        episode_recalled(&e, false, false);
+        assert_false(episode_asks(&e, 0.5));
+        episode_decided(&e, false, false);
+        assert_int_equal(e.looks, 2 + i);
+        assert_true(episode_level(&e, 0.01) < episode_recall_level(0.01));
+        episode_window(&e, e.rows / 2 - 1, true);
+        assert_false(episode_asks(&e, 0.5));
+        episode_window(&e, 1, true);
+        assert_true(episode_asks(&e, 0.5));
+    }
+    struct episode learnt = e, trimmed = e, advised = e;
+    episode_decided(&learnt, true, false); /* against another champion it would be another test */
+    episode_window(&learnt, 100000, true);
+    assert_true(learnt.active && !episode_asks(&learnt, 0.5));
+    episode_trim(&trimmed, 7); /* nothing is missing */
+    assert_true(episode_asks(&trimmed, 0.5));
+    episode_trim(&trimmed, 8); /* and on other rows */
+    assert_true(trimmed.active && !episode_asks(&trimmed, 0.5));
+    episode_recalled(&advised, true, false); /* people know it now */
+    episode_window(&advised, 100000, true);
+    assert_true(advised.active && !episode_asks(&advised, 0.5));
+    episode_begin(&e, 0, 1000, 1);
+    episode_decided(&e, false, false); /* there was nobody to ask when it began */
+    episode_window(&e, 1000, true);
+    assert_false(episode_asks(&e, 0.5));
 }
 
 static void survives_json(void **state)
 {
     struct episode e = {0}, back;
     episode_begin(&e, 123456789012345, 4321, 1);
+    episode_recalled(&e, false, false);
     episode_window(&e, 99, false);
     episode_decided(&e, true, false);
     json_t *json = episode_json(&e);
@@ -149,11 +187,12 @@ static void survives_json(void **state)
     episode_from_json(&back, NULL);
     assert_false(back.active);
     json = episode_json(&e); /* of an earlier program */
-    const char *const later[] = {"looks", "gained_rows", "origin", "champion"};
+    const char *const later[] = {"looks", "gained_rows", "origin", "champion", "asked_rows"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         json_object_del(json, later[i]);
     episode_from_json(&back, json);
     assert_true(back.active && back.looks == back.attempts && back.origin == 0 && back.champion == 0);
+    assert_int_equal(back.asked_rows, 0);
     json_decref(json);
     json = json_pack("{s:s}", "active", "yes");
     episode_from_json(&back, json);
@@ -172,6 +211,7 @@ int main(void)
         cmocka_unit_test(ends_when_it_was_a_false_alarm),
         cmocka_unit_test(has_a_last_attempt),
         cmocka_unit_test(counts_looks),
+        cmocka_unit_test(asks_again),
         cmocka_unit_test(survives_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 """What the loop may do by itself: modes, limits, and what stands on record where it may not."""
 import unittest
 
+import numpy as np
+
 import toy
 from daemon import Daemon
 from feed import Feed
@@ -43,22 +45,35 @@ class PolicyTest(unittest.TestCase):
     def regret(self, version):
         return self.versions()[version - 1]["metrics"].get("regret")
 
+    def learn(self, shift):
+        """Shifted data until two retunes were promoted, and the last is on trial no more: it would be rolled back."""
+        first = self.promote(shift, 10)
+        for k in range(20):  # how many refinements come is a matter of bits
+            champion = self.champion()
+            if champion > first and (self.regret(champion) or {}).get("state") == "confirmed":
+                return
+            self.push(toy.events(1000, seed=50 + k, shift=shift))
+        self.fail("nothing was learnt twice, or confirmed")
+
     def test_physics_that_returns(self):
-        self.begin()
-        self.promote(1.0, 10)
-        for k in range(20):  # a champion on trial would be rolled back from; how many refinements come is a matter of bits
-            if (self.regret(self.champion()) or {}).get("state") == "confirmed":
-                break
-            self.push(toy.events(1000, seed=50 + k, shift=1.0))
-        self.assertEqual(self.regret(self.champion())["state"], "confirmed")
+        """In the middle of a window: who knew it is asked again as data come, which is one test at one level."""
+        self.begin(recall=1)  # that is not spent on what came on the way to the champion
+        self.learn(1.0)
+        self.daemon.request("PATCH", "/v1/twins/toy", {"loop": {"cooldown": 100}})  # or it is learnt anew
         before = len(self.versions())
-        rows = self.push(toy.events(3000, seed=40))
-        self.assertEqual([r["decision"] for r in rows], ["recalled", "none", "none"])
+        rows = self.push(np.concatenate([toy.events(550, seed=70, shift=1.0), toy.events(4450, seed=71)]))
+        asked = [r["policy"]["recall"] for r in rows if "recall" in r["policy"]]
+        last = len(asked) - 1
+        self.assertGreater(last, 0)
+        self.assertEqual([r["decision"] for r in rows], ["limited"] * last + ["recalled"] + ["none"] * (4 - last))
+        self.assertEqual([(a["level"], len(a["candidates"])) for a in asked], [(asked[0]["level"], 1)] * len(asked))
+        self.assertLess(asked[0]["level"], 0.01)
+        tried = [a["candidates"][0] for a in asked]
+        self.assertEqual([(c["version"], c["events"], c["pass"]) for c in tried],  # from the change on, all of them
+                         [(1, 1000 * (k + 1), k == last) for k in range(len(asked))])
+        self.assertGreater(tried[last]["bound"], 0)
         self.assertEqual((self.champion(), len(self.versions())), (1, before))
-        tried = {c["version"]: c for c in rows[0]["policy"]["recall"]["candidates"]}
-        self.assertTrue(tried[1]["pass"] and tried[1]["bound"] > 0)
-        self.assertLess(rows[0]["policy"]["recall"]["level"], 0.01)
-        self.assertEqual(rows[0]["policy"]["version"], 1)
+        self.assertEqual(rows[last]["policy"]["version"], 1)
         self.assertEqual(self.daemon.get("/v1/twins/toy")["verdict"], "true")
         moves = self.daemon.get("/v1/twins/toy/history?alias=champion")["items"]
         self.assertEqual((moves[0]["version"], moves[0]["actor"]), (1, "loop"))

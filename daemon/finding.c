@@ -98,18 +98,28 @@ static int score_component(const struct finding_input *input, const struct rows 
     return TW_OK;
 }
 
+/* The last batch that may be the first after the change: from it on there is half of the window, which begins with
+ * batch `window`. Fewer rows would not be the ones that raised the alarm. */
+static size_t last_boundary(const struct rows *rows, size_t window)
+{
+    size_t end = rows->offsets[rows->batches], half = (end - rows->offsets[window]) / 2, last = window;
+    while (last + 1 < rows->batches && end - rows->offsets[last + 1] >= half)
+        last++;
+    return last;
+}
+
 /* The first batch after the change. What accumulated is looked for with the component that shows it, what is large
  * with the classifier that tells window from reference. */
 static int find_change(const struct finding_input *input, const struct rows *rows, int leading, const double *log_prob,
                        const struct tw_kernels *kernels, struct tw_pool *pool, size_t *change)
 {
     const struct tw_model *classifier = input->drift->c2st.classifier;
-    size_t last = 0;
-    while (last + 1 < rows->batches && rows->ordinals[last] < input->window.first)
-        last++;
-    *change = last;
+    size_t window = 0;
+    while (window + 1 < rows->batches && rows->ordinals[window] < input->window.first)
+        window++;
+    *change = window;
     bool by_component = leading >= 0 && !alarms(input->drift, TW_DETECT_C2ST);
-    if (last == 0 || (!by_component && !classifier))
+    if (!by_component && !classifier)
         return TW_OK;
     double *scores = malloc((rows->seen.rows + 1) * sizeof(*scores));
     int status = !scores        ? TW_NO_MEMORY
@@ -117,10 +127,10 @@ static int find_change(const struct finding_input *input, const struct rows *row
                                 : tw_model_score(classifier, kernels, pool, rows->seen.rows, rows->seen.features,
                                                  rows->seen.conditions, scores);
     if (status == TW_OK)
-        *change = tw_drift_change_point(scores, rows->offsets, rows->batches, last);
+        *change = tw_drift_change_point(scores, rows->offsets, rows->batches, window, last_boundary(rows, window));
     free(scores);
     /* no boundary stands out: the path knows when it began to rise */
-    for (size_t b = 0; status == TW_OK && by_component && *change == last && b < last; b++)
+    for (size_t b = 0; status == TW_OK && by_component && *change == window && b < window; b++)
         if (rows->ordinals[b] >= input->drift->cusum[leading].start)
             *change = b;
     return status;
@@ -294,7 +304,7 @@ int finding_make(const struct finding_input *input, const struct tw_kernels *ker
             status = make_sketches(input, &rows, log_prob, change, &sketches);
         if (status == TW_OK)
             status = name_columns(input, &sketches, out->drifted);
-        if (status == TW_OK && rows.ordinals[change] < input->window.first) {
+        if (status == TW_OK && rows.ordinals[change] != input->window.first) {
             out->change = rows.ordinals[change];
             out->rows_since_change = rows.data.rows - rows.offsets[change];
         }

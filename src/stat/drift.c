@@ -304,15 +304,15 @@ static void cumulate(const double *scores, const size_t *offsets, size_t batches
     }
 }
 
-size_t tw_drift_change_point(const double *scores, const size_t *offsets, size_t batches, size_t last)
+size_t tw_drift_change_point(const double *scores, const size_t *offsets, size_t batches, size_t window, size_t last)
 {
     if (last >= batches)
-        return last;
+        return window;
     struct sums *sums = tw_size_alloc(batches + 1, sizeof *sums);
     if (!sums)
-        return last;
+        return window;
     cumulate(scores, offsets, batches, sums);
-    size_t best = last;
+    size_t best = window;
     double most = STAND_OUT;
     for (size_t k = 1; k <= last; k++) {
         double found = separation(moments_of(sums, 0, k), moments_of(sums, k, batches));

@@ -81,9 +81,9 @@ void tw_drift_fini(struct tw_drift *drift);
 
 /* Where did it begin? Classifier scores of batches in order of ordinals (rows [offsets[i], offsets[i+1]) of scores;
  * offsets holds batches + 1): the boundary where the mean score after it exceeds the mean before it by the most
- * standard errors. Returns the index of the first batch after the change; `last` (the first batch of the window that
- * alarmed, a safe answer) where no earlier boundary stands out or memory is short. Errs to the later side: the rows
+ * standard errors. Returns the index of the first batch after the change, at most `last`; `window` (the first batch of
+ * the window that alarmed, <= last) where no boundary stands out or memory is short. Errs to the later side: the rows
  * from there on are to be learnt from. */
-size_t tw_drift_change_point(const double *scores, const size_t *offsets, size_t batches, size_t last);
+size_t tw_drift_change_point(const double *scores, const size_t *offsets, size_t batches, size_t window, size_t last);
 
 #endif

@@ -366,7 +366,7 @@ static void test_workers(void **state)
 
 enum { BATCHES = 20, EACH = 400 };
 
-static size_t change_point(uint64_t key, double from, double shift, size_t last)
+static size_t change_point(uint64_t key, double from, double shift, size_t window, size_t last)
 {
     double *scores = test_malloc(BATCHES * EACH * sizeof *scores);
     tw_real *draws = test_malloc(BATCHES * EACH * sizeof *draws);
@@ -377,7 +377,7 @@ static size_t change_point(uint64_t key, double from, double shift, size_t last)
     for (size_t b = 0; b <= BATCHES; b++)
         offsets[b] = b * EACH;
     scores[3] = NAN, scores[4] = -INFINITY; /* left out */
-    size_t found = tw_drift_change_point(scores, offsets, BATCHES, last);
+    size_t found = tw_drift_change_point(scores, offsets, BATCHES, window, last);
     test_free(draws);
     test_free(scores);
     return found;
@@ -387,18 +387,19 @@ static void test_change_point(void **state)
 {
     int exact = 0, early = 0;
     for (uint64_t k = 0; k < 50; k++) {
-        size_t found = change_point(k, 9, 0.4, 15);
+        size_t found = change_point(k, 9, 0.4, 15, 17);
         exact += found == 9;
         early += found < 9;
     }
     assert_in_range(exact, 45, 50);
     assert_in_range(early, 0, 2);
-    assert_int_equal(change_point(1, 9.3, 0.8, 15), 10); /* the mixed batch is left out, though most of it is new */
-    assert_int_equal(change_point(1, 17, 0.8, 15), 15);  /* never beyond the window that alarmed */
+    assert_int_equal(change_point(1, 9.3, 0.8, 15, 17), 10); /* the mixed batch is left out, though most of it is new */
+    assert_int_equal(change_point(1, 16, 0.8, 15, 17), 16);  /* within the window that alarmed */
+    assert_int_equal(change_point(1, 18, 0.8, 15, 17), 17);  /* not so late that few rows are left */
     for (uint64_t k = 0; k < 10; k++)
-        assert_int_equal(change_point(k, BATCHES, 0.8, 15), 15); /* nothing stands out */
-    assert_int_equal(change_point(1, 9, -0.8, 15), 15);          /* scores that fall are no drift */
-    assert_int_equal(tw_drift_change_point(NULL, (size_t[]){0}, 0, 0), 0);
+        assert_int_equal(change_point(k, BATCHES, 0.8, 15, 17), 15); /* nothing stands out */
+    assert_int_equal(change_point(1, 9, -0.8, 15, 17), 15);          /* scores that fall are no drift */
+    assert_int_equal(tw_drift_change_point(NULL, (size_t[]){0}, 0, 0, 0), 0);
 }
 
 int main(void)

@@ -139,7 +139,7 @@ static void test_finds_when(void **state)
                      0);
     for (size_t b = 0; b <= BATCHES; b++)
         offsets[b] = b * BATCH;
-    assert_int_equal(tw_drift_change_point(scores, offsets, BATCHES, LAST), OLD);
+    assert_int_equal(tw_drift_change_point(scores, offsets, BATCHES, LAST, LAST + WINDOW / BATCH / 2), OLD);
     test_free(scores);
     tw_drift_fini(&drift);
     tw_data_fini(&window);

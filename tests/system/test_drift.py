@@ -80,8 +80,8 @@ class DriftTest(unittest.TestCase):
         quiet = daemon.get("/v1/twins/toy/drift")
         self.assertIsNone(quiet["alarm"])
         self.assertIn("No window has been compared", quiet["summary"])
-        feed.push_all(toy.batches(np.concatenate([toy.events(1000, 2), toy.events(6000, 3, shift=0.6)]), 500))
-        wait_until(lambda: settled(daemon, 14))
+        feed.push_all(toy.batches(np.concatenate([toy.events(1250, 2), toy.events(5750, 3, shift=0.6)]), 250))
+        wait_until(lambda: settled(daemon, 28))
         drift = daemon.get("/v1/twins/toy/drift")
         alarm = drift["alarm"]
         self.assertEqual((alarm["iteration"], alarm["version"]), (2, 1))
@@ -92,7 +92,7 @@ class DriftTest(unittest.TestCase):
         self.assertGreater(alarm["helped"]["gate"]["gain"], 3 * alarm["helped"]["gate"]["error"])
         fidelity = alarm["helped"]["fidelity"]
         self.assertLess(fidelity["after"]["value"], fidelity["before"]["value"])
-        self.assertEqual(alarm["since"]["ordinal"], daemon.get("/v1/twins/toy/batches")["items"][2]["ordinal"])
+        self.assertEqual(alarm["since"]["ordinal"], daemon.get("/v1/twins/toy/batches")["items"][5]["ordinal"])  # within a window
         self.assertIn(f"version {version} replaced version 1. It gained", drift["summary"])
         self.assertIn("eta", {d["feature"] for d in alarm["drifted"]})
 

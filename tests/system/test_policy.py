@@ -56,12 +56,14 @@ class PolicyTest(unittest.TestCase):
         self.fail("nothing was learnt twice, or confirmed")
 
     def test_physics_that_returns(self):
-        """In the middle of a window: who knew it is asked again as data come, which is one test at one level."""
+        """At first among the other: who knew it is asked again as data come, which is one test at one level."""
         self.begin(recall=1)  # that is not spent on what came on the way to the champion
         self.learn(1.0)
         self.daemon.request("PATCH", "/v1/twins/toy", {"loop": {"cooldown": 100}})  # or it is learnt anew
         before = len(self.versions())
-        rows = self.push(np.concatenate([toy.events(550, seed=70, shift=1.0), toy.events(4450, seed=71)]))
+        mixed = np.concatenate([toy.events(550, seed=70, shift=1.0), toy.events(450, seed=71)])
+        mixed = np.random.default_rng(72).permutation(mixed)
+        rows = self.push(np.concatenate([mixed, toy.events(4000, seed=73)]))
         asked = [r["policy"]["recall"] for r in rows if "recall" in r["policy"]]
         last = len(asked) - 1
         self.assertGreater(last, 0)

@@ -8,42 +8,56 @@
 #include <string.h>
 #include <strings.h>
 
-static bool is_token(const char *name)
+/* Where a byte may stand (RFC 9110, 5.6.2 and 5.5; RFC 9112, 3.2): each byte of a head is looked up once. */
+enum { OF_TOKEN = 1, OF_TARGET = 2, OF_VALUE = 4 };
+#define TOKEN   (OF_TOKEN | OF_TARGET | OF_VALUE)
+#define VISIBLE (OF_TARGET | OF_VALUE)
+
+static const unsigned char kinds[256] = {
+    ['\t'] = OF_VALUE,      [' '] = OF_VALUE,        ['!'] = TOKEN,         ['"'] = VISIBLE,
+    ['#' ... '\''] = TOKEN, ['(' ... ')'] = VISIBLE, ['*' ... '+'] = TOKEN, [','] = VISIBLE,
+    ['-' ... '.'] = TOKEN,  ['/'] = VISIBLE,         ['0' ... '9'] = TOKEN, [':' ... '@'] = VISIBLE,
+    ['A' ... 'Z'] = TOKEN,  ['[' ... ']'] = VISIBLE, ['^' ... 'z'] = TOKEN, ['{'] = VISIBLE,
+    ['|'] = TOKEN,          ['}'] = VISIBLE,         ['~'] = TOKEN,         [0x80 ... 0xff] = VISIBLE,
+};
+
+/* How many bytes from the start are of this kind. */
+static size_t span(const char *text, int kind)
 {
-    size_t size = strlen(name);
-    return size > 0 && strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-                                    "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == size;
+    size_t size = 0;
+    while (kinds[(unsigned char)text[size]] & kind)
+        size++;
+    return size;
 }
 
-static bool is_plain(const char *value)
+static bool consists(const char *text, int kind)
 {
-    for (const unsigned char *p = (const unsigned char *)value; *p != '\0'; p++)
-        if ((*p < 0x20 && *p != '\t') || *p == 0x7f)
-            return false;
-    return true;
+    return text[span(text, kind)] == '\0';
 }
 
-static bool is_target(const char *target)
+static bool is(const char *name, size_t size, const char *known, size_t known_size)
 {
-    return is_plain(target) && strpbrk(target, " \t") == NULL;
+    return size == known_size && strncasecmp(name, known, size) == 0;
 }
+#define IS(name, size, known) is(name, size, known, sizeof known - 1)
 
 void http_check_header(struct http_check *check, const char *name, const char *value)
 {
+    size_t size = span(name, OF_TOKEN);
     if (value == NULL)
         value = "";
-    if (!is_token(name) || !is_plain(value))
+    if (size == 0 || name[size] != '\0' || !consists(value, OF_VALUE))
         check->bad_header = true;
-    if (strcasecmp(name, "Host") == 0) {
+    if (IS(name, size, "Host")) {
         check->host_count++;
         check->host = value;
-    } else if (strcasecmp(name, "Origin") == 0) {
+    } else if (IS(name, size, "Origin")) {
         check->origin_count++;
         check->origin = value;
-    } else if (strcasecmp(name, "Content-Length") == 0) {
+    } else if (IS(name, size, "Content-Length")) {
         check->length_count++;
         check->length = value;
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+    } else if (IS(name, size, "Transfer-Encoding")) {
         check->encoding_count++;
         check->encoding = value;
     }
@@ -67,14 +81,9 @@ static size_t name_length(const char *host)
     return digits <= 5 && host[size] == ':' && host[size + 1 + digits] == '\0' ? size : 0;
 }
 
-static bool same(const char *a, size_t size, const char *b)
-{
-    return strlen(b) == size && strncasecmp(a, b, size) == 0;
-}
-
 static bool name_accepted(const char *name, size_t size, const char *hosts)
 {
-    if (same(name, size, "localhost") || same(name, size, "127.0.0.1") || same(name, size, "[::1]"))
+    if (IS(name, size, "localhost") || IS(name, size, "127.0.0.1") || IS(name, size, "[::1]"))
         return true;
     for (const char *word = hosts; word != NULL && *word != '\0';) {
         word += strspn(word, " ,");
@@ -116,7 +125,8 @@ static bool check_framing(struct http_check *check, struct http_refusal *refusal
     bool http11 = strcmp(check->version, "HTTP/1.1") == 0;
     if (!http11 && strcmp(check->version, "HTTP/1.0") != 0)
         return refuse(refusal, 505, "bad_version", "HTTP/1.1 and HTTP/1.0 are spoken here");
-    if (check->bad_header || !is_token(check->method) || !is_target(check->target))
+    if (check->bad_header || check->method[0] == '\0' || !consists(check->method, OF_TOKEN) ||
+        !consists(check->target, OF_TARGET))
         return refuse(refusal, 400, "bad_request",
                       "the request line or a header holds characters or line ends that are not allowed");
     if (check->length_count > 1)

@@ -27,6 +27,11 @@ void log_set_level(enum log_level level)
     threshold = (int)level;
 }
 
+bool log_enabled(enum log_level level)
+{
+    return (int)level <= atomic_load_explicit(&threshold, memory_order_relaxed);
+}
+
 /* systemd names the device and inode of the journal's stream in JOURNAL_STREAM. */
 static int journal_is_stderr(void)
 {
@@ -43,7 +48,7 @@ static int journal_is_stderr(void)
 
 void log_write(enum log_level level, const char *event, const char *format, ...)
 {
-    if ((int)level > threshold)
+    if (!log_enabled(level))
         return;
     char line[4096], time[32];
     bool journal = journal_is_stderr();

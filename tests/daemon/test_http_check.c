@@ -111,6 +111,31 @@ static void test_framing(void **state)
     }
 }
 
+/* Each byte in each place, against the words of the RFCs. */
+static void test_bytes(void **state)
+{
+    for (int c = 1; c < 256; c++) {
+        char text[] = {'a', (char)c, 'b', '\0'};
+        bool letter = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        bool token = letter || strchr("!#$%&'*+-.^_`|~", c) != NULL;
+        bool visible = c > ' ' && c != 0x7f;
+        for (int place = 0; place < 4; place++) {
+            struct http_check check = {.hosts = "", .port = 1, .method = "GET", .target = "/", .version = "HTTP/1.1"};
+            struct http_refusal refusal;
+            http_check_header(&check, "Host", "localhost");
+            if (place == 0)
+                check.method = text;
+            else if (place == 1)
+                check.target = text;
+            else
+                http_check_header(&check, place == 2 ? text : "X", place == 3 ? text : "1");
+            bool expected = place == 1 ? visible : place == 3 ? visible || c == ' ' || c == '\t' : token;
+            if (http_check_request(&check, NULL, &refusal) != expected)
+                fail_msg("byte %d in place %d", c, place);
+        }
+    }
+}
+
 static void test_host_and_origin(void **state)
 {
     bool close;
@@ -173,7 +198,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_host),    cmocka_unit_test(test_origin),
         cmocka_unit_test(test_framing), cmocka_unit_test(test_host_and_origin),
-        cmocka_unit_test(test_address), cmocka_unit_test(test_problem),
+        cmocka_unit_test(test_bytes),   cmocka_unit_test(test_address),
+        cmocka_unit_test(test_problem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

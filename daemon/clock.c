@@ -12,11 +12,21 @@ int64_t clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-double clock_monotonic(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+double clock_monotonic(void)
+{
+    return seconds_of(CLOCK_MONOTONIC);
+}
+
+double clock_coarse(void)
+{
+    return seconds_of(CLOCK_MONOTONIC_COARSE);
 }
 
 char *clock_rfc3339(int64_t ms, char out[32])

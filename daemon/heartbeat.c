@@ -75,7 +75,7 @@ void heartbeat_start(const char *name, double limit)
 void heartbeat_mark(void)
 {
     if (mine)
-        atomic_store_explicit(&mine->mark, microseconds(clock_monotonic()), memory_order_relaxed);
+        atomic_store_explicit(&mine->mark, microseconds(clock_coarse()), memory_order_relaxed);
 }
 
 void heartbeat_rest(void)

@@ -25,8 +25,7 @@
 enum {
     SERVER_THREADS = 2,
     CALL_THREADS = 3,
-    CONNECTION_BYTES = 96 * 1024, /* request headers, and response headers with the names of up to 1024 columns */
-    TIMEOUT_S = 30,               /* of silence */
+    CONNECTION_BYTES = 72 * 1024, /* request headers, and response headers with the names of up to 1024 columns */
     STACK_BYTES = 2 * 1024 * 1024,
     BACKLOG = 1024,
     SEND_BYTES = 256 * 1024,  /* what the kernel keeps of an answer that nobody takes */
@@ -93,6 +92,8 @@ static void notice_connection(void *context, struct MHD_Connection *connection, 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         *slot = info != NULL ? http_peers_add(http->peers, info->connect_fd) : NULL;
+        if (*slot == NULL && info != NULL) /* nobody would ever end it */
+            shutdown(info->connect_fd, SHUT_RDWR);
     } else {
         http_peers_remove(http->peers, *slot);
         *slot = NULL;
@@ -112,8 +113,7 @@ static struct MHD_Daemon *start_server(struct http *http)
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_URI_LOG_CALLBACK, http_exchange_new, http,
         MHD_OPTION_NOTIFY_COMPLETED, http_exchange_free, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, notice_connection, http, MHD_OPTION_CONNECTION_LIMIT, limit,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)TIMEOUT_S, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
 }
 
 static void http_free(struct http *http)
@@ -121,6 +121,7 @@ static void http_free(struct http *http)
     http_work_free(http->calls);
     http_work_free(http->queries);
     http_peers_free(http->peers);
+    http_kept_fini(&http->kept);
     free(http);
 }
 

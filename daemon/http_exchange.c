@@ -67,38 +67,33 @@ static struct http_peer *peer_of(struct MHD_Connection *connection)
     return info != NULL ? info->socket_context : NULL;
 }
 
-static void turn(struct exchange *exchange, enum http_peer_turn turn)
-{
-    http_peers_turn(exchange->http->peers, exchange->peer, turn);
-}
-
 void *http_exchange_new(void *context, const char *uri, struct MHD_Connection *connection)
 {
     struct http *http = context;
-    struct exchange *exchange = calloc(1, sizeof *exchange);
-    if (exchange == NULL)
-        return NULL;
-    exchange->http = http;
-    exchange->connection = connection;
-    exchange->peer = peer_of(connection);
-    exchange->work.run = run;
-    exchange->work.cancel = cancel;
-    exchange->request.api = &http->api;
-    exchange->request.http = http;
-    exchange->request.received = clock_monotonic();
-    exchange->target = uri;
-    exchange->request.uri = strdup(uri != NULL ? uri : "");
-    if (exchange->request.uri == NULL) {
+    struct exchange *exchange = malloc(sizeof *exchange);
+    char *copy = http_request_uri(uri != NULL ? uri : "");
+    if (exchange == NULL || copy == NULL) {
         free(exchange);
+        free(copy);
         return NULL;
     }
-    exchange->response.inference = route_is_inference(exchange->request.uri);
+    *exchange = (struct exchange){
+        .work = {.run = run, .cancel = cancel},
+        .http = http,
+        .connection = connection,
+        .peer = peer_of(connection),
+        .request = {.api = &http->api, .http = http, .uri = copy, .received = clock_monotonic()},
+        .response = {.inference = route_is_inference(copy)},
+        .target = uri,
+    };
     atomic_fetch_add(&http->active, 1);
     return exchange;
 }
 
 static void drop_request_body(struct exchange *exchange)
 {
+    if (exchange->capacity == 0)
+        return;
     free(exchange->request.body);
     exchange->request.body = NULL;
     exchange->request.body_size = 0;
@@ -113,7 +108,7 @@ void http_exchange_free(void *context, struct MHD_Connection *connection, void *
     if (exchange == NULL)
         return;
     struct http *http = exchange->http;
-    turn(exchange, HTTP_PEER_HEAD);
+    http_peers_turn(exchange->peer, HTTP_PEER_HEAD, clock_coarse());
     drop_request_body(exchange);
     if (exchange->polling)
         atomic_fetch_sub(&http->polling, 1);
@@ -146,14 +141,8 @@ static struct MHD_Response *make_response(struct exchange *exchange)
     return made;
 }
 
-static enum MHD_Result answer(struct exchange *exchange)
+static void add_headers(struct MHD_Response *made, const struct http_response *response, bool close)
 {
-    struct http_response *response = &exchange->response;
-    struct http *http = exchange->http;
-    turn(exchange, HTTP_PEER_ANSWER);
-    struct MHD_Response *made = make_response(exchange);
-    if (made == NULL)
-        return MHD_NO;
     bool cached = false;
     for (int i = 0; i < response->headers; i++) {
         cached = cached || strcmp(response->header[i].name, "Cache-Control") == 0;
@@ -164,12 +153,31 @@ static enum MHD_Result answer(struct exchange *exchange)
     if (!cached)
         MHD_add_response_header(made, "Cache-Control", "no-store");
     MHD_add_response_header(made, "X-Content-Type-Options", "nosniff");
+    if (close)
+        MHD_add_response_header(made, "Connection", "close");
+}
+
+static enum MHD_Result answer(struct exchange *exchange)
+{
+    struct http_response *response = &exchange->response;
+    struct http *http = exchange->http;
+    http_peers_turn(exchange->peer, HTTP_PEER_ANSWER, clock_coarse());
     /* Of chunks the library takes what no other server would: after them the connection ends, so that it does not
      * matter where anybody thinks that they do. */
-    if (response->close || exchange->chunked || atomic_load(&http->stopping))
-        MHD_add_response_header(made, "Connection", "close");
+    bool close = response->close || exchange->chunked || atomic_load(&http->stopping);
+    bool constant = response->borrowed && response->headers == 0 && !close;
+    struct MHD_Response *made = constant ? http_kept_find(&http->kept, response) : NULL;
+    bool kept = made != NULL;
+    if (!kept) {
+        made = make_response(exchange);
+        if (made == NULL)
+            return MHD_NO;
+        add_headers(made, response, close);
+        kept = constant && http_kept_add(&http->kept, response, made);
+    }
     enum MHD_Result queued = MHD_queue_response(exchange->connection, (unsigned)response->status, made);
-    MHD_destroy_response(made);
+    if (!kept)
+        MHD_destroy_response(made);
     if (response->status >= 200 && response->status < 600)
         atomic_fetch_add(&http->counts[response->status / 100 - 1], 1);
     log_debug("http", "method=%s status=%d seconds=%.4f", exchange->request.method, response->status,
@@ -231,7 +239,7 @@ static void cancel(struct http_work *work)
 static enum MHD_Result to_worker(struct exchange *exchange, struct http_work_queue *queue)
 {
     exchange->stage = STAGE_WAITING;
-    turn(exchange, HTTP_PEER_ANSWER);
+    http_peers_turn(exchange->peer, HTTP_PEER_ANSWER, clock_coarse());
     MHD_suspend_connection(exchange->connection);
     if (!http_work_submit(queue, &exchange->work))
         cancel(&exchange->work);
@@ -283,6 +291,7 @@ static bool admit(struct exchange *exchange)
     struct http_response *response = &exchange->response;
     char allow[64];
     const struct route *route = route_find(request, allow);
+    size_t limit = route != NULL ? body_limit(route) : 0;
     const char *encoding = request->header[HTTP_CONTENT_ENCODING];
     if (route == NULL && allow[0] == '\0') {
         http_response_problem(response, 404, "not_found", "there is nothing at this path");
@@ -299,9 +308,9 @@ static bool admit(struct exchange *exchange)
             "this needs Authorization: Bearer <token>; the token is in admin.token of the state folder");
         http_response_header(response, "WWW-Authenticate", "Bearer realm=\"twin\"%s",
                              request->header[HTTP_AUTHORIZATION] != NULL ? ", error=\"invalid_token\"" : "");
-    } else if (exchange->content_length > (int64_t)body_limit(route)) {
-        http_response_problem(response, 413, "too_large", "the body may have at most %zu bytes here%s",
-                              body_limit(route), body_limit(route) < route->body_limit ? ", as memory-mb is" : "");
+    } else if (exchange->content_length > (int64_t)limit) {
+        http_response_problem(response, 413, "too_large", "the body may have at most %zu bytes here%s", limit,
+                              limit < route->body_limit ? ", as memory-mb is" : "");
     } else if (encoding != NULL && strcasecmp(encoding, "identity") != 0) {
         http_response_problem(response, 415, "unsupported_media_type", "bodies are read as they are, not in %.40s",
                               encoding);
@@ -309,7 +318,7 @@ static bool admit(struct exchange *exchange)
     } else if (atomic_load(&exchange->http->stopping)) {
         http_response_problem(response, 503, "stopping", "the daemon is stopping");
     } else {
-        exchange->limit = body_limit(route);
+        exchange->limit = limit;
         return true;
     }
     return false;
@@ -354,7 +363,7 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
 {
     exchange->request.method = method;
     exchange->stage = STAGE_BODY;
-    turn(exchange, HTTP_PEER_BODY);
+    http_peers_turn(exchange->peer, HTTP_PEER_BODY, clock_coarse());
     if (check_head(exchange, version))
         return MHD_YES;
     exchange->refused = true;

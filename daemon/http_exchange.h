@@ -11,6 +11,7 @@
 #include <microhttpd.h>
 
 #include "daemon/http.h"
+#include "daemon/http_kept.h"
 #include "daemon/http_peers.h"
 #include "daemon/http_work.h"
 
@@ -19,6 +20,7 @@ struct http {
     struct MHD_Daemon *daemon;
     struct http_work_queue *calls, *queries;
     struct http_peers *peers;
+    struct http_kept kept;
     int listener;
     int port;
     atomic_bool stopping;

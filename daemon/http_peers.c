@@ -13,17 +13,23 @@
 
 #include "daemon/clock.h"
 
+enum { TURNS_STEP = 4 };
+
 struct http_peer {
     struct http_peer *next, **link;
     int fd;
-    enum http_peer_turn turn;
-    bool turned; /* since the last look */
+    /* Written by whoever serves the connection, without the lock, which all connections share. */
+    atomic_uint turns;     /* changes of turn, times TURNS_STEP, plus whose turn it is */
+    _Atomic double useful; /* when the connection was last of use, or could not have been: the order of eviction */
+    atomic_bool ended;
+    /* Of whoever has the lock. */
+    unsigned settled; /* what `turns` was when it was last looked at */
+    bool turned;      /* since the last look */
     bool head_begun;
     uint64_t received, taken; /* by us; by the client: the kernel's counts when last looked at */
     double head_end;          /* deadline, if head_begun */
+    double moved;             /* when bytes last did */
     double patience;          /* seconds left, of HTTP_PEERS_PATIENCE_S */
-    double useful;            /* when the connection was last of use, or could not have been: the order of eviction */
-    atomic_bool ended;
 };
 
 struct http_peers {
@@ -64,10 +70,41 @@ static void end(struct http_peers *peers, struct http_peer *peer)
     shutdown(peer->fd, SHUT_RDWR);
 }
 
+static enum http_peer_turn turn_of(const struct http_peer *peer)
+{
+    return peer->settled % TURNS_STEP;
+}
+
+/* Draws what follows from the turns since the last time. Lock held. */
+static void settle(struct http_peer *peer)
+{
+    unsigned turns = atomic_load_explicit(&peer->turns, memory_order_acquire);
+    unsigned changes = turns / TURNS_STEP - peer->settled / TURNS_STEP;
+    if (changes == 0)
+        return;
+    peer->settled = turns;
+    peer->turned = true;
+    peer->head_begun = false;
+    /* A reader that was slow stays so where all that happened is the end of an answer: of two changes one was another.
+     */
+    if (changes > 1 || turn_of(peer) != HTTP_PEER_HEAD)
+        peer->patience = HTTP_PEERS_PATIENCE_S;
+}
+
 /* We are at work for it, and it takes what we make. */
 static bool served(const struct http_peer *peer)
 {
-    return peer->turn == HTTP_PEER_ANSWER && peer->patience >= HTTP_PEERS_PATIENCE_S;
+    return turn_of(peer) == HTTP_PEER_ANSWER && peer->patience >= HTTP_PEERS_PATIENCE_S;
+}
+
+static double useful(const struct http_peer *peer)
+{
+    return atomic_load_explicit(&((struct http_peer *)peer)->useful, memory_order_relaxed);
+}
+
+static void set_useful(struct http_peer *peer, double now)
+{
+    atomic_store_explicit(&peer->useful, now, memory_order_relaxed);
 }
 
 /* Ends the connection that was of use longest ago: one that is not being served, so that no flood of connections takes
@@ -80,13 +117,14 @@ static void make_room(struct http_peers *peers, double now)
     for (struct http_peer *peer = peers->first; peer != NULL; peer = peer->next) {
         if (atomic_load(&peer->ended))
             continue;
+        settle(peer);
         struct http_peer **place = &worst[served(peer)];
-        if (*place == NULL || peer->useful < (*place)->useful)
+        if (*place == NULL || useful(peer) < useful(*place))
             *place = peer;
         idle += !served(peer);
     }
     bool from_idle =
-        worst[0] != NULL && (worst[1] == NULL || 2 * idle > peers->most || now - worst[0]->useful > HTTP_PEERS_FRESH_S);
+        worst[0] != NULL && (worst[1] == NULL || 2 * idle > peers->most || now - useful(worst[0]) > HTTP_PEERS_FRESH_S);
     struct http_peer *peer = worst[!from_idle];
     if (peer == NULL)
         return;
@@ -101,10 +139,12 @@ struct http_peer *http_peers_add(struct http_peers *peers, int fd)
         return NULL;
     peer->fd = fd;
     peer->patience = HTTP_PEERS_PATIENCE_S;
-    peer->useful = clock_monotonic();
+    double now = clock_monotonic();
+    set_useful(peer, now);
+    peer->moved = now;
     pthread_mutex_lock(&peers->lock);
     if (peers->open - peers->ended >= peers->most)
-        make_room(peers, peer->useful);
+        make_room(peers, now);
     peer->next = peers->first;
     peer->link = &peers->first;
     if (peer->next != NULL)
@@ -142,21 +182,16 @@ static bool count_bytes(int fd, uint64_t *received, uint64_t *taken, int *waitin
     return true;
 }
 
-/* No system call here, as each request takes three turns. */
-void http_peers_turn(struct http_peers *peers, struct http_peer *peer, enum http_peer_turn turn)
+/* No system call here and no lock, as each request takes three turns. */
+void http_peers_turn(struct http_peer *peer, enum http_peer_turn turn, double now)
 {
     if (peer == NULL)
         return;
-    pthread_mutex_lock(&peers->lock);
-    if (peer->turn != turn) {
-        peer->turn = turn;
-        peer->turned = true;
-        peer->head_begun = false;
-        peer->useful = clock_monotonic();
-        if (turn != HTTP_PEER_HEAD) /* a reader that was slow stays so through short answers */
-            peer->patience = HTTP_PEERS_PATIENCE_S;
-    }
-    pthread_mutex_unlock(&peers->lock);
+    unsigned turns = atomic_load_explicit(&peer->turns, memory_order_relaxed);
+    if (turns % TURNS_STEP == turn)
+        return;
+    set_useful(peer, now);
+    atomic_store_explicit(&peer->turns, turns - turns % TURNS_STEP + TURNS_STEP + turn, memory_order_release);
 }
 
 bool http_peers_ended(const struct http_peer *peer)
@@ -170,40 +205,51 @@ static bool be_patient(struct http_peer *peer, uint64_t bytes, double now, doubl
     peer->patience += (double)bytes / HTTP_PEERS_RATE - seconds;
     if (peer->patience >= HTTP_PEERS_PATIENCE_S) {
         peer->patience = HTTP_PEERS_PATIENCE_S;
-        peer->useful = now;
+        set_useful(peer, now);
     }
     return peer->patience > 0;
 }
 
-/* False if the connection has had its time. */
-static bool look(struct http_peer *peer, double now, double seconds)
+enum fate { STAYS, SILENT, SLOW };
+
+static enum fate in_time(bool yes)
+{
+    return yes ? STAYS : SLOW;
+}
+
+static enum fate look(struct http_peer *peer, double now, double seconds)
 {
     uint64_t received = peer->received, taken = peer->taken;
     int waiting = 0;
     if (!count_bytes(peer->fd, &received, &taken, &waiting))
-        return true;
+        return STAYS;
+    settle(peer);
     uint64_t came = received - peer->received, went = taken - peer->taken;
+    if (came > 0 || went > 0)
+        peer->moved = now;
     bool turned = peer->turned; /* what came may belong to what was before */
     peer->received = received;
     peer->taken = taken;
     peer->turned = false;
     if (waiting > 0) /* whatever else it does, it has an answer to take */
-        return be_patient(peer, went, now, seconds);
-    switch (peer->turn) {
+        return in_time(be_patient(peer, went, now, seconds));
+    switch (turn_of(peer)) {
     case HTTP_PEER_HEAD:
         if (!peer->head_begun && came > 0 && !turned) {
             peer->head_begun = true;
             peer->head_end = now + HTTP_PEERS_HEAD_S;
         }
-        return !peer->head_begun || now < peer->head_end;
+        if (peer->head_begun)
+            return in_time(now < peer->head_end);
+        return now - peer->moved < HTTP_PEERS_SILENCE_S ? STAYS : SILENT;
     case HTTP_PEER_BODY:
-        return be_patient(peer, came, now, seconds);
+        return in_time(be_patient(peer, came, now, seconds));
     case HTTP_PEER_ANSWER:
         peer->patience = HTTP_PEERS_PATIENCE_S;
-        peer->useful = now;
-        return true;
+        set_useful(peer, now);
+        return STAYS;
     }
-    return true;
+    return STAYS;
 }
 
 void http_peers_look(struct http_peers *peers, double now)
@@ -212,10 +258,10 @@ void http_peers_look(struct http_peers *peers, double now)
     double seconds = now - peers->looked;
     peers->looked = now;
     for (struct http_peer *peer = peers->first; peer != NULL; peer = peer->next) {
-        if (!atomic_load(&peer->ended) && !look(peer, now, seconds)) {
+        enum fate fate = atomic_load(&peer->ended) ? STAYS : look(peer, now, seconds);
+        if (fate != STAYS)
             end(peers, peer);
-            peers->slow++;
-        }
+        peers->slow += fate == SLOW;
     }
     pthread_mutex_unlock(&peers->lock);
 }

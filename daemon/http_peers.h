@@ -1,15 +1,16 @@
 /* The table of HTTP connections: who holds a place, and whether it does anything with it.
  *
- * The server's own time-out is one of silence, which a client that drips a byte now and then never meets. Here every
- * connection has patience: a head must be complete some seconds after its first byte, a body must come and an answer
- * must be taken at some least rate. Progress is what the kernel has counted for the socket (TCP_INFO), so bytes that
- * the server has not looked at yet count too. Time in which the daemon itself is at work costs a client nothing. Of a
- * second in which a request ended, what came counts for nothing: nobody knows whether it was of the next one.
+ * A time-out of silence, which the server library has, is never met by a client that drips a byte now and then, and
+ * costs each request several looks at a clock and a list under a lock. Here every connection has patience: a head must
+ * begin before the silence is too long and be complete some seconds after its first byte, a body must come and an
+ * answer must be taken at some least rate. Progress is what the kernel has counted for the socket (TCP_INFO), so bytes
+ * that the server has not looked at yet count too. Time in which the daemon itself is at work costs a client nothing.
+ * Of a second in which a request ended, what came counts for nothing: nobody knows whether it was of the next one.
  *
  * Close to the limit the connection that has been of least use for the longest time makes room for a new one: newcomers
  * always get in. To end a connection its socket is shut down; the server sees that and closes it.
  *
- * Any thread.
+ * Any thread; http_peers_turn of one connection by one thread at a time.
  */
 #ifndef DAEMON_HTTP_PEERS_H
 #define DAEMON_HTTP_PEERS_H
@@ -29,6 +30,7 @@ enum http_peer_turn {
 };
 
 enum {
+    HTTP_PEERS_SILENCE_S = 30,  /* in which no byte moves, between requests */
     HTTP_PEERS_HEAD_S = 10,     /* for a head, from when the first look finds that one has begun */
     HTTP_PEERS_PATIENCE_S = 10, /* how long a body or a reader may be below the least rate */
     HTTP_PEERS_FRESH_S = 1,     /* after which nothing speaks for a connection that has not asked for anything */
@@ -42,7 +44,8 @@ void http_peers_free(struct http_peers *peers); /* accepts NULL */
 struct http_peer *http_peers_add(struct http_peers *peers, int fd);
 /* Before the socket is closed: its number may be another connection's a moment later. */
 void http_peers_remove(struct http_peers *peers, struct http_peer *peer);
-void http_peers_turn(struct http_peers *peers, struct http_peer *peer, enum http_peer_turn turn);
+/* `now`: a few milliseconds do not matter. */
+void http_peers_turn(struct http_peer *peer, enum http_peer_turn turn, double now);
 /* True once the connection was told to end: nobody waits for its answer. */
 bool http_peers_ended(const struct http_peer *peer);
 

@@ -11,17 +11,24 @@
 
 #include "daemon/http_response.h"
 
-static const char *const header_names[HTTP_HEADERS_KNOWN] = {
-    [HTTP_ACCEPT] = "Accept",
-    [HTTP_ACCEPT_ENCODING] = "Accept-Encoding",
-    [HTTP_AUTHORIZATION] = "Authorization",
-    [HTTP_CONTENT_ENCODING] = "Content-Encoding",
-    [HTTP_CONTENT_TYPE] = "Content-Type",
-    [HTTP_IDEMPOTENCY_KEY] = "Idempotency-Key",
-    [HTTP_IF_MATCH] = "If-Match",
-    [HTTP_IF_NONE_MATCH] = "If-None-Match",
-    [HTTP_INFERENCE_HEADER_LENGTH] = "Inference-Header-Content-Length",
-    [HTTP_LAST_EVENT_ID] = "Last-Event-ID",
+#define NAME(text)                                                                                                     \
+    {                                                                                                                  \
+        text, sizeof text - 1                                                                                          \
+    }
+static const struct {
+    const char *name;
+    size_t size;
+} known_headers[HTTP_HEADERS_KNOWN] = {
+    [HTTP_ACCEPT] = NAME("Accept"),
+    [HTTP_ACCEPT_ENCODING] = NAME("Accept-Encoding"),
+    [HTTP_AUTHORIZATION] = NAME("Authorization"),
+    [HTTP_CONTENT_ENCODING] = NAME("Content-Encoding"),
+    [HTTP_CONTENT_TYPE] = NAME("Content-Type"),
+    [HTTP_IDEMPOTENCY_KEY] = NAME("Idempotency-Key"),
+    [HTTP_IF_MATCH] = NAME("If-Match"),
+    [HTTP_IF_NONE_MATCH] = NAME("If-None-Match"),
+    [HTTP_INFERENCE_HEADER_LENGTH] = NAME("Inference-Header-Content-Length"),
+    [HTTP_LAST_EVENT_ID] = NAME("Last-Event-ID"),
 };
 
 static int hex_digit(char c)
@@ -113,17 +120,19 @@ static int parse_query(struct http_request *request, const char *query, char **a
     return 0;
 }
 
+/* Every piece is no longer than its source, with a zero in the place of its delimiter. */
+char *http_request_uri(const char *target)
+{
+    size_t size = strlen(target) + 1;
+    char *uri = malloc(2 * size + HTTP_QUERY_MAX + HTTP_SEGMENTS_MAX + 1);
+    return uri != NULL ? memcpy(uri, target, size) : NULL;
+}
+
 int http_request_parse_uri(struct http_request *request, char detail[200])
 {
     const char *uri = request->uri;
-    size_t length = strlen(uri);
-    /* Every piece is no longer than its source, with a zero in the place of its delimiter. */
-    char *at = request->decoded = malloc(length + HTTP_QUERY_MAX + HTTP_SEGMENTS_MAX + 2);
-    if (at == NULL) {
-        snprintf(detail, 200, "memory is out");
-        return -1;
-    }
-    if (strncasecmp(uri, "http://", 7) == 0) {
+    char *at = request->uri + strlen(uri) + 1;
+    if (uri[0] != '/' && strncasecmp(uri, "http://", 7) == 0) {
         uri += 7;
         size_t size = strcspn(uri, "/?");
         request->authority = take(&at, uri, size, false);
@@ -158,29 +167,30 @@ int http_request_parse_uri(struct http_request *request, char detail[200])
 void http_request_fini(struct http_request *request)
 {
     free(request->uri);
-    free(request->decoded);
     free(request->body);
     for (int i = 0; i < HTTP_HEADERS_KNOWN; i++)
-        free(request->header[i]);
+        free(request->joined[i]);
     memset(request, 0, sizeof *request);
 }
 
 bool http_request_header(struct http_request *request, const char *name, const char *value)
 {
-    for (int i = 0; i < HTTP_HEADERS_KNOWN; i++) {
-        if (strcasecmp(name, header_names[i]) != 0)
-            continue;
-        char *joined;
-        if (request->header[i] == NULL)
-            joined = strdup(value);
-        else if (asprintf(&joined, "%s, %s", request->header[i], value) < 0)
-            joined = NULL;
-        if (joined == NULL)
-            return false;
-        free(request->header[i]);
-        request->header[i] = joined;
+    size_t size = strlen(name);
+    int i = 0;
+    while (i < HTTP_HEADERS_KNOWN &&
+           (size != known_headers[i].size || strncasecmp(name, known_headers[i].name, size) != 0))
+        i++;
+    if (i == HTTP_HEADERS_KNOWN)
+        return true;
+    if (request->header[i] == NULL) {
+        request->header[i] = value;
         return true;
     }
+    char *joined;
+    if (asprintf(&joined, "%s, %s", request->header[i], value) < 0)
+        return false;
+    free(request->joined[i]);
+    request->header[i] = request->joined[i] = joined;
     return true;
 }
 

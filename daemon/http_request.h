@@ -45,14 +45,14 @@ struct http_request {
     const struct api *api;
     const struct http *http;
     const char *method;
-    char *uri;             /* as sent */
-    char *decoded;         /* memory of what follows */
+    char *uri;             /* as sent; of http_request_uri, which has memory for what follows */
     const char *authority; /* of an absolute URI (http://authority/...), else NULL */
     int segments;          /* -1: more than fit, so no route matches */
     const char *segment[HTTP_SEGMENTS_MAX];
     int queries;
     struct http_pair query[HTTP_QUERY_MAX];
-    char *header[HTTP_HEADERS_KNOWN]; /* NULL where absent; repeated ones joined by commas */
+    const char *header[HTTP_HEADERS_KNOWN]; /* NULL where absent; repeated ones joined by commas */
+    char *joined[HTTP_HEADERS_KNOWN];       /* memory of those */
 
     const struct route *route;
     const char *param[HTTP_PARAMS_MAX]; /* values of {...} in the route's pattern, in order */
@@ -65,6 +65,8 @@ struct http_request {
     double received; /* clock_monotonic() */
 };
 
+/* A copy of a request target, with room behind it for its pieces; http_request_fini frees it. NULL: memory is out. */
+char *http_request_uri(const char *target);
 /* Splits and decodes request->uri. 0, or -1 with a sentence. */
 int http_request_parse_uri(struct http_request *request, char detail[200]);
 void http_request_fini(struct http_request *request); /* accepts a zeroed one */
@@ -73,7 +75,8 @@ void http_request_fini(struct http_request *request); /* accepts a zeroed one */
  * escapes are malformed or the result holds a control character or is not UTF-8. */
 bool http_request_decode(const char *in, size_t size, bool plus, char *out);
 
-/* Remembers a header of the list above; others are ignored. False when memory is out. */
+/* Remembers a header of the list above; others are ignored. The value is borrowed: it stays as long as the request.
+ * False when memory is out. */
 bool http_request_header(struct http_request *request, const char *name, const char *value);
 
 /* Value of a query parameter, or NULL. */

@@ -12,7 +12,7 @@
 #define MIB ((size_t)1 << 20)
 enum {
     BASE_MIB = 48,          /* measured: 15 MiB after a start, with twins, SQLite's caches and busy stacks 40 */
-    HEAD_BYTES = 96 * 1024, /* of a connection, at most; see http.c */
+    HEAD_BYTES = 72 * 1024, /* of a connection, at most; see http.c */
     SIXTEENTHS = 16,
     ARENAS = 4,
     LARGE_BYTES = 1024 * 1024, /* blocks from this size on go back to the system when they are freed */

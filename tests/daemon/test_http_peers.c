@@ -86,7 +86,7 @@ static void expect_counts(size_t open, uint64_t slow, uint64_t crowded)
 static void newcomers_get_in(void **state)
 {
     struct pair idle = join(), working = join(), other = join(), newcomer;
-    http_peers_turn(peers, working.peer, HTTP_PEER_ANSWER);
+    http_peers_turn(working.peer, HTTP_PEER_ANSWER, clock_monotonic());
     newcomer = join();
     assert_true(http_peers_ended(idle.peer));
     assert_false(http_peers_ended(working.peer) || http_peers_ended(other.peer));
@@ -104,7 +104,7 @@ static void newcomers_get_in(void **state)
 static void requests_go_before_silence(void **state)
 {
     struct pair working = join(), idle = join(), other = join(), newcomer; /* the idle ones are younger */
-    http_peers_turn(peers, working.peer, HTTP_PEER_ANSWER);
+    http_peers_turn(working.peer, HTTP_PEER_ANSWER, clock_monotonic());
     newcomer = join();
     assert_true(http_peers_ended(idle.peer));
     assert_false(http_peers_ended(working.peer) || http_peers_ended(other.peer));
@@ -118,8 +118,8 @@ static void requests_go_before_silence(void **state)
 static void long_requests_make_room(void **state)
 {
     struct pair first = join(), second = join(), fresh, newcomer;
-    http_peers_turn(peers, first.peer, HTTP_PEER_ANSWER);
-    http_peers_turn(peers, second.peer, HTTP_PEER_ANSWER);
+    http_peers_turn(first.peer, HTTP_PEER_ANSWER, clock_monotonic());
+    http_peers_turn(second.peer, HTTP_PEER_ANSWER, clock_monotonic());
     fresh = join();
     newcomer = join();
     assert_true(http_peers_ended(first.peer));
@@ -143,10 +143,29 @@ static void heads_have_a_deadline(void **state)
     expect_counts(2, 0, 0);
     http_peers_look(peers, now += 1);
     assert_true(http_peers_ended(dripping.peer));
-    assert_false(http_peers_ended(silent.peer)); /* the server's time-out of silence is for that one */
+    assert_false(http_peers_ended(silent.peer));
     expect_counts(2, 1, 0);
     leave(&silent);
     leave(&dripping);
+}
+
+static void silence_has_an_end(void **state)
+{
+    double now = clock_monotonic(), begin = now;
+    struct pair silent = join(), waiting = join(), asking = join();
+    http_peers_turn(waiting.peer, HTTP_PEER_ANSWER, clock_monotonic());
+    http_peers_look(peers, now += 1);
+    while (now < begin + HTTP_PEERS_SILENCE_S - 1)
+        http_peers_look(peers, now += 1);
+    assert_false(http_peers_ended(silent.peer));
+    send_text(&asking, "GET / HTTP/1.1");
+    http_peers_look(peers, now += 2);
+    assert_true(http_peers_ended(silent.peer));
+    assert_false(http_peers_ended(waiting.peer) || http_peers_ended(asking.peer));
+    expect_counts(3, 0, 0); /* nobody calls it slow */
+    leave(&silent);
+    leave(&waiting);
+    leave(&asking);
 }
 
 static void bodies_have_a_least_rate(void **state)
@@ -155,8 +174,8 @@ static void bodies_have_a_least_rate(void **state)
     memset(second, 'x', HTTP_PEERS_RATE);
     double now = clock_monotonic();
     struct pair slow = join(), steady = join();
-    http_peers_turn(peers, slow.peer, HTTP_PEER_BODY);
-    http_peers_turn(peers, steady.peer, HTTP_PEER_BODY);
+    http_peers_turn(slow.peer, HTTP_PEER_BODY, clock_monotonic());
+    http_peers_turn(steady.peer, HTTP_PEER_BODY, clock_monotonic());
     char drain[HTTP_PEERS_RATE];
     for (int i = 0; i < HTTP_PEERS_PATIENCE_S + 1; i++) {
         send_text(&slow, "x");
@@ -175,8 +194,8 @@ static void answers_must_be_taken(void **state)
     static char much[1 << 20];
     double now = clock_monotonic();
     struct pair reader = join(), waiting = join();
-    http_peers_turn(peers, reader.peer, HTTP_PEER_ANSWER);
-    http_peers_turn(peers, waiting.peer, HTTP_PEER_ANSWER);
+    http_peers_turn(reader.peer, HTTP_PEER_ANSWER, clock_monotonic());
+    http_peers_turn(waiting.peer, HTTP_PEER_ANSWER, clock_monotonic());
     while (send(reader.server, much, sizeof much, MSG_DONTWAIT) > 0)
         continue;
     for (int i = 0; i < HTTP_PEERS_PATIENCE_S + 2; i++)
@@ -194,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests_go_before_silence, setup, teardown),
         cmocka_unit_test_setup_teardown(long_requests_make_room, setup, teardown),
         cmocka_unit_test_setup_teardown(heads_have_a_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(silence_has_an_end, setup, teardown),
         cmocka_unit_test_setup_teardown(bodies_have_a_least_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_must_be_taken, setup, teardown),
     };

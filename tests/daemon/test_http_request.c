@@ -17,7 +17,7 @@ static int parse(struct http_request *request, const char *uri)
 {
     char detail[200] = "";
     memset(request, 0, sizeof *request);
-    request->uri = strdup(uri);
+    request->uri = http_request_uri(uri);
     int status = http_request_parse_uri(request, detail);
     assert_true((status != 0) == (detail[0] != '\0'));
     return status;
@@ -187,7 +187,7 @@ static void test_bearer(void **state)
 static json_t *object(const char *body, const char *type, struct http_response *response)
 {
     struct http_request request = {.body = (unsigned char *)body, .body_size = strlen(body)};
-    request.header[HTTP_CONTENT_TYPE] = (char *)type;
+    request.header[HTTP_CONTENT_TYPE] = type;
     return http_request_object(&request, "a,b", response);
 }
 
@@ -227,6 +227,9 @@ static void test_headers_joined(void **state)
     assert_true(http_request_header(&request, "Accept", "*/*"));
     assert_true(http_request_header(&request, "X-Other", "1"));
     assert_string_equal(request.header[HTTP_ACCEPT], "text/csv, */*");
+    assert_true(http_request_header(&request, "ACCEPT", "a/b"));
+    assert_string_equal(request.header[HTTP_ACCEPT], "text/csv, */*, a/b");
+    assert_null(request.header[HTTP_ACCEPT_ENCODING]);
     http_request_fini(&request);
 }
 

@@ -16,7 +16,7 @@ static const struct route *find(const char *method, const char *uri, struct http
     char detail[200];
     memset(request, 0, sizeof *request);
     request->method = method;
-    request->uri = strdup(uri);
+    request->uri = http_request_uri(uri);
     assert_int_equal(http_request_parse_uri(request, detail), 0);
     return route_find(request, allow);
 }

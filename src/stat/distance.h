@@ -1,10 +1,11 @@
 /* How far have data moved from a reference, where they moved most?
  *
- * Each column of the reference is cut into overlapping regions that hold a twentieth of its rows; a region's distance
- * is |ln(share in data / share in reference)|, and the largest that the numbers of rows can show is the distance: 0.7
- * says that some region became half or twice as populated, a region that died is as far as the rows allow. A mean over
- * all rows, such as a gain in log-likelihood, is the wrong measure for that: a dead sector of 0.4 rad is worth 0.02 to
- * 0.1 nats an event, less than a change of tune. What changes in correlations alone is not seen here.
+ * Each column of the reference is cut into overlapping regions that hold a twentieth of its rows, and has two more
+ * beyond its least and its largest value, where what is new may come to lie; a region's distance is |ln(share in data /
+ * share in reference)|, and the largest that the numbers of rows can show is the distance: 0.7 says that some region
+ * became half or twice as populated, a region that died is as far as the rows allow. A mean over all rows, such as a
+ * gain in log-likelihood, is the wrong measure for that: a dead sector of 0.4 rad is worth 0.02 to 0.1 nats an event,
+ * less than a change of tune. What changes in correlations alone is not seen here.
  */
 #ifndef TW_STAT_DISTANCE_H
 #define TW_STAT_DISTANCE_H

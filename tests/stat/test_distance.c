@@ -160,6 +160,36 @@ static void a_discrete_column(void **state)
     tw_data_fini(&data);
 }
 
+/* What comes where there was nothing is far, however few they are, once they are more than chance puts there. */
+static void beyond_the_reference(void **state)
+{
+    struct tw_data reference, data;
+    struct tw_distance d;
+    fill(&reference, 1, 5000, 0, 0, 1, 1);
+    for (int side = 0; side < 2; side++) {
+        for (size_t n = 1; n <= 100; n += 99) {
+            fill(&data, 2, 5000, 0, 0, 1, 1);
+            for (size_t i = 0; i < n; i++)
+                data.features[2 * i] = side ? 1.5f + (float)i : -1.5f;
+            measure(&reference, &data, 0.01, &d);
+            assert_true(n > 1 ? d.bound > 1.5 && d.bound < log(100) : d.bound == 0);
+            tw_data_fini(&data);
+        }
+        assert_int_equal(d.column, 0);
+        assert_true(d.found >= 100 && d.found < 105 && d.expected == 0);
+        assert_true(side ? d.low > 0.99 && d.low <= 1.5 && d.high == INFINITY : d.low == -INFINITY && d.high < 0.01);
+    }
+    for (size_t i = 0; i < 5000; i++)
+        reference.features[2 * i] = 0;
+    fill(&data, 2, 5000, 0, 0, 1, 1);
+    for (size_t i = 0; i < 5000; i++) /* a region that somebody looks at, and that was empty */
+        data.features[2 * i] = i % 50 == 0;
+    measure(&reference, &data, 0.01, &d);
+    assert_true(d.bound > 1.5 && d.found == 100 && d.low == 1);
+    tw_data_fini(&reference);
+    tw_data_fini(&data);
+}
+
 static void edges(void **state)
 {
     struct tw_data none, one, some;
@@ -181,13 +211,10 @@ static void edges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_moved),
-        cmocka_unit_test(a_region_that_changed),
-        cmocka_unit_test(more_is_as_far_as_less),
-        cmocka_unit_test(weights),
-        cmocka_unit_test(absent_values),
-        cmocka_unit_test(a_discrete_column),
-        cmocka_unit_test(edges),
+        cmocka_unit_test(nothing_moved),          cmocka_unit_test(a_region_that_changed),
+        cmocka_unit_test(more_is_as_far_as_less), cmocka_unit_test(weights),
+        cmocka_unit_test(absent_values),          cmocka_unit_test(a_discrete_column),
+        cmocka_unit_test(beyond_the_reference),   cmocka_unit_test(edges),
     };
     return cmocka_run_group_tests(tests, make_schema, free_schema);
 }

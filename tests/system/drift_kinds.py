@@ -17,7 +17,7 @@ PERSISTS = 0.7  # drift that returns is there for so much of the stream
 class Kind:
     """`disturb(rows, age, rng)` may return fewer rows than it gets. `names`: columns of which one at least has to be
     named, none: anything that is named will do. `should`: what the loop should do about it: learn, advise and not learn,
-    tell and let people decide, nothing. `fed`: so many events a daemon gets of it, or what there is."""
+    nothing. `fed`: so many events a daemon gets of it, or what there is."""
 
     def __init__(self, name, title, disturb, names=(), should="learn", source=None, fed=30000):
         self.name, self.title, self.disturb = name, title, disturb
@@ -93,9 +93,9 @@ KINDS = [
     Kind("resolution", "momentum resolution 2 % worse", smeared(0.02), ["m_mumu"], fed=50000),
     Kind("dead", "dead region in φ of 0.4 rad, 13 % of events lost", dead, ["mum_phi", "mup_phi"], should="advise"),
     Kind("background", "1 % of a new background: unrelated muons", background(0.01), MOMENTUM | {"dr_mumu", "high_mass"},
-         should="tell"),
+         should="advise"),
     Kind("resonance", "1 % of a new background: pairs at 150 GeV", resonance(0.01, 150, 2), ["high_mass"],
-         should="tell"),
+         should="advise"),
     # It makes more and harder second jets; of the columns of leading jet and muons no mean moves by three standard errors
     # in 40,000 events.
     Kind("alpha_s", "α_s of the shower 0.1365 → 0.150, seen by the leading jet alone", unchanged, should="nothing",

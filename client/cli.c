@@ -2,6 +2,7 @@
 #include "client/cli.h"
 
 #include <locale.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,8 @@ int cli_fail(int code, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "twinctl: %s\n", output_clean(text));
+    if (timer_signal() != SIGPIPE) /* whoever reads no further has what was wanted */
+        fprintf(stderr, "twinctl: %s\n", output_clean(text));
     return code;
 }
 
@@ -181,6 +183,14 @@ int cli_change(struct cli *cli, struct rest_request *request, const json_t *body
         *out = json_loadb(answer.body, answer.size, 0, NULL);
     rest_answer_fini(&answer);
     free(text);
+    return rc;
+}
+
+int cli_rehearse_file(struct cli *cli, const char *path, const char *file)
+{
+    int rc = cli_rehearse(cli, path, NULL);
+    if (!rc)
+        fprintf(stderr, "would write %s\n", file && strcmp(file, "-") ? file : "to standard output");
     return rc;
 }
 

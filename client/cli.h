@@ -70,6 +70,9 @@ int cli_change(struct cli *cli, struct rest_request *request, const json_t *body
 /* With --dry-run: fails as the request would where the twin of a path "/v1/twins/NAME..." is not there. *twin, which
  * may be NULL, is what the daemon says of it. */
 int cli_rehearse(struct cli *cli, const char *path, json_t **twin);
+/* The same for what makes a file and changes nothing else: says that it would be written. NULL, "-": standard output.
+ */
+int cli_rehearse_file(struct cli *cli, const char *path, const char *file);
 
 /* Asks a yes-or-no question where there is a terminal to ask on; true without one or with --yes. */
 bool cli_confirm(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -58,7 +58,9 @@ static int download(struct cli *cli, const char *twin, const struct sampling *s,
                                    .sink = save_sink,
                                    .context = &save};
     int rc = CLI_FAILED;
-    if (!save_open(&save, s->out, format, s->n, cli->quiet, problem)) {
+    if (cli->dry_run) {
+        rc = cli_rehearse_file(cli, path, s->out);
+    } else if (!save_open(&save, s->out, format, s->n, cli->quiet, problem)) {
         cli_fail(rc, "%s", problem);
     } else {
         rc = cli_send(cli, &request, &answer);
@@ -295,6 +297,10 @@ static int log_prob(struct cli *cli, const char *file, struct densities *d, enum
     int rc = CLI_FAILED;
     if (!rows || !rows_slice(rows, d->from, d->to, problem)) {
         cli_fail(rc, "%s", problem);
+    } else if (cli->dry_run) {
+        char *path = cli_text("/v1/twins/%s/log_prob", d->twin);
+        rc = cli_rehearse_file(cli, path, d->out);
+        free(path);
     } else {
         d->query = query_of(rows, conditions);
         rc = ask_all(cli, d, rows);

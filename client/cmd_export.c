@@ -57,7 +57,9 @@ static int save(struct cli *cli, const char *twin, int64_t version, const char *
         .path = path, .accept = "application/octet-stream", .sink = keep, .context = &download};
     int rc = CLI_FAILED;
     crypto_hash_sha256_init(&download.sum);
-    if (!file_create(&download.out, file, problem)) {
+    if (cli->dry_run) {
+        rc = cli_rehearse_file(cli, path, file);
+    } else if (!file_create(&download.out, file, problem)) {
         cli_fail(rc, "%s", problem);
     } else {
         rc = cli_send(cli, &request, &answer);

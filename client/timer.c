@@ -1,9 +1,12 @@
-/* Monotonic time and the flag of SIGINT and SIGTERM. */
+/* Monotonic time and the flag of the signals that say stop. */
 #include "client/timer.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t last_signal, signals;
 
@@ -11,6 +14,16 @@ static void remember(int number)
 {
     last_signal = number;
     signals = signals + 1;
+}
+
+/* That a peer of a socket has left is said by the call that writes; here it matters that nobody reads what we say. */
+static void look_for_reader(int number)
+{
+    int before = errno;
+    struct pollfd outputs[] = {{.fd = STDOUT_FILENO}, {.fd = STDERR_FILENO}};
+    if (poll(outputs, 2, 0) > 0)
+        remember(number);
+    errno = before;
 }
 
 void timer_catch_signals(void)
@@ -21,7 +34,7 @@ void timer_catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    action.sa_handler = SIG_IGN;
+    action.sa_handler = look_for_reader;
     sigaction(SIGPIPE, &action, NULL);
 }
 

@@ -1,5 +1,6 @@
-/* Monotonic time, and the wish to stop: SIGINT and SIGTERM set a flag that loops look at, so that files are removed,
- * acks awaited and the terminal left in order before the program ends. */
+/* Monotonic time, and the wish to stop: SIGINT, SIGTERM and a reader of our output that has left (SIGPIPE) set a flag
+ * that loops look at, so that files are removed, acks awaited and the terminal left in order before the program ends.
+ */
 #ifndef CLIENT_TIMER_H
 #define CLIENT_TIMER_H
 

@@ -720,6 +720,19 @@ def test_sample():
         code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no/folder.csv"), 1)
 
 
+def test_files_that_would_be_written():
+    """--dry-run of what makes files: says which, asks for nothing, writes nothing"""
+    rows, out = scratch("dry.npy", npy(np.zeros((3, 2), np.float32))), HOME.name + "/would.npy"
+    with Http() as http:
+        http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
+        for words in (["sample", "zmumu"], ["log-prob", "zmumu", rows], ["export", "zmumu", "3"]):
+            has(code(ctl(http, *words, "--out", out, "--dry-run"), 0).err, f"would write {out}")
+            has(code(ctl(http, *words, "--out", "-", "--dry-run"), 0).err, "would write to standard output")
+        same([n for n in os.listdir(HOME.name) if n.startswith("would")], [])
+        same({(r["method"], r["path"]) for r in http.requests}, {("GET", "/v1/twins/zmumu")})
+        has(code(ctl(http, "sample", "other", "--dry-run"), 1).err, "nothing at")
+
+
 def test_sample_to_hdf5():
     """sample and log-prob write HDF5 with the names of the columns, which is read again like any file of events"""
     rows, bodies = np.random.default_rng(5).normal(size=(20000, 3)).astype(np.float32), []
@@ -840,6 +853,21 @@ def test_full_disk():
                                   env=environment(HOME.name))
         same(done.returncode, 1)
         has(done.stderr.decode(), "could not be written")
+
+
+def test_reader_that_left():
+    """| head: no word about it, and the status of what a broken pipe ends"""
+    with Http() as http:
+        http.answer("GET", "/v1/twins", page([TWIN]))
+        http.answer("POST", "/v1/twins/zmumu/sample", (200, b"a\n1\n"))
+        http.answer("GET", "/v1/twins/zmumu/versions/3/artifact", (200, b"artifact"))
+        for words in (["status"], ["sample", "zmumu"], ["export", "zmumu", "3", "--out", "-"], ["completion", "bash"]):
+            read, write = os.pipe()
+            os.close(read)
+            done = subprocess.run([TWINCTL, *words, "--url", http.url], stdout=write, stderr=subprocess.PIPE,
+                                  env=environment(HOME.name))
+            os.close(write)
+            same((done.returncode, done.stderr), (128 + signal.SIGPIPE, b""), words)
 
 
 if __name__ == "__main__":

@@ -346,6 +346,10 @@ json_t *http_request_object(const struct http_request *request, const char *allo
         http_response_problem(response, 415, "unsupported_media_type", "send Content-Type: application/json");
         return NULL;
     }
+    if (request->body_size == 0) {
+        http_response_problem(response, 400, "bad_json", "the body is empty: send a JSON object");
+        return NULL;
+    }
     json_error_t error;
     json_t *json = json_loadb((const char *)request->body, request->body_size, JSON_REJECT_DUPLICATES, &error);
     if (json == NULL) {

@@ -40,7 +40,10 @@ void http_tag_answer(const struct http_request *request, struct http_response *r
         http_response_header(response, "ETag", "W/\"%s\"", made);
     }
     http_response_header(response, "Cache-Control", "private, no-cache"); /* may be kept, and is asked for again */
-    if (known != NULL && http_request_etag(known, own != NULL ? own : made, true))
+    if (known != NULL && http_request_etag(known, own != NULL ? own : made, true)) {
+        if (own == NULL)
+            http_response_header(response, "Vary", "Accept-Encoding"); /* as of the answer that it stands for */
         http_response_static(response, 304, NULL, "", 0);
+    }
     free(own);
 }

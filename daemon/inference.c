@@ -204,6 +204,10 @@ int inference_parse(const void *body, size_t size, const char *header_length, st
     int64_t header = (int64_t)size;
     json_error_t error;
     memset(out, 0, sizeof *out);
+    if (size == 0) {
+        snprintf(detail, 200, "the body is empty: send a JSON object with \"inputs\"");
+        return -1;
+    }
     if (header_length != NULL && !http_request_int(header_length, 1, (int64_t)size, &header)) {
         snprintf(detail, 200, "Inference-Header-Content-Length must be the size of the JSON: from 1 to %zu", size);
         return -1;

@@ -47,6 +47,7 @@ class WithDaemon(unittest.TestCase):
         if error:
             self.assertEqual(body["error"], error)
         return body
+        return body
 
     def raw(self, data, half_close=False, timeout_s=10):
         """What the server says to these bytes until it closes or falls silent; None: nothing but a close."""
@@ -103,6 +104,7 @@ class Queries(WithDaemon):
         np.testing.assert_array_equal(answer.npy(), self.sample("n=5&seed=6").npy())
         empty = self.ask("POST", "/v1/twins/toy/sample", authorised=False)
         self.assertEqual(len(empty.json()["items"]), 1000)
+        self.assertIn("empty", self.problem(self.ask("POST", "/v1/twins/toy/retunes"), 400, "bad_json")["detail"])
         seeds = {self.sample("n=1").headers["Twin-Seed"] for _ in range(5)}
         self.assertEqual(len(seeds), 5)
 

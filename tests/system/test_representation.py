@@ -35,6 +35,7 @@ class Representation(unittest.TestCase):
             for known in (tag, tag.removeprefix("W/"), "W/" + tag.removeprefix("W/"), '"x", ' + tag, "*"):
                 again = self.ask("GET", path, If_None_Match=known)
                 self.assertEqual((again.status, again.body, again.headers["ETag"]), (304, b"", tag), path)
+                self.assertEqual(again.headers["Vary"], "Accept-Encoding" if tag.startswith("W/") else None, path)
             self.assertEqual(self.ask("HEAD", path, If_None_Match=tag).status, 304)
             self.assertEqual(self.ask("GET", path, If_None_Match='"other"').body, first.body)
         self.assertIsNone(self.ask("POST", "/v1/twins/toy/sample", {"n": 1}).headers["ETag"])

@@ -47,7 +47,6 @@ class WithDaemon(unittest.TestCase):
         if error:
             self.assertEqual(body["error"], error)
         return body
-        return body
 
     def raw(self, data, half_close=False, timeout_s=10):
         """What the server says to these bytes until it closes or falls silent; None: nothing but a close."""

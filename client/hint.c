@@ -20,6 +20,7 @@ static const struct hint {
     {"training", "twinctl ops %s shows how far it is"},
     {"stale", "somebody moved it in between: twinctl history %s shows who and why"},
     {"no_weights", "twinctl retune %s --kind reweight makes them"},
+    {"not_exportable", "twinctl sample %s --version V --reweight weighted gives events with their weights"},
     {"bad_definition", "man twin-definition has every member; twinctl create NAME --from EVENTS --dry-run guesses one"},
     {"exists", "twinctl status shows it; another name makes another twin"},
 };

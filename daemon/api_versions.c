@@ -105,9 +105,14 @@ static void send_onnx(struct http_request *request, struct http_response *respon
         free(artifact);
         if (status == TW_OK)
             status = tw_onnx_export(model, output, &record, &bytes, &size, &error);
+        bool weighted = model != NULL && tw_model_reweighting(model) != NULL;
         tw_model_unref(model);
         if (status != TW_OK) {
-            api_failed(response, status, &error, "not_exportable");
+            if (weighted && status == TW_INVALID)
+                http_response_problem(response, 400, "not_exportable", "%s, which is %lld", error.text,
+                                      (long long)json_integer_value(json_object_get(version, "parent")));
+            else
+                api_failed(response, status, &error, "not_exportable");
             return;
         }
         http_response_bytes(response, 200, "application/octet-stream", bytes, size);

@@ -264,7 +264,7 @@ int tw_onnx_export(const struct tw_model *model, enum tw_onnx_output output, con
                             tw_model_kind(model)->name);
     if (tw_model_reweighting(model))
         return tw_error_set(error, TW_INVALID,
-                            "a version with discriminator weights cannot be exported as ONNX: export its parent");
+                            "a version with discriminator weights has no ONNX form: export the version under it");
     tw_onnx_graph_init(&graph);
     (output == TW_ONNX_SAMPLE ? sample_graph : log_prob_graph)(&graph, &start);
 

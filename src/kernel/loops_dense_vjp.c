@@ -127,19 +127,19 @@ static inline __attribute__((always_inline)) void narrow(int rows, const struct 
         a[i / 3] = f->a + (size_t)i * row;
         HIDE(a[i / 3]);
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
         sum[i] = (half){0};
     for (int p = 0; p < f->k; p++, b += next) {
         half b0 = *(const loose_half *)b;
-#pragma GCC unroll 12
+#pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
             sum[i] += a[i / 3][(size_t)(i % 3) * row] * b0;
         for (int i = 0; i < rows; i += 3)
             a[i / 3]++;
     }
     HIDE(c);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int i = 0; i < rows; i++, c += ldc) {
         half start = {0};
         if (f->add)
@@ -149,12 +149,12 @@ static inline __attribute__((always_inline)) void narrow(int rows, const struct 
     }
 }
 
-static __attribute__((noinline)) void narrow_12(const struct factors *f, int n, tw_real *c, size_t ldc)
+static __attribute__((noinline)) void narrow_full(const struct factors *f, int n, tw_real *c, size_t ldc)
 {
     if (n == NARROW)
-        narrow(12, f, NARROW, c, ldc);
+        narrow(ROWS, f, NARROW, c, ldc);
     else
-        narrow(12, f, n, c, ldc);
+        narrow(ROWS, f, n, c, ldc);
 }
 
 static __attribute__((noinline)) void narrow_1(const struct factors *f, int n, tw_real *c, size_t ldc)
@@ -166,7 +166,7 @@ static void narrow_rows(int m, struct factors f, int n, tw_real *c, size_t ldc)
 {
     for (int i = 0, rows; i < m; i += rows) {
         rows = m - i < ROWS ? 1 : ROWS;
-        (rows == 1 ? narrow_1 : narrow_12)(&f, n, c + (size_t)i * ldc, ldc);
+        (rows == 1 ? narrow_1 : narrow_full)(&f, n, c + (size_t)i * ldc, ldc);
         f.a += (size_t)rows * f.row;
     }
 }

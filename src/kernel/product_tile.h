@@ -8,32 +8,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-#include "base/real.h"
+#include "kernel/vector.h"
 
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
-
-#if defined(__AVX512F__)
-#define BYTES 64
-#define ROWS  8 /* what networks' widths are multiples of; 16 sums keep the multipliers busy as well as 24 do */
-#elif defined(__AVX2__)
-#define BYTES 32
-#define ROWS  6 /* 12 of 16 */
+#if BYTES == 64
+#define ROWS 8 /* what networks' widths are multiples of; 16 sums keep the multipliers busy as well as 24 do */
 #else
-#define BYTES 16
-#define ROWS  6
+#define ROWS 6 /* 12 of 16 registers for sums */
 #endif
-#define LANES ((int)(BYTES / sizeof(tw_real)))
 #define STRIP (2 * LANES)
-
-typedef tw_real vec __attribute__((vector_size(BYTES)));
-typedef tw_real loose __attribute__((vector_size(BYTES), aligned(sizeof(tw_real)), may_alias)); /* anywhere */
-
-typedef int32_t lanes32 __attribute__((vector_size(BYTES)));
-typedef int64_t lanes64 __attribute__((vector_size(BYTES)));
 
 /* What a tile works on. */
 struct factors {
@@ -46,20 +29,6 @@ struct factors {
     const tw_real *bias; /* else from one number a row, or from 0 where this is NULL */
     bool relu;           /* of the sums */
 };
-
-/* 0 where x < 0, x elsewhere, NaN too: of two operands of which one is NaN, the instruction takes the second. */
-static inline vec positive(vec x)
-{
-#if defined(__AVX512F__) && !defined(TW_REAL_IS_DOUBLE)
-    return (vec)_mm512_max_ps(_mm512_setzero_ps(), (__m512)x);
-#elif defined(__AVX2__) && !defined(TW_REAL_IS_DOUBLE)
-    return (vec)_mm256_max_ps(_mm256_setzero_ps(), (__m256)x);
-#else
-    if (sizeof(tw_real) == sizeof(int32_t))
-        return (vec)((lanes32)x & ~(lanes32)(x < 0));
-    return (vec)((lanes64)x & ~(lanes64)(x < 0));
-#endif
-}
 
 /* Makes a pointer one that the compiler knows nothing of. It would else keep one for each row, of A and of C, and run
  * out of registers: what it then does before and after the loop cost 160 cycles a tile, of 2,200 where k is 128. Three
@@ -111,7 +80,7 @@ static inline __attribute__((always_inline)) void tile(int rows, int vectors, co
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
         for (int j = 0; j < vectors; j++)
-            *(loose *)(c + j * LANES) = f->relu ? positive(sum[i][j]) : sum[i][j];
+            *(loose *)(c + j * LANES) = f->relu ? vec_at_least((vec){0}, sum[i][j]) : sum[i][j];
         c += ldc;
         HIDE(c);
     }

@@ -5,13 +5,6 @@
 
 #include "kernel/product_tile.h"
 
-#ifdef TW_REAL_IS_DOUBLE
-typedef int64_t lane;
-#else
-typedef int32_t lane;
-#endif
-typedef lane lanes __attribute__((vector_size(BYTES)));
-
 /* Lanes of two vectors a, b side by side, for an exchange at distance s: what becomes of a takes the lanes of b, s to
  * the left, where bit s is set; what becomes of b those of a, s to the right, where it is not. */
 #define LOW(j, s)     ((j) & (s) ? LANES + (j) - (s) : (j))

@@ -7,9 +7,7 @@
  *   exp        1.5 ulp   results below the smallest normal float: half the smallest subnormal more
  *   exp_neg    1.5 ulp   x <= 0 only; below -87 it stays at exp(-87) = 1.6e-38
  *   log        1.5 ulp   subnormal arguments included; log(0) = -inf, log(x < 0) = NaN
- *   softplus   2.5 ulp   x >= -87; below, less than 2e-38 off
- *   sigmoid    2.5 ulp   the same
- *   gate       2.5 ulp   the same
+ *   gate       2.5 ulp   x >= -87; below, less than 2e-38 off
  *   tanh       2 ulp
  *
  * NaN gives NaN everywhere. In the double build they are libm's.
@@ -40,24 +38,9 @@ static inline double tw_vmath_log(double x)
     return log(x);
 }
 
-static inline double tw_vmath_log1p_unit(double t)
-{
-    return log1p(t);
-}
-
 static inline double tw_vmath_tanh(double x)
 {
     return tanh(x);
-}
-
-static inline double tw_vmath_round(double x)
-{
-    return rint(x);
-}
-
-static inline double tw_vmath_abs(double x)
-{
-    return fabs(x);
 }
 
 static inline double tw_vmath_sqrt(double x)
@@ -90,21 +73,32 @@ static inline float tw_vmath_power_of_2(int32_t n)
 /* Adding it leaves the nearest integer in the low bits of the mantissa, for |x| <= 2^22. */
 #define TW_VMATH_ROUNDER 0x1.8p23f
 
-/* Nearest integer, ties to even, for |x| <= 2^22; beyond, within one unit in the last place of x. */
-static inline float tw_vmath_round(float x)
-{
-    return (x + TW_VMATH_ROUNDER) - TW_VMATH_ROUNDER;
-}
-
-static inline float tw_vmath_abs(float x)
-{
-    return fabsf(x);
-}
-
 static inline float tw_vmath_sqrt(float x)
 {
     return sqrtf(x);
 }
+
+/* The polynomials, of a number or of a vector of them (vector_math.h): q of exp and log below, */
+#define TW_VMATH_EXP_Q(r)                                                                                              \
+    ((((0x1.6a2156p-10f * (r) + 0x1.123b9cp-7f) * (r) + 0x1.5558fcp-5f) * (r) + 0x1.555490p-3f) * (r) + 0x1.fffffcp-2f)
+#define TW_VMATH_LOG_Q(f)                                                                                              \
+    (((((((-0x1.38b4ccp-4f * (f) + 0x1.055b46p-3f) * (f)-0x1.0d8552p-3f) * (f) + 0x1.22da22p-3f) *                     \
+        (f)-0x1.547244p-3f) *                                                                                          \
+           (f) +                                                                                                       \
+       0x1.99a008p-3f) *                                                                                               \
+      (f)-0x1.000228p-2f) *                                                                                            \
+         (f) +                                                                                                         \
+     0x1.555554p-2f)
+/* of log(1 + t) there, */
+#define TW_VMATH_LOG1P_Q(v) (((0x1.1ef874p-2f * (v) + 0x1.1eb610p-2f) * (v) + 0x1.99d27cp-2f) * (v) + 0x1.555500p-1f)
+/* and 2^f itself, |f| <= 1/2. */
+#define TW_VMATH_POWER_P(f)                                                                                            \
+    ((((((0x1.41fbbcp-13f * (f) + 0x1.5f3e54p-10f) * (f) + 0x1.3b2d4cp-7f) * (f) + 0x1.c6aee8p-5f) * (f) +             \
+       0x1.ebfbdcp-3f) *                                                                                               \
+          (f) +                                                                                                        \
+      0x1.62e43p-1f) *                                                                                                 \
+         (f) +                                                                                                         \
+     1)
 
 /* exp(x) = 2^n p(r) with x = n ln 2 + r, |r| <= ln 2 / 2; returns p, which is in [0.7, 1.42]. n ln2_high is exact. */
 static inline float tw_vmath_exp_reduce(float x, int32_t *n)
@@ -112,13 +106,8 @@ static inline float tw_vmath_exp_reduce(float x, int32_t *n)
     const float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
     float shifted = x * 0x1.715476p+0f + TW_VMATH_ROUNDER, whole = shifted - TW_VMATH_ROUNDER;
     float r = (x - whole * ln2_high) - whole * ln2_low;
-    float q = 0x1.6a2156p-10f;
-    q = q * r + 0x1.123b9cp-7f;
-    q = q * r + 0x1.5558fcp-5f;
-    q = q * r + 0x1.555490p-3f;
-    q = q * r + 0x1.fffffcp-2f;
     *n = tw_vmath_bits(shifted) - tw_vmath_bits(TW_VMATH_ROUNDER);
-    return 1 + (r + r * r * q);
+    return 1 + (r + r * r * TW_VMATH_EXP_Q(r));
 }
 
 static inline float tw_vmath_exp(float x)
@@ -148,30 +137,10 @@ static inline float tw_vmath_log(float x)
     int32_t exponent = (int32_t)((uint32_t)bits - 0x3f3504f3u) >> 23; /* bits of sqrt(1/2) */
     float f = tw_vmath_from_bits((uint32_t)bits - ((uint32_t)exponent << 23)) - 1;
     float n = (float)(x < 0x1p-126f ? exponent - 24 : exponent);
-    float q = -0x1.38b4ccp-4f;
-    q = q * f + 0x1.055b46p-3f;
-    q = q * f - 0x1.0d8552p-3f;
-    q = q * f + 0x1.22da22p-3f;
-    q = q * f - 0x1.547244p-3f;
-    q = q * f + 0x1.99a008p-3f;
-    q = q * f - 0x1.000228p-2f;
-    q = q * f + 0x1.555554p-2f;
-    float small = f * f * (f * q - 0.5f) + n * ln2_low;
+    float small = f * f * (f * TW_VMATH_LOG_Q(f) - 0.5f) + n * ln2_low;
     float y = n * ln2_high + (f + small);
     float special = x == 0 ? -INFINITY : x < 0 ? NAN : x;
     return ((x > 0) & (x < INFINITY)) ? y : special;
-}
-
-/* log(1 + t) for 0 <= t <= 1: 2 artanh(z) with z = t/(2 + t), written as t minus a correction, so that t's own rounding
- * is all that a small t costs */
-static inline float tw_vmath_log1p_unit(float t)
-{
-    float z = t / (2 + t), v = z * z;
-    float q = 0x1.1ef874p-2f;
-    q = q * v + 0x1.1eb610p-2f;
-    q = q * v + 0x1.99d27cp-2f;
-    q = q * v + 0x1.555500p-1f;
-    return t - z * (t - v * q);
 }
 
 static inline float tw_vmath_tanh(float x)
@@ -190,34 +159,13 @@ static inline float tw_vmath_tanh(float x)
 
 #endif
 
-/* log(1 + exp(x)) and its derivative, from one t = exp(-|x|) */
-static inline tw_real tw_vmath_softplus_of(tw_real x, tw_real t)
-{
-    return (x < 0 ? 0 : x) + tw_vmath_log1p_unit(t);
-}
-
-static inline tw_real tw_vmath_sigmoid_of(tw_real x, tw_real t)
-{
-    return (x < 0 ? t : 1) / (1 + t);
-}
-
-static inline tw_real tw_vmath_softplus(tw_real x)
-{
-    return tw_vmath_softplus_of(x, tw_vmath_exp_neg(-tw_vmath_abs(x)));
-}
-
-static inline tw_real tw_vmath_sigmoid(tw_real x)
-{
-    return tw_vmath_sigmoid_of(x, tw_vmath_exp_neg(-tw_vmath_abs(x)));
-}
-
 /* sigmoid(x) as a factor of something that is NaN where x is: NaN itself gives some number in [0, 1]. |x| is held to 87
  * as an integer; of two comparisons the compiler makes branches for the ends. */
 #ifdef TW_REAL_IS_DOUBLE
 
 static inline double tw_vmath_gate(double x)
 {
-    return tw_vmath_sigmoid(x);
+    return 1 / (1 + exp(-x));
 }
 
 #else

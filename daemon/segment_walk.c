@@ -197,26 +197,50 @@ static int read_header(struct opening *opening, struct tw_error *error)
     return 0;
 }
 
-/* Bytes from `end` up to the last one that is not zero: what a torn write left. */
+/* Where data begin and end at or behind `at`: the whole rest for a file system that does not know. False: there are
+ * none. */
+static bool next_data(int fd, uint64_t at, uint64_t capacity, uint64_t *begin, uint64_t *end)
+{
+    off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+    if (at >= capacity || (data < 0 && errno == ENXIO))
+        return false;
+    off_t hole = data < 0 ? data : lseek(fd, data, SEEK_HOLE);
+    *begin = data < 0 ? at : (uint64_t)data;
+    *end = hole <= data ? capacity : (uint64_t)hole;
+    return true;
+}
+
+/* One more than the place of the last byte that is not zero; 0 if all are. */
+static size_t last_written(const unsigned char *bytes, size_t size)
+{
+    if (size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0))
+        return 0;
+    while (bytes[size - 1] == 0)
+        size--;
+    return size;
+}
+
+/* Bytes from `end` up to the last one that is not zero: what a torn write left. Space that was allocated and never
+ * written is not read. It would seem to be data, though, where its zeros are in the page cache: what the walk had read
+ * ahead is dropped (what was written and has not reached the disk stays), and nothing is read ahead here. */
 static int torn_bytes(int fd, const char *path, const struct segment *segment, size_t *torn, struct tw_error *error)
 {
     unsigned char chunk[CHUNK];
+    uint64_t begin, end = segment->end;
     *torn = 0;
-    for (uint64_t at = segment->end; at < segment->capacity; at += CHUNK) {
-        off_t data = lseek(fd, (off_t)at, SEEK_DATA); /* space that was never written is not read */
-        if (data < 0 && errno == ENXIO)
-            break;
-        if (data > (off_t)at)
-            at = (uint64_t)data;
-        size_t wanted = segment->capacity - at < CHUNK ? (size_t)(segment->capacity - at) : CHUNK;
-        ssize_t got = read_at(fd, chunk, wanted, at);
-        if (got < 0)
-            return segment_read_failed(error, path);
-        for (ssize_t i = 0; i < got; i++) {
-            if (chunk[i])
-                *torn = (size_t)(at - segment->end) + (size_t)i + 1;
+    posix_fadvise(fd, (off_t)end, 0, POSIX_FADV_DONTNEED);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    while (next_data(fd, end, segment->capacity, &begin, &end)) {
+        for (uint64_t at = begin; at < end; at += CHUNK) {
+            ssize_t got = read_at(fd, chunk, end - at < CHUNK ? (size_t)(end - at) : CHUNK, at);
+            if (got < 0)
+                return segment_read_failed(error, path);
+            size_t written = last_written(chunk, (size_t)got);
+            if (written > 0)
+                *torn = (size_t)(at - segment->end) + written;
         }
     }
+    posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);
     return 0;
 }
 

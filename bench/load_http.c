@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,32 +18,14 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
 
 #include "base/slice.h"
+#include "bench/load.h"
 
 enum { HEAD_MAX = 32 * 1024, PIECE = 256 * 1024, CONNECTIONS_MAX = 64, WAIT_MS = 30000 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static void __attribute__((format(printf, 1, 2), noreturn)) die(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("bench-http: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    exit(1);
-}
 
 /* --- load --- */
 
@@ -71,7 +52,7 @@ static char *read_file(const char *path, size_t *size)
     FILE *file = fopen(path, "rb");
     char *bytes = malloc(1 << 20);
     if (!file || !bytes)
-        die("%s: %s", path, strerror(errno));
+        load_end("%s: %s", path, strerror(errno));
     *size = fread(bytes, 1, 1 << 20, file);
     fclose(file);
     return bytes;
@@ -85,7 +66,7 @@ static void make_request(struct load *load, int port, char **args, int count)
         asprintf(&load->request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: application/x-npy, */*;q=0.5\r\n",
                  args[0], args[1], port);
     if (head < 0 || !(load->request = realloc(load->request, (size_t)head + size + 256)))
-        die("out of memory");
+        load_end("out of memory");
     char *at = load->request + head;
     if (body)
         at += sprintf(at, "Content-Type: %s\r\nContent-Length: %zu\r\n", args[3], size);
@@ -106,19 +87,19 @@ static void connect_to(struct connection *connection, int port, int poll)
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (connection->fd < 0 || connect(connection->fd, (struct sockaddr *)&address, sizeof address) != 0 ||
         epoll_ctl(poll, EPOLL_CTL_ADD, connection->fd, &event) != 0)
-        die("connecting: %s", strerror(errno));
+        load_end("connecting: %s", strerror(errno));
 }
 
 static void ask(const struct load *load, struct connection *connection)
 {
-    connection->begin = now();
+    connection->begin = load_now();
     connection->got = 0;
     connection->body = false;
     for (connection->sent = 0; connection->sent < load->size;) {
         ssize_t put =
             send(connection->fd, load->request + connection->sent, load->size - connection->sent, MSG_NOSIGNAL);
         if (put < 0)
-            die("sending: %s", strerror(errno));
+            load_end("sending: %s", strerror(errno));
         connection->sent += (size_t)put;
     }
 }
@@ -132,7 +113,7 @@ static void read_head(struct load *load, struct connection *connection)
         return;
     const char *length = strcasestr(connection->head, "\r\nContent-Length:");
     if (strncmp(connection->head, "HTTP/1.1 200 ", 13) != 0 || !length || length > end)
-        die("an answer that is not 200 with a length: %.300s", connection->head);
+        load_end("an answer that is not 200 with a length: %.300s", connection->head);
     connection->left = strtoul(length + 17, NULL, 10);
     connection->body = true;
     size_t came = connection->got - (size_t)(end + 4 - connection->head);
@@ -148,7 +129,7 @@ static bool take(struct load *load, struct connection *connection)
     size_t room = connection->body ? sizeof piece : HEAD_MAX - 1 - connection->got;
     ssize_t got = recv(connection->fd, to, room, 0);
     if (got <= 0)
-        die("the connection ended: %s", got < 0 ? strerror(errno) : "closed");
+        load_end("the connection ended: %s", got < 0 ? strerror(errno) : "closed");
     if (!connection->body) {
         connection->got += (size_t)got;
         read_head(load, connection);
@@ -165,7 +146,7 @@ static void note(struct load *load, double seconds)
         load->room = load->room ? 2 * load->room : 1 << 16;
         load->taken = reallocarray(load->taken, load->room, sizeof *load->taken);
         if (!load->taken)
-            die("out of memory");
+            load_end("out of memory");
     }
     load->taken[load->count++] = seconds;
 }
@@ -192,19 +173,19 @@ static void load_run(int port, int connections, double seconds, char **args, int
     tw_slice_shortest(); /* or it would time how long it waits itself */
     for (int i = 0; i < connections; i++)
         connect_to(&all[i], port, poll);
-    double begin = now(), end;
+    double begin = load_now(), end;
     for (int i = 0; i < connections; i++)
         ask(&load, &all[i]);
     while (active > 0) {
         struct epoll_event ready[CONNECTIONS_MAX];
         int n = epoll_wait(poll, ready, CONNECTIONS_MAX, WAIT_MS);
         if (n <= 0 && errno != EINTR)
-            die("no answer for %d s", WAIT_MS / 1000);
+            load_end("no answer for %d s", WAIT_MS / 1000);
         for (int i = 0; i < n; i++) {
             struct connection *connection = ready[i].data.ptr;
             if (!take(&load, connection))
                 continue;
-            end = now();
+            end = load_now();
             note(&load, end - connection->begin);
             if (end - begin < seconds)
                 ask(&load, connection);
@@ -212,7 +193,7 @@ static void load_run(int port, int connections, double seconds, char **args, int
                 active--;
         }
     }
-    end = now();
+    end = load_now();
     qsort(load.taken, load.count, sizeof *load.taken, by_size);
     printf(
         "{\"requests\": %zu, \"requests_per_s\": %.1f, \"body_mib_per_s\": %.2f, \"p50_ms\": %.4f, \"p99_ms\": %.4f, "
@@ -249,7 +230,7 @@ static void serve(void)
                                                  MHD_OPTION_THREAD_POOL_SIZE, 2u, MHD_OPTION_END);
     const union MHD_DaemonInfo *info = daemon ? MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT) : NULL;
     if (!info)
-        die("libmicrohttpd does not start");
+        load_end("libmicrohttpd does not start");
     printf("{\"port\": %u}\n", info->port);
     fflush(stdout);
     while (getchar() != EOF)
@@ -263,7 +244,7 @@ static double number(const char *text, double most)
     char *end;
     double value = strtod(text, &end);
     if (*end || end == text || !(value > 0 && value <= most))
-        die("\"%s\" is not between 0 and %g", text, most);
+        load_end("\"%s\" is not between 0 and %g", text, most);
     return value;
 }
 
@@ -275,6 +256,6 @@ int main(int argc, char **argv)
     else if (argc == 2 && strcmp(argv[1], "serve") == 0)
         serve();
     else
-        die("usage: load PORT CONNECTIONS SECONDS METHOD PATH [BODY MEDIA] | serve");
+        load_end("usage: load PORT CONNECTIONS SECONDS METHOD PATH [BODY MEDIA] | serve");
     return 0;
 }

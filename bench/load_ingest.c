@@ -2,51 +2,32 @@
  * it.
  *
  *   feed ENDPOINT TWIN ROWS BATCHES   batches of ROWS events of 16 features, 64 bytes each; every one is acknowledged
- *   disk FOLDER BYTES TOTAL           writes of BYTES into an allocated file, each followed by fdatasync; the file
- * stays: space that was freed is faster to write to on some disks than what never was used raw BYTES COUNT messages
- * from a DEALER to a ROUTER in another process, over the loopback
+ *   disk FOLDER BYTES TOTAL           writes of BYTES into an allocated file, each followed by fdatasync; the file is
+ *                                     left: freed space is faster to write to on some disks than what was never used
+ *   raw BYTES COUNT                   messages from a DEALER to a ROUTER in another process, over the loopback
  *
  * Prints one JSON object. What is sent is made beforehand and never copied here. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <zmq.h>
 
+#include "bench/load.h"
 #include "proto/wire.h"
 
 enum { COLUMNS = 16, HEADER_MAX = 256, QUEUE = 64, WAIT_MS = 30000 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static void __attribute__((format(printf, 1, 2), noreturn)) die(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("bench-ingest: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    exit(1);
-}
 
 static void *bytes_new(size_t size)
 {
     unsigned char *bytes = malloc(size);
     if (!bytes)
-        die("out of memory");
+        load_end("out of memory");
     for (size_t i = 0; i < size; i++)
         bytes[i] = (unsigned char)(i * 2654435761u >> 24);
     return bytes;
@@ -62,7 +43,7 @@ static void send_part(void *socket, const void *bytes, size_t size, int flags)
     zmq_msg_t part;
     zmq_msg_init_data(&part, (void *)bytes, size, keep, NULL);
     if (zmq_msg_send(&part, socket, flags) < 0)
-        die("sending: %s", zmq_strerror(zmq_errno()));
+        load_end("sending: %s", zmq_strerror(zmq_errno()));
 }
 
 static void *socket_new(void *zmq, int type)
@@ -70,7 +51,7 @@ static void *socket_new(void *zmq, int type)
     void *socket = zmq_socket(zmq, type);
     int wait = WAIT_MS, queue = QUEUE, none = 0;
     if (!socket)
-        die("no socket: %s", zmq_strerror(zmq_errno()));
+        load_end("no socket: %s", zmq_strerror(zmq_errno()));
     zmq_setsockopt(socket, ZMQ_RCVTIMEO, &wait, sizeof wait);
     zmq_setsockopt(socket, ZMQ_SNDTIMEO, &wait, sizeof wait);
     zmq_setsockopt(socket, ZMQ_SNDHWM, &queue, sizeof queue);
@@ -91,7 +72,7 @@ struct feed {
 static void send_header(struct feed *feed, const char *tag, char *json)
 {
     if (!json)
-        die("out of memory");
+        load_end("out of memory");
     zmq_send(feed->socket, tag, strlen(tag), ZMQ_SNDMORE);
     zmq_send(feed->socket, json, strlen(json), feed->key.seq >= 0 ? ZMQ_SNDMORE : 0);
     free(json);
@@ -104,13 +85,13 @@ static void receive_reply(struct feed *feed, struct twp_reply *reply)
     for (int i = 0; i < 2; i++) {
         int got = zmq_recv(feed->socket, bytes[i], sizeof bytes[i], 0);
         if (got < 0 || got > (int)sizeof bytes[i])
-            die("no answer: %s", zmq_strerror(zmq_errno()));
+            load_end("no answer: %s", zmq_strerror(zmq_errno()));
         frames[i] = (struct twp_frame){bytes[i], (size_t)got};
     }
     if (twp_wire_reply(frames, 2, reply) != TWP_OK)
-        die("an answer that makes no sense");
+        load_end("an answer that makes no sense");
     if (strcmp(reply->tag, TWP_NACK) == 0)
-        die("refused: %s: %s", reply->code, reply->detail);
+        load_end("refused: %s: %s", reply->code, reply->detail);
 }
 
 static void greet(struct feed *feed)
@@ -146,10 +127,10 @@ static void feed_run(const char *endpoint, const char *twin, long rows, long bat
     snprintf(feed.key.twin, sizeof feed.key.twin, "%s", twin);
     snprintf(feed.key.feed, sizeof feed.key.feed, "bench%d", (int)getpid());
     if (zmq_connect(feed.socket, endpoint))
-        die("%s: %s", endpoint, zmq_strerror(zmq_errno()));
+        load_end("%s: %s", endpoint, zmq_strerror(zmq_errno()));
     greet(&feed);
 
-    double begin = now();
+    double begin = load_now();
     for (long sent = 0, acked = 0; acked < batches;) {
         struct twp_reply reply;
         while (sent < batches && feed.in_flight + (int64_t)feed.size + HEADER_MAX <= feed.credit) {
@@ -164,7 +145,7 @@ static void feed_run(const char *endpoint, const char *twin, long rows, long bat
             feed.credit = reply.credit_bytes;
         }
     }
-    double seconds = now() - begin, bytes = (double)feed.size * (double)batches;
+    double seconds = load_now() - begin, bytes = (double)feed.size * (double)batches;
     printf("{\"seconds\": %.6f, \"mib_per_s\": %.3f, \"batches_per_s\": %.2f, \"events_per_s\": %.1f}\n", seconds,
            bytes / seconds / (1 << 20), (double)batches / seconds, (double)batches * (double)rows / seconds);
     zmq_close(feed.socket);
@@ -181,19 +162,19 @@ static void disk_run(const char *folder, long bytes, long total)
     snprintf(path, sizeof path, "%s/disk-%d.tmp", folder, (int)getpid());
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || (errno = posix_fallocate(fd, 0, total)) != 0 || fsync(fd) != 0)
-        die("%s: %s", path, strerror(errno));
-    double begin = now();
+        load_end("%s: %s", path, strerror(errno));
+    double begin = load_now();
     for (long at = 0; at < total; at += bytes) {
         for (long put = 0; put < bytes;) {
             ssize_t wrote = pwrite(fd, data + put, (size_t)(bytes - put), at + put);
             if (wrote < 0)
-                die("%s: %s", path, strerror(errno));
+                load_end("%s: %s", path, strerror(errno));
             put += wrote;
         }
         if (fdatasync(fd) != 0)
-            die("%s: %s", path, strerror(errno));
+            load_end("%s: %s", path, strerror(errno));
     }
-    double seconds = now() - begin;
+    double seconds = load_now() - begin;
     close(fd);
     free(data);
     printf("{\"seconds\": %.6f, \"mib_per_s\": %.3f, \"syncs_per_s\": %.2f}\n", seconds,
@@ -209,7 +190,7 @@ static void raw_send(const char *endpoint, long bytes, long count)
     int wait = WAIT_MS;
     zmq_setsockopt(socket, ZMQ_LINGER, &wait, sizeof wait);
     if (zmq_connect(socket, endpoint))
-        die("%s: %s", endpoint, zmq_strerror(zmq_errno()));
+        load_end("%s: %s", endpoint, zmq_strerror(zmq_errno()));
     for (long i = 0; i < count; i++)
         send_part(socket, data, (size_t)bytes, 0);
     zmq_close(socket);
@@ -224,7 +205,7 @@ static void raw_receive(void *socket)
         zmq_msg_t part;
         zmq_msg_init(&part);
         if (zmq_msg_recv(&part, socket, 0) < 0)
-            die("receiving: %s", zmq_strerror(zmq_errno()));
+            load_end("receiving: %s", zmq_strerror(zmq_errno()));
         zmq_msg_close(&part);
     }
 }
@@ -235,7 +216,7 @@ static void raw_run(long bytes, long count)
     size_t size = sizeof endpoint;
     int pipes[2], status;
     if (pipe(pipes) != 0)
-        die("pipe: %s", strerror(errno));
+        load_end("pipe: %s", strerror(errno));
     pid_t child = fork(); /* before there is any thread */
     if (child == 0) {
         ssize_t got = read(pipes[0], endpoint, sizeof endpoint - 1);
@@ -248,12 +229,12 @@ static void raw_run(long bytes, long count)
     zmq_setsockopt(socket, ZMQ_RCVHWM, &queue, sizeof queue);
     if (zmq_bind(socket, "tcp://127.0.0.1:*") || zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) ||
         write(pipes[1], endpoint, strlen(endpoint)) < 0)
-        die("binding: %s", zmq_strerror(zmq_errno()));
+        load_end("binding: %s", zmq_strerror(zmq_errno()));
     raw_receive(socket);
-    double begin = now();
+    double begin = load_now();
     for (long i = 0; i < count; i++)
         raw_receive(socket);
-    double seconds = now() - begin;
+    double seconds = load_now() - begin;
     zmq_close(socket);
     zmq_ctx_term(zmq);
     waitpid(child, &status, 0);
@@ -266,7 +247,7 @@ static long number(const char *text)
     char *end;
     long value = strtol(text, &end, 10);
     if (*end || end == text || value < 1)
-        die("\"%s\" is no positive number", text);
+        load_end("\"%s\" is no positive number", text);
     return value;
 }
 
@@ -279,6 +260,6 @@ int main(int argc, char **argv)
     else if (argc == 4 && strcmp(argv[1], "raw") == 0)
         raw_run(number(argv[2]), number(argv[3]));
     else
-        die("usage: feed ENDPOINT TWIN ROWS BATCHES | disk FOLDER BYTES TOTAL | raw BYTES COUNT");
+        load_end("usage: feed ENDPOINT TWIN ROWS BATCHES | disk FOLDER BYTES TOTAL | raw BYTES COUNT");
     return 0;
 }

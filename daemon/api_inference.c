@@ -34,15 +34,17 @@ enum route_outcome api_inference_ready(struct http_request *request, struct http
 
 /* --- models --- */
 
-/* The number in "/versions/{n}": 0 where the path has none. False after a 404. */
-static bool path_version(struct http_request *request, struct http_response *response, int *version)
+/* The twin of "/models/{twin}" and of "/models/{twin}/versions/{n}", referenced, and the number of the latter, 0 for
+ * the former. NULL after a 404. */
+static struct twin *path_twin(struct http_request *request, struct http_response *response, int *version)
 {
     int64_t number = 0;
-    bool ok = request->param[1] == NULL || http_request_int(request->param[1], 1, INT32_MAX, &number);
-    if (!ok)
+    if (request->param[1] != NULL && !http_request_int(request->param[1], 1, INT32_MAX, &number)) {
         http_response_problem(response, 404, "unknown_version", "there is no version \"%.32s\"", request->param[1]);
+        return NULL;
+    }
     *version = (int)number;
-    return ok;
+    return api_twin(request, response);
 }
 
 static json_t *tensor(const char *name, const char *type, json_t *shape)
@@ -74,9 +76,7 @@ static json_t *model_json(const struct twin *twin, json_t *versions)
 enum route_outcome api_inference_model(struct http_request *request, struct http_response *response)
 {
     int version;
-    if (!path_version(request, response, &version))
-        return ROUTE_DONE;
-    struct twin *twin = api_twin(request, response);
+    struct twin *twin = path_twin(request, response, &version);
     if (twin == NULL)
         return ROUTE_DONE;
     json_t *row = version > 0 ? store_version_json(request->api->store, twin->id, version) : NULL;
@@ -95,9 +95,7 @@ enum route_outcome api_inference_model(struct http_request *request, struct http
 enum route_outcome api_inference_model_ready(struct http_request *request, struct http_response *response)
 {
     int version;
-    if (!path_version(request, response, &version))
-        return ROUTE_DONE;
-    struct twin *twin = api_twin(request, response);
+    struct twin *twin = path_twin(request, response, &version);
     if (twin == NULL)
         return ROUTE_DONE;
     struct snapshot *snapshot = api_snapshot(request, response, twin, version);

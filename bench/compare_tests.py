@@ -24,7 +24,7 @@ A detector is NAME@WINDOW:
   alibi:mmd@100      mmd, lsdd, cvm or fet, online
 
 Needs: pip install numpy scipy alibi-detect torch; a built twin-bench (release)
-Run:   python compare_tests.py TWIN_BENCH [--data data] [--more ../shared/data/zjets] [--only A,B] [--results FOLDER]
+Run:   python compare_tests.py TWIN_BENCH [--data data] [--more FOLDER] [--only A,B] [--results FOLDER]
 """
 import argparse
 import json

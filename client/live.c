@@ -219,13 +219,12 @@ int live_run(struct cli *cli, const struct live_options *options)
     live->view = (struct view){.follow = &live->follow, .interval = options->interval};
     live->rc = cli_connect(cli);
     if (!live->rc)
-        rest_patience(cli->rest, PATIENCE_S);
-    if (!live->rc)
         live->rc = find_twins(live, &twin);
     if (!live->rc) {
         begin(live, twin);
         look(live); /* before the screen is taken: a twin that is not there is an error like others */
         if (!live->failed && !timer_signal()) {
+            rest_patience(cli->rest, PATIENCE_S); /* the view says that a daemon is away, and must not stand still */
             terminal_open();
             loop(live);
             terminal_close();

@@ -5,7 +5,8 @@
 
 A case is one TAP line; a program that speaks no TAP is one case. A case that ran in several builds counts once, and has
 failed if it failed in one of them. A program that died, timed out or printed less than it planned is a failed case by
-itself. The exit status is 0 only if something passed, nothing failed, and N (steps that broke off before) is 0.
+itself. What a failed case said of itself is printed with it, as the end of a log may be all that is left of a machine. The
+exit status is 0 only if something passed, nothing failed, and N (steps that broke off before) is 0.
 """
 import argparse
 import json
@@ -18,6 +19,7 @@ import sys
 THREADED_LAYERS = ("base", "model", "stat", "daemon", "client", "system")
 POOLED_LAYERS = ("model", "stat")
 TESTS = pathlib.Path(__file__).resolve().parent.parent / "tests"
+REASON_LINES = 15
 LINE = re.compile(r"^\s*(not )?ok\b\s*(\d+)?\s*(?:- )?([^#]*)(#\s*(skip|todo)\b)?", re.I)
 
 
@@ -40,25 +42,44 @@ def cases(run):
     return found
 
 
+def reasons(run):
+    """{case: lines} of what failed cases of a program printed after their line; of one that died, its last lines."""
+    found, key = {}, None
+    for line in run.get("stdout", "").splitlines():
+        match = LINE.match(line)
+        if match:
+            key = (run["name"], match[2], match[3].strip()) if match[1] else None
+        elif key and line.lstrip().startswith("#"):
+            found.setdefault(key, []).append(line.strip(" #"))
+    said = (run.get("stdout", "") + "\n" + run.get("stderr", "")).strip().splitlines()
+    found[(run["name"], "", "the program itself")] = said
+    return {key: lines[-REASON_LINES:] for key, lines in found.items()}
+
+
 def merge(logs):
     total = {}
     for name, lines in logs:
         for line in lines:
             if not line.strip():
                 continue
-            for key, state in cases(json.loads(line)).items():
-                states, where = total.setdefault(key, (set(), []))
+            run = json.loads(line)
+            for key, state in cases(run).items():
+                states, where, why = total.setdefault(key, (set(), [], []))
                 states.add(state)
                 if state == "fail":
                     where.append(name)
+                    why[:] = reasons(run).get(key, [])
     return total
 
 
 def summary(logs, broken):
     total = merge(logs)
-    failed = {k: where for k, (states, where) in total.items() if "fail" in states}
-    passed = [k for k, (states, _) in total.items() if "fail" not in states and "pass" in states]
-    lines = [f"failed in {', '.join(where)}: {k[0]}: {k[2] or k[1]}" for k, where in failed.items()]
+    failed = {k: more for k, (states, *more) in total.items() if "fail" in states}
+    passed = [k for k, (states, *_) in total.items() if "fail" not in states and "pass" in states]
+    lines = []
+    for key, (where, why) in failed.items():
+        lines.append(f"failed in {', '.join(where)}: {key[0]}: {key[2] or key[1]}")
+        lines += [f"    {line}" for line in why]
     skipped = len(total) - len(failed) - len(passed)
     if skipped:
         lines.append(f"{skipped} skipped")

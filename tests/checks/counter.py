@@ -32,6 +32,11 @@ def main():
     tap.case("a program without TAP is a case", expect("plain", last(log(("c", "OK", ""))), ("1 passed, 0 failed", 0)))
     tap.case("nothing ran", expect("none", last(log()), ("0 passed, 0 failed", 1)))
     tap.case("a build that broke off is a failure", expect("broken", last(log(good), broken=1), ("2 passed, 1 failed", 1)))
+    said = ("a", "FAIL", "1..2\nnot ok 1 - one\n# seen 3\n# not 4\nok 2 - two\n# all is well\n")
+    lines, _ = count_tests.summary([("b", log(said))], 0)
+    tap.case("a failure says why", expect("why", lines, ["failed in b: a: one", "    seen 3", "    not 4", "1 passed, 1 failed"]))
+    lines, _ = count_tests.summary([("b", log(died))], 0)
+    tap.case("so does a death", expect("why", lines[:3], ["failed in b: b: the program itself", "    1..2", "    ok 1 - one"]))
     test = lambda name, path, *suites: {"name": name, "cmd": [path], "suite": ["twin", *suites]}
     tests = [test("pool", "/b/tests/base/test_pool"), test("spline", "/b/tests/nn/test_spline"),
              test("loop", "/r/tests/system/run.py", "twin:system"), test("kill", "/r/tests/system/run.py", "twin:kill")]

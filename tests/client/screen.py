@@ -74,13 +74,16 @@ class Screen:
             self.main += character
             return
         assert character.isprintable(), f"a control character: {character!r}"
-        if self.drawn == 1 and (self.row >= self.rows or self.column >= self.columns):
-            self.waiting = True
-            return
-        assert self.row < self.rows and self.column < self.columns, f"{character!r} is outside of the screen"
+        if self.row >= self.rows or self.column >= self.columns:
+            return self.drop(repr(character))
         self.cells[self.row][self.column] = character
         self.colour[self.row][self.column] = self.paint
         self.column += 1
+
+    def drop(self, what):
+        """Outside of the screen may be what was under way when the size changed; another picture must come."""
+        assert self.drawn == 1, f"{what} is outside of the screen"
+        self.waiting = True
 
     def control(self, private, numbers, letter):
         if private:
@@ -101,9 +104,8 @@ class Screen:
             self.cleared += 1
             self.waiting, self.drawn = False, self.drawn + 1
         elif letter == "K" and not numbers:
-            if self.row >= self.rows:  # of a picture that is dropped
-                assert self.waiting, "outside of the screen"
-                return
+            if self.row >= self.rows:
+                return self.drop("the end of a line")
             self.cells[self.row][self.column:] = [" "] * (self.columns - self.column)
             self.colour[self.row][self.column:] = [""] * (self.columns - self.column)
         else:

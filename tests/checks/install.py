@@ -4,6 +4,7 @@ build against them, run, and say what the programs of the build say.
     install.py BUILD
 """
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,16 @@ def check_headers(tap, installed, folder):
     tap.case(f"{len(names)} headers compile alone", wrong or ([] if len(names) > 20 else names))
 
 
+def check_units(tap, folder):
+    """Wherever the prefix is."""
+    units = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names if name.endswith(".service")]
+    started = [(os.path.basename(unit), program) for unit in units for program in
+               re.findall(r"^ExecStart(?:Pre)?=(\S+)", open(unit, encoding="utf-8").read(), re.M)]
+    tap.case("units start what is installed", [f"{unit} starts {program}" for unit, program in started
+                                               if not os.path.exists(folder + program)],
+             skip=None if units else "built without libsystemd")
+
+
 def check_sample(tap, installed, build, folder):
     program, artifact = os.path.join(folder, "sample"), os.path.join(ROOT, "tests", "golden", "flow_mixed.safetensors")
     done = installed.compile(os.path.join(EXAMPLES, "sample.c"), program)
@@ -107,6 +118,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         installed = Installed(build, os.path.join(folder, "installed"))
         tap.case("it installs", installed.trouble)
+        check_units(tap, installed.folder)
         if installed.libraries:
             check_headers(tap, installed, folder)
             check_sample(tap, installed, build, folder)

@@ -4,6 +4,8 @@ import gzip
 import io as text_io
 import math
 import os
+import subprocess
+import sys
 import tempfile
 import unittest
 import warnings
@@ -234,6 +236,12 @@ class Command(unittest.TestCase):
         data = objects["/REF/TWIN/toy/x"]
         self.assertEqual(sum(b.sumW() for b in data.bins()) + data.underflow().sumW() + data.overflow().sumW(), 1000)
         self.assertIn("BEGIN YODA_ESTIMATE1D_V3 /TWIN/toy/pt", self.run_main("yoda", "toy", "--url", self.daemon.url)[0])
+        read, write = os.pipe()  # | head
+        os.close(read)
+        done = subprocess.run([sys.executable, "-m", "twin", "yoda", "toy", "--url", self.daemon.url], stdout=write,
+                              stderr=subprocess.PIPE)
+        os.close(write)
+        self.assertEqual((done.returncode, done.stderr), (141, b""))
 
     def test_a_frame_is_answered(self):
         with twin.Twin("toy", url=self.daemon.url) as it:

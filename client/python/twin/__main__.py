@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import sys
 from typing import Sequence
 
@@ -79,6 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         args.run_command(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads no further has what was wanted; nothing is left for the end to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (TwinError, OSError, ValueError, KeyError, ImportError) as error:
         print(f"twin: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 69 if isinstance(error, ConnectionError) else 1

@@ -41,7 +41,8 @@ def read(path: File, columns: Any = None, *, tree: str | None = None, batch: int
         return read_hepmc(path, columns, batch=batch, weights=weights)
     if name.endswith(".lhe"):
         return read_lhe(path, columns, batch=batch, weights=weights)
-    raise ValueError(f"{path}: not .npy, .root, .hepmc or .lhe")
+    hint = "; twinctl feed sends it" if name.endswith((".csv", ".h5", ".hdf5")) else ""
+    raise ValueError(f"{path}: not .npy, .root, .hepmc or .lhe{hint}")
 
 
 def read_npy(path: File, columns: Sequence[str] | None = None, *, batch: int = BATCH) -> Iterator[Table]:

@@ -14,8 +14,8 @@ static const struct cli_command commands[] = {
      "  twinctl status zmumu -o json",
      cmd_twins_status},
     {"create", "NAME DEFINITION.json | --file FILE | NAME --from EVENTS", "make a twin from a definition",
-     "Makes a twin. With --from, the definition is guessed from a file of events (.csv with a header, or .npy with\n"
-     "--columns) and printed, for you to change: log where a feature is positive with a long tail, periodic where it\n"
+     "Makes a twin. With --from, the definition is guessed from a file of events (.csv with a header, .h5, or .npy\n"
+     "with --columns) and printed, for you to change: log where a feature is positive with a long tail, periodic where it\n"
      "is an angle, discrete where it has few whole numbers, optional where it is NaN in some rows. With --dry-run\n"
      "nothing is made.\n\n"
      "examples:\n"
@@ -24,8 +24,8 @@ static const struct cli_command commands[] = {
      "  twinctl create zmumu --from events.csv --dry-run > zmumu.json",
      cmd_create_run},
     {"train", "NAME FILE | NAME --spooled", "train the first version",
-     "Trains the first version of a twin on the events of a file (.npy or .csv, - for standard input) or on what its\n"
-     "feeds have sent so far. Prints the operation; with --wait, waits until it has ended.\n\n"
+     "Trains the first version of a twin on the events of a file (.npy, .csv, .h5, - for standard input) or on what\n"
+     "its feeds have sent so far. Prints the operation; with --wait, waits until it has ended.\n\n"
      "examples:\n"
      "  twinctl train zmumu nominal.npy --wait\n"
      "  twinctl train zmumu nominal.npy --rows 0:100000 --seed 1\n"
@@ -54,7 +54,7 @@ static const struct cli_command commands[] = {
      "  twinctl sample zmumu -n 1000 --version 3 --out v3.csv",
      cmd_events_sample},
     {"log-prob", "NAME FILE", "log-density of events",
-     "The natural logarithm of the surrogate's density, in raw units, for each event of a file (.npy, .csv, -).\n"
+     "The natural logarithm of the surrogate's density, in raw units, for each event of a file (.npy, .csv, .h5, -).\n"
      "-inf where an event lies outside the domain.\n\n"
      "examples:\n"
      "  twinctl log-prob zmumu events.npy --out lp.npy\n"
@@ -171,6 +171,13 @@ static const struct cli_command commands[] = {
      "  twinctl tune zmumu --wait\n"
      "  twinctl tune zmumu --events 30000 --propose",
      cmd_ops_tune},
+    {"delete", "NAME", "remove a twin for ever",
+     "Removes a twin with its versions, its history and the batches that it was fed. There is no way back, so that it\n"
+     "asks first; where nobody can be asked it wants --yes. twinctl backup keeps everything before.\n\n"
+     "examples:\n"
+     "  twinctl delete zmumu --dry-run\n"
+     "  twinctl delete zmumu --yes",
+     cmd_delete_run},
     {"doctor", "", "is all well, and what to do",
      "Looks at the daemon and its state: folder, disk, clock, database, spool, artifacts, kernels, libraries, limits,\n"
      "lag, gaps, and what the daemon knows to be wrong; says what to do. Where nobody answers it looks at the folder.\n"

@@ -25,6 +25,7 @@ int cmd_backup_restore(struct cli *cli, int argc, char **argv);
 int cmd_doctor_run(struct cli *cli, int argc, char **argv);
 int cmd_completion_run(struct cli *cli, int argc, char **argv);
 int cmd_create_run(struct cli *cli, int argc, char **argv);
+int cmd_delete_run(struct cli *cli, int argc, char **argv);
 int cmd_train_run(struct cli *cli, int argc, char **argv);
 int cmd_export_run(struct cli *cli, int argc, char **argv);
 int cmd_feed_run(struct cli *cli, int argc, char **argv);

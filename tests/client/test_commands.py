@@ -21,7 +21,7 @@ from fakes import TOKEN, Http, npy
 
 HOME = tempfile.TemporaryDirectory(prefix="twinctl-commands-")
 COMMANDS = ("status create train feed sample log-prob drift weights watch retune ops versions show promote rollback "
-            "history backup restore export tune doctor completion").split()
+            "history backup restore export tune delete doctor completion").split()
 
 TWIN = {"name": "zmumu", "verdict": "drifted", "mode": "advise", "since": "2026-03-01T12:00:00.5Z", "activity": "retuning",
         "champion": {"version": 3, "since": "2026-03-01T11:00:00Z"},
@@ -840,6 +840,24 @@ def test_asks_back():
         status, shown = on_terminal([*arguments, "--yes"])
         same(status, 0)
         lacks(shown, "[y/N]")
+
+
+def test_delete():
+    """delete asks on a terminal, and elsewhere wants --yes; a twin that is not there is not deleted"""
+    with Http() as http:
+        ctl(http, "--version")
+        http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
+        http.answer("DELETE", "/v1/twins/zmumu", (204, b""))
+        has(code(ctl(http, "delete", "zmumu"), 64).err, "--yes")
+        has(code(ctl(http, "delete", "zmumu", "--dry-run"), 0).err, "would ask: DELETE /v1/twins/zmumu")
+        status, shown = on_terminal(["delete", "zmumu", "--url", http.url], typed=b"n\n")
+        same(status, 1)
+        has(shown, "40000 events", "[y/N]", "nothing was deleted")
+        code(ctl(http, "delete", "zumu", "--yes"), 1)
+        same({r["method"] for r in http.requests}, {"GET"})
+        has(code(ctl(http, "delete", "zmumu", "--yes"), 0).err, "zmumu is gone")
+        same((http.requests[-1]["method"], "Authorization" in http.requests[-1]["headers"]), ("DELETE", True))
+        same(on_terminal(["delete", "zmumu", "--url", http.url], typed=b"y\n")[0], 0)
 
 
 def test_full_disk():

@@ -109,7 +109,7 @@ class Examples(unittest.TestCase):
 
     def settle(self, command):
         """Champions to go back to, and work that is over."""
-        for operation in self.daemon.get("/v1/operations?twin=zmumu")["items"]:
+        for operation in self.daemon.get("/v1/operations")["items"]:
             self.daemon.wait(operation["id"])
         if command == "rollback":
             other = [v["version"] for v in self.versions() if v["status"] not in ("champion", "rejected")]

@@ -11,6 +11,7 @@
 #include "client/inputs.h"
 #include "client/rows.h"
 #include "client/timer.h"
+#include "client/verdict.h"
 
 struct files {
     char **path;
@@ -161,33 +162,57 @@ static int read_conditions(const struct cli *cli, const struct options_list *lis
     return CLI_OK;
 }
 
-/* What the daemon has of this feed and run, where it can be asked. A twin that is not there is an error. */
-static int say_what_is_there(struct cli *cli, const struct twp_key *key)
+/* What the daemon knows of this feed and run: an entry of its list of feeds, a reference; NULL where there is none, or
+ * where it cannot be asked (*rc). Says nothing. */
+static json_t *ask_feed(struct cli *cli, const struct twp_key *key, int *rc)
 {
-    json_t *feeds = NULL, *feed;
+    json_t *feeds = NULL, *feed, *found = NULL;
     size_t i;
     char *path = cli_text("/v1/twins/%s/feeds?feed=%s&limit=1000", key->twin, key->feed);
-    int rc = cli_connect(cli);
-    if (!rc)
-        rc = rest_get(cli->rest, path, &feeds);
+    *rc = cli_connect(cli);
+    if (!*rc)
+        *rc = rest_get(cli->rest, path, &feeds);
+    json_array_foreach(json_object_get(feeds, "items"), i, feed)
+    {
+        const char *name = json_string_value(json_object_get(feed, "feed"));
+        if (name && !strcmp(name, key->feed) && json_integer_value(json_object_get(feed, "run")) == key->run)
+            found = feed;
+    }
+    json_incref(found);
+    json_decref(feeds);
+    free(path);
+    return found;
+}
+
+/* What is there already, where it can be asked. A twin that is not there is an error. */
+static int say_what_is_there(struct cli *cli, const struct twp_key *key)
+{
+    int rc;
+    json_t *feed = ask_feed(cli, key, &rc);
+    long long durable = feed ? json_integer_value(json_object_get(feed, "last_durable_seq")) : -1;
     if (rc == CLI_UNAVAILABLE)
         cli_say(cli, "what is there already could not be asked: %s", rest_problem(cli->rest));
     else if (rc)
         cli_fail(rc, "%s", rest_problem(cli->rest));
     if (rc && !strcmp(rest_error(cli->rest), "unknown_twin"))
         hint_twin(cli, key->twin);
-    json_array_foreach(json_object_get(feeds, "items"), i, feed)
-    {
-        const char *name = json_string_value(json_object_get(feed, "feed"));
-        long long durable = json_integer_value(json_object_get(feed, "last_durable_seq"));
-        if (name && !strcmp(name, key->feed) && json_integer_value(json_object_get(feed, "run")) == key->run &&
-            durable >= key->seq)
-            cli_say(cli, "run %lld of feed %s is there up to batch %lld: it would go on behind it", (long long)key->run,
-                    key->feed, durable);
-    }
-    json_decref(feeds);
-    free(path);
+    if (durable >= 0 && durable >= key->seq)
+        cli_say(cli, "run %lld of feed %s is there up to batch %lld: it would go on behind it", (long long)key->run,
+                key->feed, durable);
+    json_decref(feed);
     return rc == CLI_UNAVAILABLE ? CLI_OK : rc;
+}
+
+/* An acknowledgement says that a batch is on disk, and nothing of its rows. */
+static void say_what_is_invalid(struct cli *cli, const struct twp_key *key)
+{
+    int rc;
+    json_t *feed = ask_feed(cli, key, &rc);
+    char *invalid = verdict_invalid(json_object_get(feed, "all_invalid"));
+    if (invalid)
+        cli_say(cli, "acknowledged, but %s", invalid);
+    free(invalid);
+    json_decref(feed);
 }
 
 /* Reads everything and says what would be sent. */
@@ -222,6 +247,11 @@ static void print_result(const struct cli *cli, const struct feed_options *optio
         {"resent", "resent", OUTPUT_TEXT, NULL},     {"resumed_from", "resumed_from", OUTPUT_TEXT, NULL},
         {"next_seq", "next_seq", OUTPUT_TEXT, NULL}, {"seconds", "seconds", OUTPUT_NUMBER, NULL}};
     double rate = r->seconds > 0 ? (double)r->events / r->seconds : 0;
+    if (cli->format == OUTPUT_TABLE && r->refused >= 0) {
+        printf("%lld of %lld batches acknowledged, %lld there before; batch %lld refused\n", (long long)r->acked,
+               (long long)r->batches, (long long)r->skipped, (long long)r->refused);
+        return;
+    }
     if (cli->format == OUTPUT_TABLE) {
         printf("%lld batches, %lld events in %.1f s (%.0f events/s): %lld acknowledged, %lld there before, %lld sent "
                "again; next: %lld\n",
@@ -230,11 +260,12 @@ static void print_result(const struct cli *cli, const struct feed_options *optio
         return;
     }
     json_t *json =
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b}", "twin", options->key.twin,
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b, s:o}", "twin", options->key.twin,
                   "feed", options->key.feed, "run", (json_int_t)options->key.run, "batches", (json_int_t)r->batches,
                   "events", (json_int_t)r->events, "acked", (json_int_t)r->acked, "skipped", (json_int_t)r->skipped,
                   "resent", (json_int_t)r->resent, "resumed_from", (json_int_t)r->resumed_from, "next_seq",
-                  (json_int_t)r->next_seq, "seconds", r->seconds, "events_per_s", rate, "stopped", (int)r->stopped);
+                  (json_int_t)r->next_seq, "seconds", r->seconds, "events_per_s", rate, "stopped", (int)r->stopped,
+                  "refused", r->refused >= 0 ? json_integer((json_int_t)r->refused) : json_null());
     json_t *items = json_pack("[O]", json);
     if (cli->format == OUTPUT_JSON)
         output_json(stdout, json);
@@ -242,6 +273,21 @@ static void print_result(const struct cli *cli, const struct feed_options *optio
         output_items(stdout, OUTPUT_CSV, items, columns, sizeof columns / sizeof *columns, true);
     json_decref(items);
     json_decref(json);
+}
+
+/* What is on disk, what is not, and what to do. */
+static void say_after_refusal(const struct cli *cli, const struct feed_options *options, const struct feed_result *r)
+{
+    long long first = options->key.seq, next = r->next_seq;
+    if (next > first + 1)
+        cli_say(cli, "batches %lld to %lld are on disk, batch %lld is not", first, next - 1, (long long)r->refused);
+    else if (next > first)
+        cli_say(cli, "batch %lld is on disk, batch %lld is not", first, (long long)r->refused);
+    else
+        cli_say(cli, "batch %lld is not on disk", (long long)r->refused);
+    if (r->batches + r->skipped > next - first + 1)
+        cli_say(cli, "others were on their way and may be there too; what comes twice is counted once");
+    cli_say(cli, "when batch %lld is put right, the same command goes on at batch %lld", (long long)r->refused, next);
 }
 
 static int report(struct cli *cli, const struct feed_options *options, const struct feed_result *result, int rc)
@@ -263,8 +309,12 @@ static int report(struct cli *cli, const struct feed_options *options, const str
     if (rc && (strstr(result->problem, twp_wire_code(TWP_BAD_SHAPE)) ||
                strstr(result->problem, twp_wire_code(TWP_UNKNOWN_COLUMN))))
         hint_columns(cli, options->key.twin);
-    if (rc && !result->stopped && result->batches)
+    if (result->refused >= 0)
+        say_after_refusal(cli, options, result);
+    else if (rc && !result->stopped && result->batches)
         cli_say(cli, "the same command goes on at batch %lld", (long long)result->next_seq);
+    if (!rc && result->acked && !cli->quiet)
+        say_what_is_invalid(cli, &options->key);
     return rc;
 }
 

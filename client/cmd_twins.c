@@ -5,6 +5,7 @@
 
 #include "client/cli.h"
 #include "client/commands.h"
+#include "client/verdict.h"
 #include "client/version.h"
 
 static enum output_colour colour_of_verdict(const json_t *row)
@@ -28,6 +29,7 @@ void cmd_twins_print(const struct cli *cli, const json_t *items)
         {"LAG", "ingest.lag_batches", OUTPUT_TEXT, NULL},
         {"SINCE", "since", OUTPUT_TIME, NULL},
         {"MODE", "mode", OUTPUT_TEXT, NULL},
+        {"REASON", "verdict_reason", OUTPUT_TEXT, NULL},
     };
     output_items(stdout, cli->format, items, columns, sizeof columns / sizeof *columns, true);
 }
@@ -43,10 +45,30 @@ void cmd_twins_print_one(const struct cli *cli, json_t *twin)
     json_decref(items);
 }
 
+/* What no table has room for, below it. */
+static void explain(const struct cli *cli, const json_t *twin)
+{
+    const json_t *entry;
+    size_t i;
+    const char *name = json_string_value(json_object_get(twin, "name"));
+    char *why = cli->format == OUTPUT_TABLE ? verdict_why(twin) : NULL;
+    if (why)
+        cli_say(cli, "%s: %s", name, why);
+    free(why);
+    json_array_foreach(output_at(twin, "ingest.all_invalid"), i, entry)
+    {
+        char *invalid = cli->format == OUTPUT_TABLE ? verdict_invalid(entry) : NULL;
+        if (invalid)
+            cli_say(cli, "%s: %s", name, invalid);
+        free(invalid);
+    }
+}
+
 int cmd_twins_status(struct cli *cli, int argc, char **argv)
 {
     char **arg = NULL;
     json_t *items = NULL, *twin = NULL;
+    size_t i;
     int count, rc = cli_parse(cli, NULL, 0, argc, argv, 0, 1, &arg, &count);
     if (rc != CLI_GO_ON)
         return rc;
@@ -56,6 +78,7 @@ int cmd_twins_status(struct cli *cli, int argc, char **argv)
             cli_say(cli, "no twins yet; twinctl create makes one");
         if (!rc)
             cmd_twins_print(cli, items);
+        json_array_foreach(items, i, twin) explain(cli, twin);
         json_decref(items);
         return rc;
     }
@@ -66,6 +89,8 @@ int cmd_twins_status(struct cli *cli, int argc, char **argv)
     free(path);
     if (!rc)
         cmd_twins_print_one(cli, twin);
+    if (!rc)
+        explain(cli, twin);
     json_decref(twin);
     return rc;
 }

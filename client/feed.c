@@ -120,7 +120,7 @@ static int on_nack(struct sender *sender, const struct twp_reply *reply, double 
         snprintf(result->problem, sizeof result->problem,
                  "run %lld of feed %s holds other data at batch %lld: choose another --run",
                  (long long)sender->options->key.run, sender->options->key.feed, (long long)reply->key.seq);
-    else if (reply->key.seq >= 0)
+    else if ((result->refused = reply->key.seq) >= 0)
         snprintf(result->problem, sizeof result->problem, "batch %lld was refused: %s: %s", (long long)reply->key.seq,
                  reply->code, reply->detail);
     else
@@ -409,7 +409,7 @@ int feed_run(const struct feed_options *options, const struct feed_source *sourc
                             .backoff = BACKOFF_FIRST,
                             .send_at = now};
     int rc;
-    memset(result, 0, sizeof *result);
+    *result = (struct feed_result){.refused = -1};
     progress_init(&sender.progress, "feed", quiet);
     if (link_open(&sender.link, options->endpoint)) {
         rc = loop(&sender);

@@ -47,6 +47,7 @@ struct feed_result {
     int64_t resumed_from;    /* first sequence number that was sent, or would have been */
     int64_t next_seq;        /* where to go on: every batch of this feed below it is durable or was given here */
     int64_t resent;          /* batches sent again */
+    int64_t refused;         /* the batch that the daemon will not have, -1: none */
     double seconds;
     bool stopped; /* by a signal, before the end of the source */
     char problem[768];

@@ -2,8 +2,11 @@
 #include "client/view_edges.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "client/verdict.h"
 
 const char *view_edges_cell(const json_t *object, const char *path, enum output_kind kind, char out[VIEW_TEXT])
 {
@@ -101,18 +104,17 @@ static void draw_work(const struct view *view, struct frame *frame)
               100 * json_number_value(json_object_get(operation, "progress")));
 }
 
-static void draw_why_unknown(struct frame *frame, const char *twin, const char *reason)
+/* Why nothing is known, and of what came last nothing can be used. */
+static void draw_why(const json_t *twin, struct frame *frame)
 {
-    if (!strcmp(reason, "untrained"))
-        frame_put(frame, OUTPUT_UNSURE, "not trained yet: twinctl train %s FILE", twin);
-    else if (!strcmp(reason, "silence"))
-        frame_put(frame, OUTPUT_UNSURE, "no data have come for longer than the policy's silence_s");
-    else if (!strcmp(reason, "lag"))
-        frame_put(frame, OUTPUT_UNSURE, "a full window has waited for longer than the policy's max_lag_s");
-    else if (!strcmp(reason, "champion_moved"))
-        frame_put(frame, OUTPUT_UNSURE, "the champion has not been compared with data yet");
-    else
-        frame_put(frame, OUTPUT_UNSURE, "unknown: %s", reason);
+    char *why = verdict_why(twin);
+    char *invalid = verdict_invalid(json_array_get(output_at(twin, "ingest.all_invalid"), 0));
+    if (why && strcmp(json_string_value(output_at(twin, "verdict_reason")), "invalid_rows") != 0)
+        frame_put(frame, OUTPUT_UNSURE, "%s%s", why, invalid ? "; " : "");
+    if (invalid)
+        frame_put(frame, OUTPUT_BAD, "%s", invalid);
+    free(why);
+    free(invalid);
 }
 
 static void draw_state(const struct view *view, struct frame *frame)
@@ -141,8 +143,8 @@ static void draw_state(const struct view *view, struct frame *frame)
     frame_end_line(frame);
     if (*view->problem)
         frame_put(frame, OUTPUT_BAD, "no answer for %.0f s: %s", view->away, view->problem);
-    else if (output_at(twin, "verdict_reason"))
-        draw_why_unknown(frame, view->follow->twin, view_edges_cell(twin, "verdict_reason", OUTPUT_TEXT, why));
+    else
+        draw_why(twin, frame);
     frame_end_line(frame);
 }
 

@@ -211,6 +211,51 @@ size_t batch_invalid_rows(const struct tw_schema *schema, const struct twp_batch
     return invalid;
 }
 
+static void put_rule(const struct tw_column *column, float value, char out[96])
+{
+    double x = (double)value;
+    if (isnan(x))
+        snprintf(out, 96, "is not a number");
+    else if (isinf(x))
+        snprintf(out, 96, "is infinite");
+    else if (column->kind == TW_DISCRETE)
+        snprintf(out, 96, "is none of the integers %g to %g: %g", column->min, column->max, x);
+    else if (column->transform == TW_LOG)
+        snprintf(out, 96, "is not above min = %g: %g", column->min, x);
+    else if (x < column->min)
+        snprintf(out, 96, "is below min = %g: %g", column->min, x);
+    else
+        snprintf(out, 96, "is above max = %g: %g", column->max, x);
+}
+
+bool batch_fault(const struct tw_schema *schema, const struct twp_batch *batch, struct batch_fault *out)
+{
+    struct rows rows;
+    size_t features = (size_t)schema->features, worst = 0;
+    if (rows_init(&rows, schema, batch))
+        return false;
+    size_t *bad = calloc(features, sizeof *bad);
+    float *first_bad = calloc(features, sizeof *first_bad);
+    for (size_t first = 0, count; bad && first_bad && (count = rows_load(&rows, first)) > 0; first += count) {
+        for (size_t k = 0; k < count * features; k++) {
+            size_t i = k % features;
+            if (!tw_schema_value_ok(&schema->columns[i], rows.value[k]) && bad[i]++ == 0)
+                first_bad[i] = rows.value[k];
+        }
+    }
+    for (size_t i = 0; bad && first_bad && i < features; i++)
+        worst = bad[i] > bad[worst] ? i : worst;
+    bool found = bad && first_bad && bad[worst] > 0;
+    if (found) {
+        strcpy(out->column, schema->columns[worst].name);
+        put_rule(&schema->columns[worst], first_bad[worst], out->rule);
+    }
+    free(bad);
+    free(first_bad);
+    rows_fini(&rows);
+    return found;
+}
+
 /* --- content --- */
 
 static void hash_number(crypto_hash_sha256_state *hash, uint64_t number)

@@ -3,6 +3,7 @@
 #ifndef DAEMON_BATCH_H
 #define DAEMON_BATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "model/data.h"
@@ -21,6 +22,15 @@ int batch_append(const struct tw_schema *schema, const struct twp_batch *batch, 
 
 /* Rows of the batch that are invalid under the schema. */
 size_t batch_invalid_rows(const struct tw_schema *schema, const struct twp_batch *batch);
+
+/* What makes rows invalid: the column whose values break its rule most often, and the rule with the first such value,
+ * words that follow the column's name. */
+struct batch_fault {
+    char column[TW_NAME_MAX];
+    char rule[96]; /* "is below min = 0: -3.5" */
+};
+/* False: every row is valid, or memory is out. */
+bool batch_fault(const struct tw_schema *schema, const struct twp_batch *batch, struct batch_fault *out);
 
 /* Content of a batch as far as duplicates are concerned (columns, conditions, stream, payload, weights; not time):
  * the first 16 bytes of its SHA-256. Independent of the order in which JSON members came. */

@@ -13,12 +13,15 @@
 
 #include "daemon/clock.h"
 #include "daemon/doctor.h"
+#include "daemon/feeds.h"
 #include "daemon/space.h"
 #include "daemon/spool.h"
 #include "daemon/trouble.h"
 #include "kernel/kernel.h"
 
 #define MIB (1024.0 * 1024)
+
+enum { FEEDS_SHOWN = 8 };
 
 static void check_owned(json_t *items, const char *name, const char *path, mode_t wanted)
 {
@@ -224,8 +227,26 @@ static void check_troubles(json_t *items)
     json_decref(troubles);
 }
 
+/* What was acknowledged and is of no use. True if there is none of it. */
+static bool check_rows(struct twin *twin, json_t *items)
+{
+    struct feeds_invalid invalid[FEEDS_SHOWN];
+    char words[FEEDS_SHOWN][400];
+    pthread_mutex_lock(&twin->lock);
+    size_t count = feeds_invalid(twin->feeds, invalid, FEEDS_SHOWN);
+    for (size_t i = 0; i < count; i++)
+        feeds_invalid_words(&invalid[i], words[i]);
+    pthread_mutex_unlock(&twin->lock);
+    for (size_t i = 0; i < count; i++)
+        doctor_add(items, "invalid_rows", DOCTOR_WARNING,
+                   "see what the feed sends: units, order of the columns; twinctl show NAME has each column's limits",
+                   "%s: %s", twin->name, words[i]);
+    return count == 0;
+}
+
 static void check_twin(struct twin *twin, json_t *items)
 {
+    bool usable = check_rows(twin, items);
     pthread_mutex_lock(&twin->lock);
     struct twin_lag lag = registry_lag(twin);
     double seconds = registry_lag_seconds(twin);
@@ -246,7 +267,7 @@ static void check_twin(struct twin *twin, json_t *items)
         doctor_add(items, "feeds", DOCTOR_WARNING,
                    "see which feed lost them (GET /v1/twins/NAME/feeds); it can still send them",
                    "%s: %llu sequence numbers are missing", twin->name, (unsigned long long)gaps);
-    if (!*fault && !gaps && (!trained || lag.windows <= 1 || seconds <= 60))
+    if (!*fault && !gaps && usable && (!trained || lag.windows <= 1 || seconds <= 60))
         doctor_add(items, "twin", DOCTOR_OK, NULL, "%s: %s, no gaps, no lag", twin->name,
                    trained ? "serves a champion" : "not trained yet");
 }

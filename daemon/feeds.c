@@ -3,6 +3,7 @@
  *
  * Rows posted to `train` live in the spool as feed "train": their keys are kept, so that a repeat is known, but they
  * are no data and appear neither in the list nor among the gaps. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,13 +17,20 @@ struct interval {
     uint64_t first, last;
 };
 
+/* Why the rows of a batch are invalid. */
+struct why {
+    char column[64], rule[96];
+};
+
 struct entry {
     char feed[65];
     bool hidden; /* feed "train" */
     int64_t run;
     uint64_t batches, events, invalid_rows, duplicates;
     int64_t received_ms;
-    uint64_t changed; /* mark of the last addition */
+    uint64_t changed;               /* mark of the last addition */
+    uint64_t bad_batches, bad_rows; /* the newest, none of whose rows is valid */
+    struct why *why;                /* NULL: not known */
     struct interval *intervals;
     size_t count, capacity;
 };
@@ -43,8 +51,10 @@ void feeds_free(struct feeds *feeds)
 {
     if (!feeds)
         return;
-    for (size_t i = 0; i < feeds->count; i++)
+    for (size_t i = 0; i < feeds->count; i++) {
         free(feeds->entries[i].intervals);
+        free(feeds->entries[i].why);
+    }
     free(feeds->entries);
     free(feeds);
 }
@@ -168,6 +178,15 @@ static bool insert(struct entry *entry, uint64_t seq)
     return true;
 }
 
+static void count_bad(struct entry *entry, uint64_t rows, uint64_t invalid_rows)
+{
+    bool all = rows > 0 && invalid_rows == rows;
+    entry->bad_batches = all ? entry->bad_batches + 1 : 0;
+    entry->bad_rows = all ? entry->bad_rows + rows : 0;
+    free(entry->why);
+    entry->why = NULL;
+}
+
 int feeds_add(struct feeds *feeds, const char *feed, int64_t run, int64_t seq, uint64_t events, uint64_t invalid_rows,
               int64_t received_ms)
 {
@@ -187,6 +206,7 @@ int feeds_add(struct feeds *feeds, const char *feed, int64_t run, int64_t seq, u
     entry->batches++;
     entry->events += events;
     entry->invalid_rows += invalid_rows;
+    count_bad(entry, events, invalid_rows);
     if (received_ms > entry->received_ms)
         entry->received_ms = received_ms;
     return 0;
@@ -197,6 +217,73 @@ void feeds_duplicate(struct feeds *feeds, const char *feed, int64_t run)
     struct entry *entry = find(feeds, feed, run);
     if (entry)
         entry->duplicates++;
+}
+
+/* --- what nobody can use --- */
+
+enum { INVALID_SHOWN = 8 };
+
+void feeds_invalid_why(struct feeds *feeds, const char *feed, int64_t run, const char *column, const char *rule)
+{
+    struct entry *entry = find(feeds, feed, run);
+    struct why *why = entry && entry->bad_batches > 0 ? malloc(sizeof *why) : NULL;
+    if (!why)
+        return;
+    snprintf(why->column, sizeof why->column, "%s", column);
+    snprintf(why->rule, sizeof why->rule, "%s", rule);
+    free(entry->why);
+    entry->why = why;
+}
+
+static struct feeds_invalid invalid_of(const struct entry *entry)
+{
+    struct feeds_invalid invalid = {.run = entry->run, .batches = entry->bad_batches, .rows = entry->bad_rows};
+    strcpy(invalid.feed, entry->feed);
+    if (entry->why) {
+        invalid.column = entry->why->column;
+        invalid.rule = entry->why->rule;
+    }
+    return invalid;
+}
+
+size_t feeds_invalid(const struct feeds *feeds, struct feeds_invalid *out, size_t most)
+{
+    size_t found = 0;
+    for (size_t i = 0, next; i < feeds->count && found < most; i = next) {
+        const struct entry *latest = &feeds->entries[i]; /* of all runs of this feed */
+        for (next = i + 1; next < feeds->count && strcmp(feeds->entries[next].feed, latest->feed) == 0; next++)
+            if (feeds->entries[next].received_ms >= latest->received_ms)
+                latest = &feeds->entries[next];
+        if (!latest->hidden && latest->bad_batches > 0)
+            out[found++] = invalid_of(latest);
+    }
+    return found;
+}
+
+void feeds_invalid_words(const struct feeds_invalid *invalid, char out[400])
+{
+    char batches[48] = "last batch";
+    if (invalid->batches > 1)
+        snprintf(batches, sizeof batches, "last %llu batches", (unsigned long long)invalid->batches);
+    snprintf(out, 400, "no row of the %s of feed %s, run %lld, is valid%s%s%s%s", batches, invalid->feed,
+             (long long)invalid->run, invalid->column ? ": " : "", invalid->column ? invalid->column : "",
+             invalid->column ? " " : "", invalid->column ? invalid->rule : "");
+}
+
+static json_t *invalid_json(const struct feeds_invalid *invalid)
+{
+    return json_pack("{s:s, s:I, s:I, s:I, s:s?, s:s?}", "feed", invalid->feed, "run", (json_int_t)invalid->run,
+                     "batches", (json_int_t)invalid->batches, "rows", (json_int_t)invalid->rows, "column",
+                     invalid->column, "rule", invalid->rule);
+}
+
+json_t *feeds_invalid_json(const struct feeds *feeds)
+{
+    struct feeds_invalid invalid[INVALID_SHOWN];
+    json_t *list = json_array();
+    for (size_t i = 0, count = feeds_invalid(feeds, invalid, INVALID_SHOWN); i < count; i++)
+        json_array_append_new(list, invalid_json(&invalid[i]));
+    return list;
 }
 
 int64_t feeds_last_durable(const struct feeds *feeds, const char *feed, int64_t run)
@@ -303,12 +390,14 @@ static json_t *entry_json(const struct entry *entry)
     char received[32];
     int64_t highest = entry->count ? (int64_t)entry->intervals[entry->count - 1].last : -1;
     int64_t last_durable = entry->count && entry->intervals[0].first == 0 ? (int64_t)entry->intervals[0].last : -1;
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s}", "feed", entry->feed, "run",
+    struct feeds_invalid invalid = invalid_of(entry);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:o}", "feed", entry->feed, "run",
                      (json_int_t)entry->run, "batches", (json_int_t)entry->batches, "events", (json_int_t)entry->events,
                      "invalid_rows", (json_int_t)entry->invalid_rows, "duplicates", (json_int_t)entry->duplicates,
                      "last_durable_seq", (json_int_t)last_durable, "highest_seq", (json_int_t)highest, "gaps",
                      (json_int_t)gaps_of(entry), "missing", missing_json(entry), "last_received",
-                     clock_rfc3339(entry->received_ms, received));
+                     clock_rfc3339(entry->received_ms, received), "all_invalid",
+                     invalid.batches > 0 ? invalid_json(&invalid) : json_null());
 }
 
 /* A cursor is the key of the last entry that was given out, "<run>.<feed>". False: it is none. */

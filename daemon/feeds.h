@@ -41,6 +41,22 @@ void feeds_records_free(struct feeds_record *records, size_t count);
 /* At a start, before anything else is added. TW_CORRUPT: the intervals are not in order, or do not fit the counts. */
 int feeds_restore(struct feeds *feeds, const struct feeds_record *record);
 
+/* The newest batches of a feed's run where, without a break, no row was valid; since the daemon started. */
+struct feeds_invalid {
+    char feed[65];
+    int64_t run;
+    uint64_t batches, rows;
+    const char *column, *rule; /* what most rows of the newest broke, see batch_fault; NULL: not known. Borrowed */
+};
+/* Why no row of the batch that was added last is valid. Without memory it stays unknown. */
+void feeds_invalid_why(struct feeds *feeds, const char *feed, int64_t run, const char *column, const char *rule);
+/* The first `most` feeds whose latest batch is of that kind; returns how many there are of them. */
+size_t feeds_invalid(const struct feeds *feeds, struct feeds_invalid *out, size_t most);
+/* "no row of the last 3 batches of feed daq, run 1, is valid: pt is below min = 0: -3.5". */
+void feeds_invalid_words(const struct feeds_invalid *invalid, char out[400]);
+/* [{"feed", "run", "batches", "rows", "column", "rule"}, ... at most 8]. */
+json_t *feeds_invalid_json(const struct feeds *feeds);
+
 /* Sums over the runs of a feed. */
 struct feeds_total {
     char feed[65]; /* "": all feeds beyond the first ones by name, the last of the list */
@@ -50,9 +66,9 @@ struct feeds_total {
 size_t feeds_totals(const struct feeds *feeds, struct feeds_total *out, size_t most);
 
 /* [{"feed", "run", "batches", "events", "invalid_rows", "duplicates", "last_durable_seq", "highest_seq", "gaps",
- *   "missing": [[first, last], ... at most 100], "last_received"}], at most `limit`, in order of feed and run: of one
- * feed (NULL: of all), after `cursor` (NULL: from the first). NULL: that is no cursor. *next, if it is asked for, is
- * the cursor of the rest, JSON null where there is none. */
+ *   "missing": [[first, last], ... at most 100], "last_received", "all_invalid"}], at most `limit`, in order of feed
+ * and run: of one feed (NULL: of all), after `cursor` (NULL: from the first). NULL: that is no cursor. *next, if it is
+ * asked for, is the cursor of the rest, JSON null where there is none. */
 json_t *feeds_json(const struct feeds *feeds, const char *feed, const char *cursor, size_t limit, json_t **next);
 
 #endif

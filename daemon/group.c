@@ -64,6 +64,8 @@ static void check_schema(struct job *job, const struct twp_batch *batch)
                                     .events = batch->payload.rows,
                                     .invalid_rows = batch_invalid_rows(schema, batch),
                                     .received_ms = clock_ms()};
+    if (job->row.invalid_rows > 0 && job->row.invalid_rows == job->row.events)
+        batch_fault(schema, batch, &job->fault);
     strcpy(job->row.feed, job->key.feed);
     batch_digest(batch, job->row.digest);
 }
@@ -224,6 +226,8 @@ static int announce(struct job *job)
     } else if (job->appended) {
         status = registry_arrived(twin, row->ordinal, row->feed, row->run, row->seq, row->events, row->invalid_rows,
                                   row->received_ms);
+        if (status == 0 && job->fault.column[0])
+            feeds_invalid_why(twin->feeds, row->feed, row->run, job->fault.column, job->fault.rule);
     }
     if (job->appended)
         twin->announced = row->ordinal + 1;

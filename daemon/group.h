@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "daemon/batch.h"
 #include "daemon/registry.h"
 #include "daemon/store.h"
 #include "proto/wire.h"
@@ -36,6 +37,7 @@ struct job {
     bool appended;
     const struct job *same_as; /* an earlier job of the group with the same key and content */
     struct store_batch row;
+    struct batch_fault fault; /* of a batch without a valid row; an empty column: there is none */
 };
 
 /* Does the spool hold `spool_bytes` or more (0: no limit) that the loop has not taken, though it could? Nothing new is

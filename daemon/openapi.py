@@ -44,6 +44,7 @@ def thing(required="", /, open=True, **members):
 
 
 TEXT, NUMBER, COUNT, BOOLEAN, ANY = {"type": "string"}, {"type": "number"}, integer(0), {"type": "boolean"}, {}
+REASON = nullable(one_of("untrained", "champion_moved", "lag", "silence", "invalid_rows"))  # of the verdict unknown
 TIME = {"type": "string", "format": "date-time"}
 OBJECT = {"type": "object"}
 NAME = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}
@@ -79,7 +80,7 @@ SCHEMAS = {
                      min=nullable(NUMBER), max=nullable(NUMBER), optional=BOOLEAN),
     "Twin": thing("name created verdict since activity champion hold ingest last_iteration", name=NAME, description=TEXT,
                   created=TIME, verdict=one_of("true", "drifted", "unknown"),
-                  verdict_reason=nullable(TEXT), since=nullable(TIME),
+                  verdict_reason=REASON, since=nullable(TIME),
                   activity=one_of("untrained", "idle", "comparing", "retuning", "held"),
                   champion=nullable(thing("*", version=integer(1), since=TIME)),
                   aliases=thing("*", champion=nullable(integer(1)), challenger=nullable(integer(1)),
@@ -87,7 +88,10 @@ SCHEMAS = {
                   hold=BOOLEAN, ingest=ref("Ingest"), last_iteration=nullable(ref("Iteration")), fault=nullable(TEXT),
                   definition=ref("Definition")),
     "Ingest": thing("*", batches=COUNT, events=COUNT, duplicates=COUNT, gaps=COUNT, invalid_rows=COUNT, lag_batches=COUNT,
-                    lag_windows=COUNT, lag_s=NUMBER, windows_skipped=COUNT, lost=COUNT, last_received=nullable(TIME)),
+                    lag_windows=COUNT, lag_s=NUMBER, windows_skipped=COUNT, lost=COUNT, last_received=nullable(TIME),
+                    all_invalid=array(ref("AllInvalid"))),
+    "AllInvalid": thing("feed run batches rows column rule", feed=TEXT, run=COUNT, batches=integer(1), rows=integer(1),
+                        column=nullable(TEXT), rule=nullable(TEXT)),
     "Iteration": thing("*", iteration=integer(1), time=TIME, version=COUNT, ordinals=ORDINALS, events=COUNT,
                        drift=BOOLEAN,
                        decision=one_of("none", "drift", "retuning", "promoted", "rejected", "advised", "limited",
@@ -101,7 +105,7 @@ SCHEMAS = {
     "Accepted": thing("*", twin=NAME, feed=TEXT, run=COUNT, seq=COUNT, ordinal=nullable(COUNT), duplicate=BOOLEAN),
     "Feed": thing("feed run batches events", feed=TEXT, run=COUNT, batches=COUNT, events=COUNT, invalid_rows=COUNT,
                   duplicates=COUNT, last_durable_seq=integer(-1), highest_seq=integer(-1), gaps=COUNT,
-                  last_received=nullable(TIME)),
+                  last_received=nullable(TIME), all_invalid=nullable(ref("AllInvalid"))),
     "Version": thing("version parent created cause status reason sha256 seed metrics", version=integer(1),
                      parent=nullable(integer(1)), created=TIME,
                      cause=one_of("train", "weights", "theta", "reweight", "import"),
@@ -120,7 +124,7 @@ SCHEMAS = {
                     min=nullable(NUMBER), max=nullable(NUMBER), count=integer(1)),
     "Histogram": thing("*", feature=TEXT, unit=TEXT, edges=NUMBERS, data=HISTOGRAM, samples=HISTOGRAM),
     "Drift": thing("twin verdict since activity champion mode hold drift decision statistics summary", twin=NAME,
-                   verdict=one_of("true", "drifted", "unknown"), verdict_reason=nullable(TEXT), since=nullable(TIME),
+                   verdict=one_of("true", "drifted", "unknown"), verdict_reason=REASON, since=nullable(TIME),
                    activity=TEXT, champion=nullable(OBJECT), mode=TEXT, hold=BOOLEAN, iteration=nullable(integer(1)),
                    time=nullable(TIME), version=nullable(COUNT), ordinals=nullable(ORDINALS), events=nullable(COUNT),
                    drift=nullable(BOOLEAN), decision=nullable(TEXT), policy=nullable(OBJECT),

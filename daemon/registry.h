@@ -45,6 +45,8 @@ struct twin_counters {
     uint64_t gaps;                          /* missing sequence numbers, summed over feeds and runs */
     int64_t last_received_ms;               /* 0: nothing yet */
     double heard_s;                         /* the same as monotonic time, which no step of the clock reaches */
+    uint64_t bad_batches;                   /* the newest, without a break, none of whose rows is valid */
+    int64_t bad_since_ms;                   /* when the first of them came */
 };
 
 /* What the loop has compared, and how often an alarm began. */

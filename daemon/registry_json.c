@@ -3,7 +3,10 @@
 
 #include "daemon/clock.h"
 #include "daemon/definition_policy.h"
+#include "daemon/feeds.h"
 #include "daemon/registry.h"
+
+enum { BAD_BATCHES = 2 };
 
 const char *registry_activity_name(enum activity activity)
 {
@@ -28,7 +31,8 @@ static json_t *time_json(int64_t ms)
     return ms ? json_string(clock_rfc3339(ms, text)) : json_null();
 }
 
-/* Nothing is claimed about data that nobody has compared, or that stopped coming. *reason: why it is unknown. */
+/* Nothing is claimed about data that nobody has compared, or that stopped coming, or that nobody can use: of one batch
+ * that is said elsewhere, several in a row are no accident. *reason: why it is unknown. */
 static const char *verdict(const struct twin *twin, int64_t *since, const char **reason)
 {
     const struct loop_policy *policy = &twin->definition->loop;
@@ -44,6 +48,8 @@ static const char *verdict(const struct twin *twin, int64_t *since, const char *
         *since = late, *reason = "lag";
     else if (silent_s > 0)
         *since = clock_ms() - (int64_t)(1000 * silent_s), *reason = "silence";
+    else if (!twin->drifted && twin->counters.bad_batches >= BAD_BATCHES)
+        *since = twin->counters.bad_since_ms, *reason = "invalid_rows";
     else
         *since = twin->verdict_since_ms;
     return *reason ? "unknown" : twin->drifted ? "drifted" : "true";
@@ -61,13 +67,13 @@ static json_t *ingest_json(const struct twin *twin)
 {
     const struct twin_counters *counters = &twin->counters;
     struct twin_lag lag = registry_lag(twin);
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:o}", "batches", (json_int_t)counters->batches,
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:o,s:o}", "batches", (json_int_t)counters->batches,
                      "events", (json_int_t)counters->events, "duplicates", (json_int_t)counters->duplicates, "gaps",
                      (json_int_t)counters->gaps, "invalid_rows", (json_int_t)counters->invalid_rows, "lag_batches",
                      (json_int_t)lag.batches, "lag_windows", (json_int_t)lag.windows, "lag_s",
                      registry_lag_seconds(twin), "windows_skipped", (json_int_t)counters->windows_skipped, "lost",
                      (json_int_t)__atomic_load_n(&twin->lost, __ATOMIC_RELAXED), "last_received",
-                     time_json(counters->last_received_ms));
+                     time_json(counters->last_received_ms), "all_invalid", feeds_invalid_json(twin->feeds));
 }
 
 static json_t *aliases_json(const struct twin *twin)

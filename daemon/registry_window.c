@@ -19,6 +19,10 @@ int registry_count(struct twin *twin, const char *feed, int64_t run, int64_t seq
     if (received_ms > counters->last_received_ms)
         counters->last_received_ms = received_ms;
     counters->heard_s = clock_monotonic();
+    bool bad = rows > 0 && invalid_rows == rows;
+    if (bad && counters->bad_batches == 0)
+        counters->bad_since_ms = received_ms;
+    counters->bad_batches = bad ? counters->bad_batches + 1 : 0;
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/feeds.h"
 #include "daemon/store.h"
 
 enum { FOLLOWED = 24, SUMMARY = 2000 }; /* iterations after an alarm that may belong to it */
@@ -290,6 +291,20 @@ static json_t *alarm_json(struct twin *twin, const struct twin_record *record, c
     return json ? json : json_null();
 }
 
+/* What came last and cannot be used: the story is not of that. */
+static void say_invalid(struct text *text, struct twin *twin)
+{
+    struct feeds_invalid invalid;
+    char words[400];
+    pthread_mutex_lock(&twin->lock);
+    size_t count = feeds_invalid(twin->feeds, &invalid, 1);
+    if (count > 0)
+        feeds_invalid_words(&invalid, words);
+    pthread_mutex_unlock(&twin->lock);
+    if (count > 0)
+        say(text, "Now %s. ", words);
+}
+
 void story_tell(struct twin *twin, const json_t *last, json_t *answer)
 {
     pthread_mutex_lock(&twin->lock);
@@ -314,6 +329,7 @@ void story_tell(struct twin *twin, const json_t *last, json_t *answer)
                 (long long)json_integer_value(json_object_get(alarm, "iteration")),
                 json_string_value(json_object_get(alarm, "time")), words);
     }
+    say_invalid(&text, twin);
     json_object_set_new(answer, "summary", json_stringn(text.bytes, text.length ? text.length - 1 : 0));
     json_object_set_new(answer, "alarm", alarm);
 }

@@ -299,17 +299,23 @@ def test_status():
         http.answer("GET", "/v1/twins", lambda r: (200, {"items": [TWIN], "next_cursor": "a b&c"}) if "cursor" not in
                     r["query"] else page([{**TWIN, "name": "ttbar", "verdict": "true", "champion": None}]))
         lines = code(ctl(http, "status"), 0).out.splitlines()
-        same(lines[0].split(), ["TWIN", "VERDICT", "ACTIVITY", "CHAMPION", "EVENTS", "LAG", "SINCE", "MODE"])
-        same(lines[1].split(), ["zmumu", "drifted", "retuning", "3", "40000", "5", "2026-03-01", "12:00:00", "advise"])
+        same(lines[0].split(), ["TWIN", "VERDICT", "ACTIVITY", "CHAMPION", "EVENTS", "LAG", "SINCE", "MODE", "REASON"])
+        same(lines[1].split(), ["zmumu", "drifted", "retuning", "3", "40000", "5", "2026-03-01", "12:00:00", "advise", "-"])
         same(lines[2].split()[:4], ["ttbar", "true", "retuning", "-"])
         same(http.requests[-1]["query"]["cursor"], ["a b&c"])
         same(len(set(line.index("4000") for line in lines[1:])), 1)
         rows = code(ctl(http, "status", "-o", "csv"), 0).out.splitlines()
-        same(rows[0], "name,verdict,activity,champion.version,ingest.events,ingest.lag_batches,since,mode")
-        same(rows[2], "ttbar,true,retuning,,40000,5,2026-03-01T12:00:00.5Z,advise")
+        same(rows[0], "name,verdict,activity,champion.version,ingest.events,ingest.lag_batches,since,mode,verdict_reason")
+        same(rows[2], "ttbar,true,retuning,,40000,5,2026-03-01T12:00:00.5Z,advise,")
         same(len(json.loads(code(ctl(http, "status", "-o", "json"), 0).out)), 2)
         http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
         same(json.loads(code(ctl(http, "status", "zmumu", "-o", "json"), 0).out), TWIN)
+        for reason, words in (("untrained", "zmumu: not trained yet: twinctl train zmumu FILE"), ("lag", "max_lag_s"),
+                              ("silence", "silence_s"), ("invalid_rows", "no row"), ("newer", "unknown: newer")):
+            http.answer("GET", "/v1/twins/zmumu", (200, {**TWIN, "verdict": "unknown", "verdict_reason": reason}))
+            shown = code(ctl(http, "status", "zmumu"), 0)
+            has(shown.err, words)
+            same(shown.out.split()[-1], reason)
         http.answer("GET", "/v1/twins", page([]))
         has(code(ctl(http, "status"), 0).err, "no twins yet")
 

@@ -304,7 +304,11 @@ def test_refusals():
         with Ingest() as ingest:
             ingest.refuse = {1: (name, 100)}
             result = code(feed(ingest, npy_file(events(300)), "--batch", 100), 1)
-            has(result.err, name, "batch 1")
+            has(result.err, name, "batch 1 was refused", "batch 0 is on disk, batch 1 is not",
+                "when batch 1 is put right, the same command goes on at batch 1")
+            has(result.out, "1 of 3 batches acknowledged, 0 there before; batch 1 refused")
+            result = code(feed(ingest, npy_file(events(300)), "--batch", 100, "-o", "json"), 1)
+            same(report(result)["refused"], 1)
     with Ingest() as ingest:
         ingest.unknown = True
         has(code(feed(ingest, npy_file(events(10))), 1).err, "unknown_twin")

@@ -128,6 +128,31 @@ static void rows_arrive_in_schema_order(void **state)
     twp_wire_batch_fini(&batch);
 }
 
+/* The column that most rows break, and the rule with the first value that does. */
+static void what_is_wrong_is_said(void **state)
+{
+    static const struct {
+        float row[2][3];
+        const char *column, *rule;
+    } cases[] = {
+        {{{-1, 0, NAN}, {-2, 0, 0}}, "pt", "is not above min = 0: -1"},
+        {{{1, INFINITY, 0}, {1, 1, 0}}, "phi", "is infinite"},
+        {{{1, 0, 0}, {1, 0, NAN}}, "eta", "is not a number"},
+    };
+    struct batch_fault fault;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct twp_batch batch = decode("", 2, 3, cases[i].row[0], NULL);
+        assert_true(batch_fault(schema, &batch, &fault));
+        assert_string_equal(fault.column, cases[i].column);
+        assert_string_equal(fault.rule, cases[i].rule);
+        twp_wire_batch_fini(&batch);
+    }
+    static const float good[3] = {1, 0, 0};
+    struct twp_batch batch = decode("", 1, 3, good, NULL);
+    assert_false(batch_fault(schema, &batch, &fault));
+    twp_wire_batch_fini(&batch);
+}
+
 /* More rows than one block takes: each row keeps its place and its weight. */
 static void blocks_join(void **state)
 {
@@ -203,7 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_are_mapped),           cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(rows_arrive_in_schema_order),  cmocka_unit_test(blocks_join),
-        cmocka_unit_test(the_digest_is_of_the_content),
+        cmocka_unit_test(the_digest_is_of_the_content), cmocka_unit_test(what_is_wrong_is_said),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

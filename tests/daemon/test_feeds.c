@@ -167,13 +167,44 @@ static void pages(void **state)
     feeds_free(feeds);
 }
 
+/* Batches without a valid row count from the newest back to the last that had one; of a feed its latest run matters. */
+static void what_nobody_can_use_is_known(void **state)
+{
+    struct feeds *feeds = feeds_new();
+    struct feeds_invalid invalid[4];
+    char words[400];
+    assert_int_equal(feeds_add(feeds, "a", 1, 0, 10, 10, 1000), 0);
+    assert_int_equal(feeds_add(feeds, "train", 1, 0, 10, 10, 1000), 0);
+    assert_int_equal(feeds_add(feeds, "b", 1, 0, 10, 9, 1000), 0);
+    assert_int_equal(feeds_invalid(feeds, invalid, 4), 1);
+    assert_null(invalid[0].column);
+    assert_int_equal(feeds_add(feeds, "a", 1, 1, 20, 20, 1001), 0);
+    feeds_invalid_why(feeds, "a", 1, "pt", "is infinite");
+    assert_int_equal(feeds_invalid(feeds, invalid, 4), 1);
+    assert_true(invalid[0].batches == 2 && invalid[0].rows == 30);
+    feeds_invalid_words(&invalid[0], words);
+    assert_string_equal(words, "no row of the last 2 batches of feed a, run 1, is valid: pt is infinite");
+    json_t *list = feeds_json(feeds, "a", NULL, 9, NULL), *all = feeds_invalid_json(feeds);
+    assert_true(json_equal(json_object_get(json_array_get(list, 0), "all_invalid"), json_array_get(all, 0)));
+    json_decref(list);
+    json_decref(all);
+    assert_int_equal(feeds_add(feeds, "a", 2, 0, 10, 0, 1002), 0); /* the run before is history */
+    assert_int_equal(feeds_invalid(feeds, invalid, 4), 0);
+    assert_int_equal(feeds_add(feeds, "a", 1, 2, 10, 10, 1003), 0);
+    assert_int_equal(feeds_invalid(feeds, invalid, 4), 1);
+    assert_true(invalid[0].batches == 3 && invalid[0].column == NULL); /* the reason was another batch's */
+    assert_int_equal(feeds_add(feeds, "a", 1, 3, 10, 9, 1004), 0);
+    assert_int_equal(feeds_invalid(feeds, invalid, 4), 0);
+    feeds_free(feeds);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_there),         cmocka_unit_test(agrees_with_a_table),
         cmocka_unit_test(gaps_are_listed_and_heal), cmocka_unit_test(feeds_and_runs_are_apart),
         cmocka_unit_test(the_largest_numbers),      cmocka_unit_test(pages),
-        cmocka_unit_test(the_list_is_bounded),
+        cmocka_unit_test(the_list_is_bounded),      cmocka_unit_test(what_nobody_can_use_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -708,6 +708,17 @@ static void test_twin_json(void **state)
     json = registry_twin_json(f->twin);
     assert_string_equal(word(json, "verdict"), "true");
     json_decref(json);
+    /* One batch without a valid row may be an accident; two are not, until one that can be used comes. */
+    static const size_t invalid[] = {10, 10, 9};
+    static const char *const reasons[] = {NULL, "invalid_rows", NULL};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(registry_arrived(f->twin, 2000 + (uint64_t)i, "odd", 1, i, 10, invalid[i], clock_ms()), 0);
+        json = registry_twin_json(f->twin);
+        assert_string_equal(word(json, "verdict"), reasons[i] ? "unknown" : "true");
+        if (reasons[i])
+            assert_string_equal(word(json, "verdict_reason"), reasons[i]);
+        json_decref(json);
+    }
     /* Silence: nothing is claimed any more. */
     f->twin->counters.heard_s = clock_monotonic() - 61;
     json = registry_twin_json(f->twin);

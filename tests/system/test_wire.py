@@ -9,6 +9,7 @@ import zmq
 import toy
 from daemon import Daemon
 from feed import Feed, npy
+from test_ops import twinctl
 
 COLUMNS = [f["name"] for f in toy.DEFINITION["features"]]
 
@@ -92,6 +93,28 @@ class Batches(WithDaemon):
         rows[0, 0], rows[1, 1], rows[2, 2], rows[3, 0], rows[4, 3] = np.nan, np.inf, -np.inf, 20, 1.5
         self.acked(self.feed("bad").push(0, rows), 0)
         self.gained(before, batches=1, events=10, invalid_rows=5)
+
+    def test_feeds_that_send_nothing_of_use(self):
+        """What is acknowledged and of no use is said, with the column and its rule, until something of use comes."""
+        feed, rows = self.feed("odd"), toy.events(10, 4)
+        rows[:, 0] = 3.5
+        rows[0, 1] = np.nan
+        for seq in (0, 1):
+            self.acked(feed.push(seq, rows), seq)
+        found = {"feed": "odd", "run": 1, "batches": 2, "rows": 20, "column": "pt", "rule": "is not above min = 20: 3.5"}
+        self.assertEqual(self.daemon.get("/v1/twins/toy")["ingest"]["all_invalid"], [found])
+        self.assertEqual(self.daemon.get("/v1/twins/toy/feeds?feed=odd")["items"][0]["all_invalid"], found)
+        words = "no row of the last 2 batches of feed odd, run 1, is valid: pt is not above min = 20: 3.5"
+        self.assertIn(words, self.daemon.get("/v1/twins/toy/drift")["summary"])
+        [warning] = [i for i in self.daemon.get("/v1/doctor")["items"] if i["name"] == "invalid_rows"]
+        self.assertEqual((warning["level"], warning["detail"]), ("warning", "toy: " + words))
+        for words_of in ("status", "toy"), ("status",):
+            shown = twinctl(self.daemon, *words_of)
+            self.assertIn("toy: " + words, shown.stderr)
+            self.assertIn("not trained yet: twinctl train toy FILE", shown.stderr)
+            self.assertIn("untrained", shown.stdout)
+        self.acked(feed.push(2, toy.events(10, 5)), 2)
+        self.assertEqual(self.daemon.get("/v1/twins/toy")["ingest"]["all_invalid"], [])
 
     def test_float64_and_columns_in_another_order(self):
         rows = np.ascontiguousarray(toy.events(20, 5)[:, ::-1], np.float64)

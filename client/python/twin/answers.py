@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ._optional import need
 
 __all__ = [
-    "Alias", "Batch", "Bins", "Conditions", "Definition", "Drift", "FeedInfo", "Histogram", "Ingest", "Items",
+    "Alias", "AllInvalid", "Batch", "Bins", "Conditions", "Definition", "Drift", "FeedInfo", "Histogram", "Ingest", "Items",
     "Iteration", "Metric", "Move", "OperationInfo", "Ordinals", "Readiness", "Statistic", "Time", "TwinInfo",
     "VersionInfo", "Weights",
 ]
@@ -71,6 +71,17 @@ class Iteration(TypedDict, total=False):
     statistics: list[Statistic]
 
 
+class AllInvalid(TypedDict, total=False):
+    """Of a feed whose last batches hold no valid row."""
+
+    feed: str
+    run: int
+    batches: int
+    rows: int
+    column: Optional[str]
+    rule: Optional[str]
+
+
 class Ingest(TypedDict, total=False):
     batches: int
     events: int
@@ -80,6 +91,7 @@ class Ingest(TypedDict, total=False):
     lag_batches: int
     lag_windows: int
     lag_s: float
+    all_invalid: list[AllInvalid]
 
 
 class TwinInfo(TypedDict, total=False):
@@ -166,6 +178,7 @@ class FeedInfo(TypedDict, total=False):
     gaps: int
     missing: list[list[int]]
     last_received: str
+    all_invalid: Optional[AllInvalid]
 
 
 class Metric(TypedDict, total=False):

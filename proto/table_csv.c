@@ -65,6 +65,9 @@ static int csv_names(struct twp_table_reader *in)
         if (twp_decimal_parse(name, length, &number))
             return twp_table_reader_refuse(in, "line 1, column %zu: the first line must hold names, not numbers",
                                            index + 1);
+        if (length == 0) /* as a data frame that is written with its index has it */
+            return twp_table_reader_refuse(in, "line 1, column %zu has no name; pandas: to_csv(..., index=False)",
+                                           index + 1);
         if (!name_ok(name, length))
             return twp_table_reader_refuse(in, "line 1, column %zu: not a name", index + 1);
         if (twp_table_reader_column(in, index++, name, length))

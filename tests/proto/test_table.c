@@ -134,7 +134,7 @@ static void errors_say_where(void **state)
         {TWP_FORMAT_CSV, "\n\n", "names"},
         {TWP_FORMAT_CSV, "1,2\n3,4\n", "line 1, column 1"},
         {TWP_FORMAT_CSV, "a,nan\n3,4\n", "line 1, column 2"},
-        {TWP_FORMAT_CSV, "a,\n3,4\n", "line 1, column 2"},
+        {TWP_FORMAT_CSV, "a,\n3,4\n", "line 1, column 2 has no name"},
         {TWP_FORMAT_CSV, "a,b\xff\n3,4\n", "UTF-8"},
         {TWP_FORMAT_CSV, "a,b\n1,2\n3\n", "line 3 has 1 fields, not 2"},
         {TWP_FORMAT_CSV, "a,b\n1,2,3\n", "line 2 has more than 2 fields"},

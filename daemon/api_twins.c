@@ -69,7 +69,7 @@ static bool precondition(const struct http_request *request, struct http_respons
     *expected = tag;
     if (http_request_etag(match, tag, false))
         return true;
-    http_response_problem(response, 412, "stale", "the definition is not \"%s\"; GET it again", match);
+    http_response_problem(response, 412, "stale", "the definition is no longer %s; GET it again", match);
     return false;
 }
 

@@ -183,14 +183,6 @@ static float *limits_of(const struct tw_schema *schema)
     return low;
 }
 
-static bool within(const float *value, const float *low, const float *high, size_t count)
-{
-    unsigned out = 0;
-    for (size_t i = 0; i < count; i++)
-        out |= !(value[i] >= low[i]) | !(value[i] <= high[i]);
-    return !out;
-}
-
 size_t batch_invalid_rows(const struct tw_schema *schema, const struct twp_batch *batch)
 {
     struct rows rows;
@@ -203,7 +195,8 @@ size_t batch_invalid_rows(const struct tw_schema *schema, const struct twp_batch
     for (size_t first = 0, count; (count = rows_load(&rows, first)) > 0; first += count) {
         for (size_t row = 0; row < count; row++) {
             const float *value = rows.value + row * features;
-            invalid += !within(value, low, low + features, features) && !tw_schema_row_ok(schema, value);
+            invalid +=
+                !tw_schema_within(schema->features, value, low, low + features) && !tw_schema_row_ok(schema, value);
         }
     }
     free(low);

@@ -48,7 +48,7 @@ static inline __attribute__((always_inline)) void begin(int rows, int vectors, c
             HIDE(c);
         } else {
             for (int j = 0; j < vectors; j++)
-                sum[i][j] = (vec){0} + (f->bias ? f->bias[i] : 0);
+                sum[i][j] = vec_all(f->bias ? f->bias[i] : 0);
         }
     }
 }
@@ -102,16 +102,18 @@ static inline __attribute__((always_inline)) void tiles(int rows, int vectors, i
 static inline __attribute__((always_inline)) void kinds(int rows, int vectors, int count, struct factors f, tw_real *c,
                                                         size_t ldc)
 {
-    if (f.step != 1) { /* A turned over: neither bias nor activation */
+    if (f.step != 1) { /* A turned over */
         tiles(rows, vectors, count, f, c, ldc);
         return;
     }
     f.step = 1;
-    if (f.relu) {
-        f.relu = true;
+    if (f.add || !f.bias) {
+        tiles(rows, vectors, count, f, c, ldc);
+    } else if (f.relu) {
+        f.add = false, f.relu = true;
         tiles(rows, vectors, count, f, c, ldc);
     } else {
-        f.relu = false;
+        f.add = false, f.relu = false;
         tiles(rows, vectors, count, f, c, ldc);
     }
 }

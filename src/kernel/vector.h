@@ -51,7 +51,13 @@ static inline void vec_store(vec x, tw_real *to)
 
 static inline vec vec_all(tw_real x)
 {
+#if defined(VECTOR_INTRINSICS) && BYTES == 64
+    return (vec)_mm512_set1_ps(x);
+#elif defined(VECTOR_INTRINSICS)
+    return (vec)_mm256_set1_ps(x);
+#else
     return (vec){0} + x;
+#endif
 }
 
 #if defined(VECTOR_INTRINSICS) && BYTES == 64

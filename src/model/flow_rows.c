@@ -1,5 +1,6 @@
 #include "model/flow_rows.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "model/columns.h"
@@ -181,6 +182,17 @@ static void recover(const struct tw_kind_state *state, int cols, const tw_real *
     }
 }
 
+/* A feature that is only standardised, as tw_transform_to_float(tw_transform_inverse()) has it. */
+static void raw_real(const struct tw_transform_column *map, int cols, const tw_real *x, size_t stride, float *out)
+{
+    for (int i = 0; i < cols; i++) {
+        double value = map->mean + map->width * (double)x[i];
+
+        value = value < -FLT_MAX ? -FLT_MAX : value > FLT_MAX ? FLT_MAX : value;
+        out[(size_t)i * stride] = isnan(value) ? 0 : (float)value;
+    }
+}
+
 void tw_flow_rows_raw(const struct tw_kind_state *state, int cols, const tw_real *x, const tw_real *levels, float *out)
 {
     const struct tw_flow_config *c = state->config;
@@ -194,6 +206,10 @@ void tw_flow_rows_raw(const struct tw_kind_state *state, int cols, const tw_real
         if (replaced(c, f)) {
             for (int i = 0; i < cols; i++)
                 out[(size_t)i * n + (size_t)f] = 0; /* there, for now */
+            continue;
+        }
+        if (map.kind == TW_TRANSFORM_REAL && !origin) {
+            raw_real(&map, cols, x + k * cols, n, out + f);
             continue;
         }
         for (int i = 0; i < cols; i++) {

@@ -49,13 +49,17 @@ static int run_query(struct query *query, struct tw_pool *pool, size_t blocks, t
 
 /* Copies the rows of a block that lie in the domain, and any such row in place of the others. Returns false if none
  * does. */
-static bool usable_rows(const struct tw_schema *schema, const float *values, int events, float *rows, bool *ok)
+static bool usable_rows(const struct tw_schema *schema, const float *values, int events, float *limits, float *rows,
+                        bool *ok)
 {
     size_t d = (size_t)schema->features;
     int some = -1;
 
+    tw_schema_limits(schema, limits, limits + d);
     for (int i = 0; i < events; i++) {
-        ok[i] = tw_schema_row_ok(schema, values + (size_t)i * d);
+        const float *row = values + (size_t)i * d;
+
+        ok[i] = tw_schema_within(schema->features, row, limits, limits + d) || tw_schema_row_ok(schema, row);
         if (ok[i])
             some = i;
     }
@@ -153,15 +157,16 @@ static int evaluate_block(struct query *q, struct tw_arena *arena, size_t at, in
     int members = q->score ? 1 : tw_model_members(q->model), cols = columns(q, (size_t)events), status = TW_OK;
     size_t d = (size_t)schema->features, c = (size_t)schema->conditions;
     float *rows = tw_arena_alloc(arena, (size_t)events * d * sizeof *rows);
+    float *limits = tw_arena_alloc(arena, 2 * d * sizeof *limits);
     bool *ok = tw_arena_alloc(arena, (size_t)events * sizeof *ok);
     double *one = tw_arena_alloc(arena, (size_t)cols * sizeof *one);
     double *all = tw_arena_alloc(arena, (size_t)members * (size_t)events * sizeof *all);
     struct tw_arena mark = *arena;
 
-    if (!rows || !ok || !one || !all)
+    if (!rows || !limits || !ok || !one || !all)
         return TW_NO_MEMORY;
 
-    bool some = usable_rows(schema, q->values + at * d, events, rows, ok);
+    bool some = usable_rows(schema, q->values + at * d, events, limits, rows, ok);
 
     for (int m = 0; m < members && some && !status; m++) {
         tw_arena_rewind(arena, &mark);

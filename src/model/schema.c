@@ -418,3 +418,12 @@ void tw_schema_limits(const struct tw_schema *schema, float *low, float *high)
         }
     }
 }
+
+bool tw_schema_within(int features, const float *row, const float *low, const float *high)
+{
+    unsigned out = 0;
+
+    for (int i = 0; i < features; i++)
+        out |= !(row[i] >= low[i]) | !(row[i] <= high[i]);
+    return !out;
+}

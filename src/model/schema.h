@@ -87,5 +87,6 @@ bool tw_schema_row_ok(const struct tw_schema *schema, const float *row);
 /* Features whose values are all within [low, high] make a row that is ok; of others tw_schema_row_ok knows. (D) each.
  * For many rows: two comparisons a value. */
 void tw_schema_limits(const struct tw_schema *schema, float *low, float *high);
+bool tw_schema_within(int features, const float *row, const float *low, const float *high);
 
 #endif

@@ -65,6 +65,7 @@ static inline __attribute__((always_inline)) void tile(int rows, int vectors, co
         HIDE(a[i / 3]);
     }
     begin(rows, vectors, f, c, ldc, sum);
+    const tw_real *ahead = f->a + (size_t)rows * row;
     for (int p = 0; p < f->k; p++, b += next) {
         vec b0 = *(const loose *)b, b1 = *(const loose *)(b + (vectors > 1 ? LANES : 0));
 #pragma GCC unroll 8
@@ -76,6 +77,10 @@ static inline __attribute__((always_inline)) void tile(int rows, int vectors, co
         }
         for (int i = 0; i < rows; i += 3)
             a[i / 3] += step;
+        if (step == 1) {
+            __builtin_prefetch(ahead);
+            ahead += rows;
+        }
     }
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {

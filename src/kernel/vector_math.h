@@ -76,6 +76,21 @@ static inline vec vec_exp_neg(vec x)
 
 /* exp(x) for x <= 0 as a part of a softmax, where what counts is the error beside 1: 1.5 ulp, and a quarter more for
  * each unit of x, 1.25 more where multiplication and addition are not fused. */
+#if BYTES == 64
+static inline vec vec_exp_part(vec x)
+{
+    /* 2^(n + j/16) 2^(f/16): a table for j, which makes the polynomial three terms shorter */
+    static const lane mantissa[16]
+        __attribute__((aligned(64))) = {0x000000, 0x05aac3, 0x0b95c2, 0x11c3d3, 0x1837f0, 0x1ef532, 0x25fed7, 0x2d583f,
+                                        0x3504f3, 0x3d08a4, 0x45672a, 0x4e248c, 0x5744fd, 0x60ccdf, 0x6ac0c7, 0x75257d};
+    const float parts = 0x1.715476p+4f, shift = TW_VMATH_ROUNDER + 16 * 127;
+    x = vec_at_least(vec_all(-87), x);
+    vec shifted = x * parts + shift, f = x * parts - (shifted - shift);
+    lanes fraction = (lanes)_mm512_permutexvar_epi32((__m512i)shifted, _mm512_load_si512(mantissa));
+    vec power = (vec)(((lanes)shifted << 19 & (lane)0xff800000) | fraction);
+    return power * (((0x1.c6ac6ap-17f * f + 0x1.ebfff4p-11f) * f + 0x1.62e43p-5f) * f + 1);
+}
+#else
 static inline vec vec_exp_part(vec x)
 {
     const float log2_e = 0x1.715476p+0f;
@@ -83,6 +98,7 @@ static inline vec vec_exp_part(vec x)
     vec shifted = x * log2_e + SHIFT, f = x * log2_e - (shifted - SHIFT);
     return TW_VMATH_POWER_P(f) * power_of_2(shifted);
 }
+#endif
 
 /* What tw_vmath_log says where x is not a normal number above 0; y elsewhere. */
 static __attribute__((noinline)) vec log_beside(vec x, mask normal, vec y)

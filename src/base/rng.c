@@ -2,42 +2,25 @@
  * one block serves four consecutive events of a draw. */
 #include <tgmath.h>
 
+#include "base/philox.h"
 #include "base/rng.h"
-
-#define ROUNDS 10
-
-static inline void philox(uint64_t key, uint64_t c0, uint64_t c1, uint32_t out[4])
-{
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    uint32_t x0 = (uint32_t)c0, x1 = (uint32_t)(c0 >> 32), x2 = (uint32_t)c1, x3 = (uint32_t)(c1 >> 32);
-    for (int round = 0; round < ROUNDS; round++) {
-        uint64_t left = (uint64_t)0xd2511f53u * x0, right = (uint64_t)0xcd9e8d57u * x2;
-        x0 = (uint32_t)(right >> 32) ^ x1 ^ k0;
-        x1 = (uint32_t)right;
-        x2 = (uint32_t)(left >> 32) ^ x3 ^ k1;
-        x3 = (uint32_t)left;
-        k0 += 0x9e3779b9u;
-        k1 += 0xbb67ae85u;
-    }
-    out[0] = x0, out[1] = x1, out[2] = x2, out[3] = x3;
-}
 
 void tw_rng_words(uint64_t key, uint64_t c0, uint64_t c1, uint32_t out[4])
 {
-    philox(key, c0, c1, out);
+    tw_philox(key, c0, c1, out);
 }
 
 uint64_t tw_rng_mix(uint64_t a, uint64_t b)
 {
     uint32_t words[4];
-    philox(a, b, UINT64_MAX, words); /* no draw index reaches this counter */
+    tw_philox(a, b, UINT64_MAX, words); /* no draw index reaches this counter */
     return (uint64_t)words[1] << 32 | words[0];
 }
 
 double tw_rng_uniform(uint64_t key, uint64_t c0, uint64_t c1)
 {
     uint32_t words[4];
-    philox(key, c0, c1, words);
+    tw_philox(key, c0, c1, words);
     uint64_t bits = (uint64_t)words[1] << 32 | words[0];
     return ((double)(bits >> 12) + 0.5) * 0x1p-52; /* 53 significant bits, so neither end can be reached */
 }
@@ -57,7 +40,7 @@ void tw_rng_normal(uint64_t key, uint64_t draw, uint64_t first, size_t n, tw_rea
         uint64_t event = first + i;
         uint32_t words[4];
         tw_real normals[4];
-        philox(key, event / 4, draw, words);
+        tw_philox(key, event / 4, draw, words);
         normal_pair(words, normals);
         normal_pair(words + 2, normals + 2);
         for (unsigned lane = event % 4; lane < 4 && i < n; lane++, i++)
@@ -79,7 +62,7 @@ void tw_rng_uniforms(uint64_t key, uint64_t draw, uint64_t first, size_t n, tw_r
     for (size_t i = 0; i < n;) {
         uint64_t event = first + i;
         uint32_t words[4];
-        philox(key, event / 4, draw, words);
+        tw_philox(key, event / 4, draw, words);
         for (unsigned lane = event % 4; lane < 4 && i < n; lane++, i++)
             out[i] = open_uniform(words[lane]);
     }
@@ -91,7 +74,7 @@ void tw_rng_permutation(uint64_t key, size_t n, uint32_t *out)
         out[i] = (uint32_t)i;
     for (size_t i = n; i > 1; i--) {
         uint32_t words[4];
-        philox(key, i, 0, words);
+        tw_philox(key, i, 0, words);
         uint64_t bits = (uint64_t)words[1] << 32 | words[0];
         size_t j = (size_t)(((unsigned __int128)bits * i) >> 64); /* biased by less than i 2^-64 */
         uint32_t swap = out[i - 1];

@@ -185,13 +185,14 @@ void tw_coupling_base_log_prob(const struct tw_coupling *coupling, int cols, con
 }
 
 /* `n` events with consecutive numbers; z is their first column of (features, cols). */
-static void draw_run(const struct tw_coupling *coupling, uint64_t key, uint64_t first, int n, int cols, tw_real *z)
+static void draw_run(const struct tw_coupling *coupling, const struct tw_kernels *kernels, uint64_t key, uint64_t first,
+                     int n, int cols, tw_real *z)
 {
     for (int f = 0; f < coupling->features; f++) {
         tw_real *row = z + (size_t)f * (size_t)cols;
 
         if (coupling->kinds[f] == TW_SPLINE_TAILS) {
-            tw_rng_normal(key, (uint64_t)f, first, (size_t)n, row);
+            kernels->normal(key, (uint64_t)f, first, (size_t)n, row);
             continue;
         }
 
@@ -203,14 +204,14 @@ static void draw_run(const struct tw_coupling *coupling, uint64_t key, uint64_t 
     }
 }
 
-void tw_coupling_base_draw(const struct tw_coupling *coupling, uint64_t key, const uint64_t *events, int cols,
-                           tw_real *z)
+void tw_coupling_base_draw(const struct tw_coupling *coupling, const struct tw_kernels *kernels, uint64_t key,
+                           const uint64_t *events, int cols, tw_real *z)
 {
     for (int first = 0, end; first < cols; first = end) {
         end = first + 1;
         while (end < cols && events[end] == events[end - 1] + 1)
             end++;
-        draw_run(coupling, key, events[first], end - first, cols, z + first);
+        draw_run(coupling, kernels, key, events[first], end - first, cols, z + first);
     }
 }
 

@@ -82,7 +82,7 @@ int tw_coupling_inverse(const struct tw_coupling *coupling, const struct tw_para
 void tw_coupling_base_log_prob(const struct tw_coupling *coupling, int cols, const tw_real *z, const tw_real *present,
                                double *out);
 /* Draws the events with numbers events[0] .. events[cols-1] of the base under `key`. */
-void tw_coupling_base_draw(const struct tw_coupling *coupling, uint64_t key, const uint64_t *events, int cols,
-                           tw_real *z);
+void tw_coupling_base_draw(const struct tw_coupling *coupling, const struct tw_kernels *kernels, uint64_t key,
+                           const uint64_t *events, int cols, tw_real *z);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/real.h"
 
@@ -102,6 +103,8 @@ struct tw_kernels {
     /* One step of an optimiser for n parameters, and of their average. */
     void (*adam)(const struct tw_adam *step, size_t n, const tw_real *grad, tw_real *param, tw_real *m, tw_real *v,
                  tw_real *average);
+    /* What tw_rng_normal draws (base/rng.h), to a few ulp. */
+    void (*normal)(uint64_t key, uint64_t draw, uint64_t first, size_t n, tw_real *out);
     /* y = exp(x), y = log(x), elementwise; accuracy stated in kernel/vmath.h */
     void (*exp)(size_t n, const tw_real *x, tw_real *y);
     void (*log)(size_t n, const tw_real *x, tw_real *y);

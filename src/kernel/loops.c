@@ -148,7 +148,7 @@ static void log_all(size_t n, const tw_real *x, tw_real *y)
 /* Everything but the products. */
 #define LOOPS                                                                                                          \
     .spline = tw_loops_spline, .spline_inverse = tw_loops_spline_inverse, .spline_vjp = tw_loops_spline_vjp,           \
-    .axpy = axpy, .gather = gather, .adam = adam, .exp = exp_all, .log = log_all
+    .axpy = axpy, .gather = gather, .adam = adam, .normal = tw_loops_normal, .exp = exp_all, .log = log_all
 
 const struct tw_kernels tw_loops = {
     .name = "blas",

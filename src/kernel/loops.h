@@ -26,6 +26,7 @@ extern const struct tw_kernels tw_loops_own_v4;
 #define tw_loops_spline         TW_LOOPS_NAME(tw_loops_spline)
 #define tw_loops_spline_inverse TW_LOOPS_NAME(tw_loops_spline_inverse)
 #define tw_loops_spline_vjp     TW_LOOPS_NAME(tw_loops_spline_vjp)
+#define tw_loops_normal         TW_LOOPS_NAME(tw_loops_normal)
 #define tw_loops_dense_vjp_own  TW_LOOPS_NAME(tw_loops_dense_vjp_own)
 #define tw_loops_dense_vjp_blas TW_LOOPS_NAME(tw_loops_dense_vjp_blas)
 
@@ -35,6 +36,7 @@ void tw_loops_spline_inverse(const struct tw_spline *spline, int cols, const tw_
                              tw_real *log_det);
 void tw_loops_spline_vjp(const struct tw_spline *spline, int cols, const tw_real *x, const tw_real *p,
                          const tw_real *gy, const tw_real *glog_det, tw_real *gx, tw_real *gp);
+void tw_loops_normal(uint64_t key, uint64_t draw, uint64_t first, size_t n, tw_real *out);
 /* dense_vjp with products of our own, and with those of OpenBLAS */
 void tw_loops_dense_vjp_own(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
                             const tw_real *slope, const tw_real *y, tw_real *gy, unsigned add, tw_real *gw, tw_real *gb,

@@ -2,6 +2,7 @@
  * other table is tested against it. Written to be read, and slow. */
 #include <tgmath.h>
 
+#include "base/rng.h"
 #include "kernel/ref.h"
 #include "kernel/ref_spline.h"
 
@@ -162,6 +163,7 @@ const struct tw_kernels tw_ref_kernels = {
     .axpy = axpy,
     .gather = gather,
     .adam = adam,
+    .normal = tw_rng_normal,
     .exp = exp_all,
     .log = log_all,
 };

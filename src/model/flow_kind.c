@@ -180,7 +180,7 @@ static int sample(const struct tw_kind_state *state, const struct tw_kernels *ke
                                      cols, conditions, levels);
     if (status || (status = context_of(state, arena, cols, levels, conditions, &context)))
         return status;
-    tw_coupling_base_draw(c, key, events, cols, x);
+    tw_coupling_base_draw(c, kernels, key, events, cols, x);
     for (size_t i = 0; context.present && i < (size_t)c->features * n; i++)
         x[i] *= context.present[i];
     status = tw_coupling_inverse(c, state->parameters, kernels, arena, cols, x, context.conditions, context.present,

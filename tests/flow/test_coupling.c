@@ -399,7 +399,7 @@ static void draw(const struct tw_coupling *coupling, uint64_t first, uint64_t st
 
     for (uint64_t i = 0; i < COLS; i++)
         events[i] = first + i * step;
-    tw_coupling_base_draw(coupling, 11, events, COLS, z);
+    tw_coupling_base_draw(coupling, tw_kernels_ref(), 11, events, COLS, z);
 }
 
 static void test_base(void **state)

@@ -242,6 +242,35 @@ static void vectors(void **state)
     }
 }
 
+/* The reference's numbers, however the events are cut into calls. */
+static void check_normal(const struct tw_kernels *kernels, struct check_rng *rng, size_t n)
+{
+    uint64_t key = (uint64_t)check_int(rng, 0, 1 << 30), draw = (uint64_t)check_int(rng, 0, 20);
+    uint64_t first = ((uint64_t)check_int(rng, 0, 2) << 33) + (uint64_t)check_int(rng, 0, 300);
+    size_t cut = (size_t)check_int(rng, 0, (int)n);
+    tw_real *want = check_new(n), *got = check_new(n), *pieces = check_new(n);
+    snprintf(what, sizeof what, "%s normal n %zu first %llu cut %zu, seed %#llx", kernels->detail, n,
+             (unsigned long long)first, cut, (unsigned long long)rng->seed);
+    tw_rng_normal(key, draw, first, n, want);
+    kernels->normal(key, draw, first, n, got);
+    check_close(what, n, want, got, 32 * CHECK_EPSILON);
+    kernels->normal(key, draw, first, cut, pieces);
+    kernels->normal(key, draw, first + cut, n - cut, pieces + cut);
+    check_close(what, n, got, pieces, 0);
+    check_free(n, want, what);
+    check_free(n, got, what);
+    check_free(n, pieces, what);
+}
+
+static void normals(void **state)
+{
+    struct check_rng rng = check_rng(7);
+    for (int t = 0; check_table(t); t++) {
+        for (size_t n = 0; n < 300; n++)
+            check_normal(check_table(t), &rng, n);
+    }
+}
+
 /* Adam by hand, from the paper: the first step is the rate, against the sign of the gradient. */
 static void adam_first_step(void **state)
 {
@@ -335,6 +364,7 @@ int main(void)
         cmocka_unit_test(single_events),
         cmocka_unit_test(layer_gradients),
         cmocka_unit_test(vectors),
+        cmocka_unit_test(normals),
         cmocka_unit_test(adam_first_step),
         cmocka_unit_test(columns_stand_alone),
         cmocka_unit_test(the_choice_can_be_forced),

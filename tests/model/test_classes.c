@@ -422,7 +422,7 @@ static void test_samples_are_images(void **state)
         tw_classes_present(&classes, schema, features[k], TW_BLOCK, x + 4 * TW_BLOCK, present + k * TW_BLOCK);
     memset(det, 0, TW_BLOCK * sizeof *det);
     assert_int_equal(tw_coupling_forward(c, view.parameters, kernels, &arena, TW_BLOCK, x, code, present, det), 0);
-    tw_coupling_base_draw(c, 9, events, TW_BLOCK, z);
+    tw_coupling_base_draw(c, tw_kernels_ref(), 9, events, TW_BLOCK, z);
     for (int i = 0; i < 4 * TW_BLOCK; i++) {
         absent += present[i] == 0;
         assert_float_equal(

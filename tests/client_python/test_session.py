@@ -138,7 +138,7 @@ class SessionTest(unittest.TestCase):
             with self.assertRaisesRegex(TypeError, "whole numbers"):
                 _routes.pieces(n)
 
-    def test_a_fork_has_connections_of_its_own(self):
+    def test_other_processes_have_connections_of_their_own(self):
         session = _session.Session("http://127.0.0.1:9")
         self.addCleanup(session.close)
         mine = session.connections()
@@ -148,6 +148,12 @@ class SessionTest(unittest.TestCase):
             self.assertIsNot(other, mine)
             self.assertIs(session.connections(), other)
         mine.close()
+        session = _session.Session("http://127.0.0.1:9", None, "some.token", 7.0)
+        self.addCleanup(session.close)
+        again = pickle.loads(pickle.dumps(session))
+        self.addCleanup(again.close)
+        self.assertEqual((again.url, again.timeout, again._given), ("http://127.0.0.1:9", 7.0, (None, "some.token")))
+        self.assertIsNot(again.connections(), session.connections())
 
     def test_no_proxy_for_this_machine(self):
         with mock.patch.dict("os.environ", {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}):

@@ -21,6 +21,7 @@ class _Common:
                  timeout: float) -> None:
         self.url = _settings.url(url)
         self.timeout = timeout
+        self._given = token, token_file
         self._token = _settings.Token(token, token_file)
 
     def _options(self) -> dict[str, Any]:
@@ -57,6 +58,9 @@ class Session(_Common):
         super().__init__(url, token, token_file, timeout)
         self.http = httpx.Client(**self._options())
         self._process = os.getpid()
+
+    def __reduce__(self) -> Any:  # to another process: where the daemon is, and not the token that was found in a file
+        return Session, (self.url, *self._given, self.timeout)
 
     def connections(self) -> httpx.Client:
         """Those of this process: over sockets that a fork left to both, each would read the other's answers."""

@@ -74,6 +74,8 @@ def fuzz(tap):
               or not os.path.exists(os.path.join(folder, "dict", f"{name}.dict"))])
     tap.case("fuzz targets: the files that are counted exist",
              [name for name in counted if not os.path.exists(os.path.join(ROOT, name))])
+    told = ", ".join(re.findall(r"^\| ([a-z_, ]+?)(?:, \d+ s)? \| [\d,]+ \|", read("docs/reliability.md"), re.M)).split(", ")
+    tap.case("fuzz targets: docs/reliability.md has a row for each", [name for name in built if name not in told])
     size = sum(os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(os.path.join(folder, "corpus"))
                for name in names)
     tap.case("fuzz corpora: less than 300 KiB", [] if size < 300 << 10 else [f"{size} bytes"])

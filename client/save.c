@@ -1,6 +1,7 @@
 /* A table that comes from the daemon, on its way into a file. */
 #include "client/save.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,10 @@ bool save_commit(struct save *save, const char *name, const struct rest_answer *
     progress_clear(&save->progress);
     if (save->format == SAVE_H5)
         return commit_h5(save, name, answer, problem);
+    if (save->format == SAVE_JSON && !save->out.temporary && !file_write(&save->out, "\n", 1)) {
+        snprintf(problem, 512, "standard output: %s", strerror(errno));
+        return false;
+    }
     return file_commit(&save->out, problem);
 }
 

@@ -24,7 +24,8 @@ static bool read_matrix(struct http_response *response, const struct inference_t
     char detail[200];
     *rows = tensor->dims == 2 ? tensor->shape[0] : 1;
     if (tensor->shape[tensor->dims - 1] != columns || *rows == 0) {
-        snprintf(detail, sizeof detail, "shape of \"%s\" must be (rows, %zu)", tensor->name, columns);
+        snprintf(detail, sizeof detail, "shape of \"%s\" must be (rows, %zu), of one row at least", tensor->name,
+                 columns);
         return refuse(response, detail);
     }
     *out = malloc(tensor->count * sizeof **out);

@@ -711,7 +711,7 @@ def test_sample():
         has(result.err, "3 events of version 3, seed 42")
         same(json.loads(http.requests[-1]["body"]), {"n": 3})
         lacks(http.requests[-1]["headers"], "Authorization")
-        same(code(ctl(http, "sample", "zmumu", "-o", "json"), 0).out, '{"items": []}')
+        same(code(ctl(http, "sample", "zmumu", "-o", "json"), 0).out, '{"items": []}\n')
         out = HOME.name + "/s.npy"
         code(ctl(http, "sample", "zmumu", "-n", "3", "--seed", "7", "--version", "2", "--condition", "alpha=0.5",
                  "--out", out), 0)

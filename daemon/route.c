@@ -88,23 +88,27 @@ bool route_is_inference(const char *target)
     return strncmp(target, "/v2", 3) == 0 && strchr("/?", target[3]) != NULL;
 }
 
+/* The whole table is gone through for a path near its end: byte by byte, to the first that differs. */
 bool route_match(const char *pattern, struct http_request *request)
 {
     int segment = 0, params = 0;
     for (const char *p = pattern; *p == '/' && p[1] != '\0';) {
         p++;
-        size_t size = strcspn(p, "/");
         if (segment >= request->segments)
             return false;
         const char *given = request->segment[segment++];
-        if (p[0] == '{') {
-            if (given[0] == '\0')
+        if (*p == '{') {
+            if (*given == '\0')
                 return false;
             request->param[params++] = given;
-        } else if (strlen(given) != size || strncmp(given, p, size) != 0) {
-            return false;
+            while (*p != '/' && *p != '\0')
+                p++;
+            continue;
         }
-        p += size;
+        while (*p != '/' && *p != '\0' && *p == *given)
+            p++, given++;
+        if ((*p != '/' && *p != '\0') || *given != '\0') /* a segment may have had its own, escaped slash */
+            return false;
     }
     return segment == request->segments;
 }

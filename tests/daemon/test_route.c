@@ -59,7 +59,9 @@ static void test_not_found(void **state)
                                           "/v1/twins/a/b/c/d/e/f/g/h",
                                           "/v1/twins/a/sample/",
                                           "/livezz",
-                                          "/v1%2ftwins"};
+                                          "/v1%2ftwins",
+                                          "/livez%2f",
+                                          "/v1/twins%2fa"};
     for (size_t i = 0; i < sizeof nothing / sizeof nothing[0]; i++)
         expect("GET", nothing[i], NULL, "");
 }

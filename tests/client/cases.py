@@ -1,4 +1,5 @@
 """TAP cases that run twinctl as a user would: every case is a function, its docstring is its name."""
+import concurrent.futures
 import inspect
 import os
 import subprocess
@@ -41,22 +42,37 @@ def finish(process, timeout=60):
     return Result(process.returncode, out.decode(), err.decode())
 
 
+def waits(case):
+    """Marks a case that spends its seconds on the program's patience and shares nothing: all of these run at once."""
+    case.waits = True
+    return case
+
+
+def trouble_of(case):
+    """The traceback of a case that fails, None of one that does not."""
+    try:
+        case()
+    except Exception:  # a case that breaks has failed, whatever broke
+        return traceback.format_exc()
+    return None
+
+
 def run(module):
     """Runs every function of the module whose name begins with test_; the exit status tells how it went."""
     cases = [f for name, f in inspect.getmembers(module, inspect.isfunction) if name.startswith("test_")]
     cases.sort(key=lambda f: f.__code__.co_firstlineno)
     print(f"1..{len(cases)}")
+    together = [case for case in cases if hasattr(case, "waits")]
+    with concurrent.futures.ThreadPoolExecutor(max(len(together), 1)) as pool:
+        known = dict(zip(together, pool.map(trouble_of, together)))
     failures = 0
     for number, case in enumerate(cases, 1):
         name = (case.__doc__ or case.__name__).strip().splitlines()[0]
-        try:
-            case()
-            print(f"ok {number} - {name}", flush=True)
-        except Exception:  # a case that breaks has failed, whatever broke
-            failures += 1
-            print(f"not ok {number} - {name}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
+        trouble = known[case] if case in known else trouble_of(case)
+        failures += trouble is not None
+        print(f"{'ok' if trouble is None else 'not ok'} {number} - {name}", flush=True)
+        for line in (trouble or "").splitlines():
+            print(f"# {line}", flush=True)
     sys.exit(1 if failures else 0)
 
 

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from cases import code, finish, has, lacks, run, same, start, twinctl
+from cases import code, finish, has, lacks, run, same, start, twinctl, waits
 from fakes import Http, Ingest
 
 SCRATCH = tempfile.TemporaryDirectory(prefix="twinctl-feed-")
@@ -20,8 +20,9 @@ def events(rows, cols=3, seed=1):
     return np.random.default_rng(seed).normal(size=(rows, cols)).astype(np.float32)
 
 
-def npy_file(array, name="events.npy"):
-    path = os.path.join(SCRATCH.name, name)
+def npy_file(array, name=None):
+    """In a folder of its own, unless it has a name."""
+    path = os.path.join(SCRATCH.name, name) if name else os.path.join(tempfile.mkdtemp(dir=SCRATCH.name), "events.npy")
     np.save(path, array)
     return path
 
@@ -222,6 +223,7 @@ def test_other_data():
             same((max(ingest.received) <= 9, np.array_equal(ingest.rows(), data)), (True, True))
 
 
+@waits
 def test_check_is_lost():
     """the check of what is durable is repeated until it is answered"""
     data = events(1000)
@@ -244,6 +246,7 @@ def test_nothing_left():
         has(result.err, "there already", "--run")
 
 
+@waits
 def test_lost_ack():
     """a lost acknowledgement: asks what is durable, and sends what is not"""
     with Ingest() as ingest:
@@ -264,6 +267,7 @@ def test_no_credit():
         same((ingest.received.count(2), ingest.received.count(5), result["resent"]), (3, 2, 3))
 
 
+@waits
 def test_full():
     """NACK full: says so, waits and sends again, as long as --timeout allows"""
     with Ingest() as ingest:
@@ -314,6 +318,7 @@ def test_refusals():
         has(code(feed(ingest, npy_file(events(10))), 1).err, "unknown_twin")
 
 
+@waits
 def test_nobody():
     """nobody at the endpoint, or one who never answers: 69 after --timeout"""
     path = npy_file(events(10))
@@ -372,6 +377,7 @@ def test_interrupt():
         same(np.array_equal(ingest.rows(), data), True)
 
 
+@waits
 def test_interrupt_of_a_stuck_feed():
     """Ctrl-C ends within seconds though acknowledgements are missing, and names the first that is"""
     with Ingest() as ingest:

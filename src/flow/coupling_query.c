@@ -36,7 +36,7 @@ static int scratch_alloc(struct query *q, struct tw_arena *arena, int cols)
                 rows = (size_t)tw_spline_rows(&block->splines[i]);
     }
 
-    size_t spline = cols == 1 ? (rows + 3) * ABREAST : 2 * n;
+    size_t spline = cols == 1 ? (rows + 3) * ABREAST : n;
 
     /* each begins at a multiple of 64 bytes */
     q->inputs = tw_arena_alloc(arena, inputs * n * sizeof(tw_real));
@@ -53,7 +53,7 @@ static void in_turn(const struct query *q, const struct tw_coupling_block *block
                     const tw_real *present, tw_real *log_det)
 {
     size_t n = (size_t)cols;
-    tw_real *y = q->spline, *det = q->spline + n;
+    tw_real *det = q->spline;
     const tw_real *p = q->outputs;
 
     for (int i = 0; i < block->moved; i++) {
@@ -63,11 +63,10 @@ static void in_turn(const struct query *q, const struct tw_coupling_block *block
 
         if (present)
             memset(det, 0, n * sizeof *det);
-        (q->inverse ? q->kernels->spline_inverse : q->kernels->spline)(spline, cols, at, p, y, present ? det : log_det);
-        if (!present)
-            memcpy(at, y, n * sizeof *y);
+        (q->inverse ? q->kernels->spline_inverse : q->kernels->spline)(spline, cols, at, p, at,
+                                                                       present ? det : log_det);
         for (int k = 0; present && k < cols; k++) {
-            at[k] = there[k] * y[k];
+            at[k] *= there[k];
             log_det[k] += there[k] * det[k];
         }
         p += (size_t)tw_spline_rows(spline) * n;

@@ -88,7 +88,7 @@ struct tw_kernels {
      * x. NaN gives NaN in its own column, in y and log_det. */
     void (*spline)(const struct tw_spline *spline, int cols, const tw_real *x, const tw_real *p, tw_real *y,
                    tw_real *log_det);
-    /* The inverse map: y -> x; log_det += log |dx/dy|. */
+    /* The inverse map: y -> x, which may be y; log_det += log |dx/dy|. */
     void (*spline_inverse)(const struct tw_spline *spline, int cols, const tw_real *y, const tw_real *p, tw_real *x,
                            tw_real *log_det);
     /* Given gradients of the loss with respect to y and to log_det: gx (cols) = , gp (rows,cols) = (overwritten). */

@@ -8,24 +8,26 @@
 
 #include "kernel/layer.h"
 #include "kernel/product_tile.h"
-#include "kernel/vmath.h"
+#include "kernel/vector_math.h"
 
 #define DEPTH   512  /* of a panel: at most 64 KiB */
 #define NEAR    4096 /* values that may lie about with gaps and still be in the first-level cache */
 #define ABREAST 12   /* vectors of outputs of a single event */
 
-static void silu(size_t n, tw_real *restrict y)
+static void silu(size_t n, tw_real *y)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = y[i] * tw_vmath_gate(y[i]);
+    for (size_t i = 0; i < n; i += LANES) {
+        vec z = vec_load(y + i);
+        vec_store(z * vec_gate(z), y + i);
+    }
 }
 
-static void silu_slope(size_t n, tw_real *restrict slope, tw_real *restrict y)
+static void silu_slope(size_t n, tw_real *slope, tw_real *y)
 {
-    for (size_t i = 0; i < n; i++) {
-        tw_real z = y[i], sigmoid = tw_vmath_gate(z);
-        slope[i] = sigmoid * (1 + z * (1 - sigmoid));
-        y[i] = z * sigmoid;
+    for (size_t i = 0; i < n; i += LANES) {
+        vec z = vec_load(y + i), sigmoid = vec_gate(z);
+        vec_store(sigmoid * (1 + z * (1 - sigmoid)), slope + i);
+        vec_store(z * sigmoid, y + i);
     }
 }
 

@@ -13,7 +13,7 @@ void tw_layer_dense(enum tw_activation act, int out, int in, int cols, const tw_
                     const tw_real *x, tw_real *slope, tw_real *y);
 void tw_layer_single(enum tw_activation act, int out, int in, const tw_real *turned, const tw_real *b, const tw_real *x,
                      tw_real *y);
-/* y (n) = act(y), elementwise; slope (n) keeps what dense() says, or is NULL. */
+/* y (n) = act(y), elementwise, n a multiple of 16; slope (n) keeps what dense() says, or is NULL. */
 void tw_layer_bend(enum tw_activation act, size_t n, tw_real *slope, tw_real *y);
 #endif
 

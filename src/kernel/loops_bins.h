@@ -57,7 +57,7 @@ INLINE void partition(int bins, tw_real bound, tw_real min, size_t cols, const t
     row = logits;
 #pragma GCC unroll 8
     for (int k = 0; k < bins; k++) {
-        part->e[k] = vec_exp_part(vec_load(row) - most);
+        part->e[k] = vec_exp_part(vec_at_least(vec_all(-87), vec_load(row) - most));
         sum += part->e[k];
         row += cols;
         HIDE(row);

@@ -4,6 +4,7 @@
  *   log        1.5 ulp   subnormal arguments included; log(0) = -inf, log(x < 0) = NaN
  *   softplus   2.5 ulp   x >= -87; below, less than 2e-38 off
  *   sigmoid    2.5 ulp   the same
+ *   gate       3 ulp     the same
  *
  * NaN gives NaN everywhere. In the double build they are libm's.
  */
@@ -23,6 +24,11 @@ static inline vec vec_exp_neg(vec x)
 }
 
 static inline vec vec_exp_part(vec x)
+{
+    return vec_exp_neg(x);
+}
+
+static inline vec vec_exp_mid(vec x)
 {
     return vec_exp_neg(x);
 }
@@ -56,48 +62,66 @@ static inline vec vec_round(vec x)
     return (x + TW_VMATH_ROUNDER) - TW_VMATH_ROUNDER;
 }
 
-/* 2^n for the number that is n + a constant ending in nine bits of 127: see `shifted` below */
-static inline vec power_of_2(vec shifted)
+/* As tw_vmath_exp_neg, for |x| <= 87. */
+static inline vec exp_held(vec x)
 {
-    return (vec)((lanes)shifted << 23);
+    const float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f, shift = TW_VMATH_ROUNDER + 127;
+    vec shifted = x * 0x1.715476p+0f + shift, whole = shifted - shift;
+    vec r = (x - whole * ln2_high) - whole * ln2_low;
+    return (1 + (r + r * r * TW_VMATH_EXP_Q(r))) * (vec)((lanes)shifted << 23);
 }
 
-#define SHIFT (TW_VMATH_ROUNDER + 127)
-
-/* exp(x) for x <= 0, as tw_vmath_exp_neg. */
 static inline vec vec_exp_neg(vec x)
 {
-    const float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
-    x = vec_at_least(vec_all(-87), x);
-    vec shifted = x * 0x1.715476p+0f + SHIFT, whole = shifted - SHIFT;
-    vec r = (x - whole * ln2_high) - whole * ln2_low;
-    return (1 + (r + r * r * TW_VMATH_EXP_Q(r))) * power_of_2(shifted);
+    return exp_held(vec_at_least(vec_all(-87), x));
 }
 
-/* exp(x) for x <= 0 as a part of a softmax, where what counts is the error beside 1: 1.5 ulp, and a quarter more for
- * each unit of x, 1.25 more where multiplication and addition are not fused. */
+/* Two more for |x| <= 87. exp_part is for a softmax, where what counts is the error beside 1: 1.5 ulp, and a quarter
+ * more for each unit of |x|, 1.25 more where multiplication and addition are not fused. exp_mid is as precise as
+ * exp_neg. With 16 lanes both are 2^(n + j/16) 2^(f/16), where a table for j makes the polynomial three terms
+ * shorter. */
 #if BYTES == 64
-static inline vec vec_exp_part(vec x)
+
+#define PARTS     0x1.715476p+4f /* 16 / ln 2, */
+#define PARTS_LOW 0x1.4ae0cp-22f /* and what it lacks */
+#define SHIFT     (TW_VMATH_ROUNDER + 16 * 127)
+
+static inline vec from_table(vec shifted, vec f)
 {
-    /* 2^(n + j/16) 2^(f/16): a table for j, which makes the polynomial three terms shorter */
     static const lane mantissa[16]
         __attribute__((aligned(64))) = {0x000000, 0x05aac3, 0x0b95c2, 0x11c3d3, 0x1837f0, 0x1ef532, 0x25fed7, 0x2d583f,
                                         0x3504f3, 0x3d08a4, 0x45672a, 0x4e248c, 0x5744fd, 0x60ccdf, 0x6ac0c7, 0x75257d};
-    const float parts = 0x1.715476p+4f, shift = TW_VMATH_ROUNDER + 16 * 127;
-    x = vec_at_least(vec_all(-87), x);
-    vec shifted = x * parts + shift, f = x * parts - (shifted - shift);
     lanes fraction = (lanes)_mm512_permutexvar_epi32((__m512i)shifted, _mm512_load_si512(mantissa));
     vec power = (vec)(((lanes)shifted << 19 & (lane)0xff800000) | fraction);
-    return power * (((0x1.c6ac6ap-17f * f + 0x1.ebfff4p-11f) * f + 0x1.62e43p-5f) * f + 1);
+    return power + power * (((0x1.c6ac6ap-17f * f + 0x1.ebfff4p-11f) * f + 0x1.62e43p-5f) * f);
 }
-#else
+
 static inline vec vec_exp_part(vec x)
 {
-    const float log2_e = 0x1.715476p+0f;
-    x = vec_at_least(vec_all(-87), x);
-    vec shifted = x * log2_e + SHIFT, f = x * log2_e - (shifted - SHIFT);
-    return TW_VMATH_POWER_P(f) * power_of_2(shifted);
+    vec shifted = x * PARTS + SHIFT;
+    return from_table(shifted, x * PARTS - (shifted - SHIFT));
 }
+
+static inline vec vec_exp_mid(vec x)
+{
+    vec shifted = x * PARTS + SHIFT, f = x * PARTS - (shifted - SHIFT);
+    return from_table(shifted, x * PARTS_LOW + f);
+}
+
+#else
+
+static inline vec vec_exp_part(vec x)
+{
+    const float log2_e = 0x1.715476p+0f, shift = TW_VMATH_ROUNDER + 127;
+    vec shifted = x * log2_e + shift, f = x * log2_e - (shifted - shift);
+    return TW_VMATH_POWER_P(f) * (vec)((lanes)shifted << 23);
+}
+
+static inline vec vec_exp_mid(vec x)
+{
+    return exp_held(x);
+}
+
 #endif
 
 /* What tw_vmath_log says where x is not a normal number above 0; y elsewhere. */
@@ -141,6 +165,12 @@ static inline vec vec_softplus_of(vec x, vec t)
 static inline vec vec_sigmoid_of(vec x, vec t)
 {
     return vec_choose(vec_below(x, vec_all(0)), t, vec_all(1)) / (1 + t);
+}
+
+/* sigmoid(x) as a factor of something that grows less than exp(87) */
+static inline vec vec_gate(vec x)
+{
+    return 1 / (1 + vec_exp_mid(vec_at_most(vec_all(87), vec_at_least(vec_all(-87), -x))));
 }
 
 #endif

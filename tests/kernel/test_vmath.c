@@ -59,7 +59,7 @@ static float vector_exp_neg(float x)
 
 static float vector_exp_part(float x)
 {
-    return vec_exp_part(with_others(x))[LANES - 1];
+    return vec_exp_part(vec_at_least(vec_all(-87), with_others(x)))[LANES - 1];
 }
 
 static float vector_log(float x)
@@ -75,6 +75,11 @@ static float vector_softplus(float x)
 static float vector_sigmoid(float x)
 {
     return vec_sigmoid_of(with_others(x), vec_exp_neg(-vec_size(with_others(x))))[LANES - 1];
+}
+
+static float vector_gate(float x)
+{
+    return vec_gate(with_others(x))[LANES - 1];
 }
 
 static void exponentials(void **state)
@@ -105,6 +110,8 @@ static void activations(void **state)
     check_function("softplus", vector_softplus, softplus, -87, INFINITY, 2.5);
     check_function("sigmoid", vector_sigmoid, sigmoid, -87, INFINITY, 2.5);
     check_function("gate", tw_vmath_gate, sigmoid, -87, INFINITY, 2.5);
+    check_function("gate of vectors", vector_gate, sigmoid, -87, INFINITY, 3);
+    assert_true(vector_gate(-INFINITY) < 2e-38f && vector_gate(INFINITY) == 1);
     check_function("tanh", tw_vmath_tanh, tanh, -INFINITY, INFINITY, 2);
     assert_true(isnan(vector_softplus(NAN)) && isnan(vector_sigmoid(NAN)) && isnan(tw_vmath_tanh(NAN)));
     assert_true(vector_softplus(-1e30f) < 2e-38f && vector_sigmoid(-1e30f) < 2e-38f);

@@ -21,7 +21,8 @@ int cmd_delete_run(struct cli *cli, int argc, char **argv)
     json_t *twin;
     rc = cli_rehearse(cli, path, &twin);
     long long events = (long long)json_integer_value(output_at(twin, "ingest.events"));
-    if (!rc && !cli_confirm(cli, "delete %s, its versions and %lld events that it was fed, for ever?", arg[0], events))
+    if (!rc && !cli_confirm(cli, "delete %s, its versions and %lld %s that it was fed, for ever?", arg[0], events,
+                            output_noun(events, "event", "events")))
         rc = cli_fail(CLI_FAILED, "nothing was deleted");
     else if (!rc)
         rc = cli_change(cli, &request, NULL, NULL);

@@ -84,8 +84,9 @@ static int nothing_compared(struct cli *cli, const char *name)
     const json_t *window = rc ? NULL : output_at(twin, "definition.loop.window"),
                  *events = output_at(twin, "ingest.events");
     if (json_is_integer(window) && json_is_integer(events))
-        rc = cli_fail(CLI_AGAIN, "no window of %s was compared yet: a window is %lld events, %lld have arrived", name,
-                      (long long)json_integer_value(window), (long long)json_integer_value(events));
+        rc = cli_fail(CLI_AGAIN, "no window of %s was compared yet: a window is %lld events, %lld %s arrived", name,
+                      (long long)json_integer_value(window), (long long)json_integer_value(events),
+                      output_noun(json_integer_value(events), "has", "have"));
     else
         rc = cli_fail(CLI_AGAIN, "no window of %s was compared yet", name);
     json_decref(twin);

@@ -69,8 +69,8 @@ static int download(struct cli *cli, const char *twin, const struct sampling *s,
         else if (!save_commit(&save, "events", &answer, problem))
             rc = cli_fail(CLI_FAILED, "%s", problem);
         if (!rc && !timer_signal())
-            cli_say(cli, "%lld events of version %s, seed %s", (long long)s->n, answer.version ? answer.version : "?",
-                    answer.seed ? answer.seed : "?");
+            cli_say(cli, "%lld %s of version %s, seed %s", (long long)s->n, output_noun(s->n, "event", "events"),
+                    answer.version ? answer.version : "?", answer.seed ? answer.seed : "?");
         rest_answer_fini(&answer);
     }
     free(text);
@@ -307,7 +307,8 @@ static int log_prob(struct cli *cli, const char *file, struct densities *d, enum
         if (!rc && !timer_signal())
             rc = save(d, format);
         if (!rc && !timer_signal())
-            cli_say(cli, "%zu events under version %lld", d->count, (long long)d->version);
+            cli_say(cli, "%zu %s under version %lld", d->count, output_noun((int64_t)d->count, "event", "events"),
+                    (long long)d->version);
     }
     free(d->query);
     free(d->values);

@@ -215,6 +215,16 @@ static void say_what_is_invalid(struct cli *cli, const struct twp_key *key)
     json_decref(feed);
 }
 
+static const char *batches_of(int64_t count)
+{
+    return output_noun(count, "batch", "batches");
+}
+
+static const char *events_of(int64_t count)
+{
+    return output_noun(count, "event", "events");
+}
+
 /* Reads everything and says what would be sent. */
 static int rehearse(struct cli *cli, struct files *files, const struct twp_key *key)
 {
@@ -234,8 +244,8 @@ static int rehearse(struct cli *cli, struct files *files, const struct twp_key *
     }
     if (more < 0)
         return cli_fail(CLI_FAILED, "%s", problem);
-    fprintf(stderr, "would send %lld batches, %lld events of %d file%s%s\n", batches, events, files->count,
-            files->count == 1 ? "" : "s", files->loop ? ", over and over" : "");
+    fprintf(stderr, "would send %lld %s, %lld %s of %d %s%s\n", batches, batches_of(batches), events, events_of(events),
+            files->count, output_noun(files->count, "file", "files"), files->loop ? ", over and over" : "");
     return CLI_OK;
 }
 
@@ -248,15 +258,15 @@ static void print_result(const struct cli *cli, const struct feed_options *optio
         {"next_seq", "next_seq", OUTPUT_TEXT, NULL}, {"seconds", "seconds", OUTPUT_NUMBER, NULL}};
     double rate = r->seconds > 0 ? (double)r->events / r->seconds : 0;
     if (cli->format == OUTPUT_TABLE && r->refused >= 0) {
-        printf("%lld of %lld batches acknowledged, %lld there before; batch %lld refused\n", (long long)r->acked,
-               (long long)r->batches, (long long)r->skipped, (long long)r->refused);
+        printf("%lld of %lld %s acknowledged, %lld there before; batch %lld refused\n", (long long)r->acked,
+               (long long)r->batches, batches_of(r->batches), (long long)r->skipped, (long long)r->refused);
         return;
     }
     if (cli->format == OUTPUT_TABLE) {
-        printf("%lld batches, %lld events in %.1f s (%.0f events/s): %lld acknowledged, %lld there before, %lld sent "
-               "again; next: %lld\n",
-               (long long)r->batches, (long long)r->events, r->seconds, rate, (long long)r->acked,
-               (long long)r->skipped, (long long)r->resent, (long long)r->next_seq);
+        printf("%lld %s, %lld %s in %.1f s (%.0f events/s): %lld acknowledged, %lld there before, %lld sent again; "
+               "next: %lld\n",
+               (long long)r->batches, batches_of(r->batches), (long long)r->events, events_of(r->events), r->seconds,
+               rate, (long long)r->acked, (long long)r->skipped, (long long)r->resent, (long long)r->next_seq);
         return;
     }
     json_t *json =
@@ -298,8 +308,9 @@ static int report(struct cli *cli, const struct feed_options *options, const str
         cli_say(cli, "all of it is there already as run %lld of feed %s; other data need another --run",
                 (long long)options->key.run, options->key.feed);
     else if (result->skipped && !rc && !result->stopped)
-        cli_say(cli, "the first %lld batches were there before as run %lld of feed %s; other data need another --run",
-                (long long)result->skipped, (long long)options->key.run, options->key.feed);
+        cli_say(cli, "the first %lld %s %s there before as run %lld of feed %s; other data need another --run",
+                (long long)result->skipped, batches_of(result->skipped), output_noun(result->skipped, "was", "were"),
+                (long long)options->key.run, options->key.feed);
     if (result->stopped)
         cli_say(cli, "stopped; the same command goes on at batch %lld", (long long)result->next_seq);
     if (rc && *result->problem)

@@ -24,7 +24,7 @@ static int rehearse(struct cli *cli, const struct rest_request *request, size_t 
     if (!rc && output_at(twin, "champion"))
         rc = cli_fail(CLI_FAILED, "it is trained already; twinctl retune trains it on");
     if (!rc && events)
-        cli_say(cli, "would train on %zu events", events);
+        cli_say(cli, "would train on %zu %s", events, output_noun((int64_t)events, "event", "events"));
     if (!rc)
         fprintf(stderr, "would ask: POST %s with %zu bytes\n", request->path, request->size);
     json_decref(twin);
@@ -39,7 +39,7 @@ static int post(struct cli *cli, struct rest_request *request, const struct trai
         return rehearse(cli, request, events);
     int rc = cli_send(cli, request, &answer);
     if (!rc && events)
-        cli_say(cli, "training on %zu events", events);
+        cli_say(cli, "training on %zu %s", events, output_noun((int64_t)events, "event", "events"));
     if (!rc)
         rc = operation_report(cli, json_loadb(answer.body, answer.size, 0, NULL), t->wait);
     rest_answer_fini(&answer);

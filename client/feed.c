@@ -354,9 +354,10 @@ static void show(struct sender *sender, double now)
     double seconds = now - sender->began;
     if (fraction > 0.02 && fraction < 1)
         snprintf(left, sizeof left, ", %.0f s left", seconds * (1 - fraction) / fraction);
-    snprintf(words, sizeof words, "%lld events, %.0f events/s, %lld of %lld batches acked%s", (long long)result->events,
-             seconds > 0 ? (double)result->events / seconds : 0.0, (long long)sender->outbox.acked,
-             (long long)result->batches, left);
+    snprintf(words, sizeof words, "%lld %s, %.0f events/s, %lld of %lld %s acked%s", (long long)result->events,
+             output_noun(result->events, "event", "events"), seconds > 0 ? (double)result->events / seconds : 0.0,
+             (long long)sender->outbox.acked, (long long)result->batches,
+             output_noun(result->batches, "batch", "batches"), left);
     progress_update(&sender->progress, fraction, sender->welcomed ? words : "waiting for the daemon");
 }
 

@@ -186,10 +186,11 @@ static void say_last(const struct live *live)
     }
     if (!live->follow.state)
         return;
-    cli_say(live->cli, "%s: %s, champion %s; %lld windows compared, the last one: %s", live->follow.twin,
+    cli_say(live->cli, "%s: %s, champion %s; %lld %s compared, the last one: %s", live->follow.twin,
             output_cell(live->follow.state, "verdict", OUTPUT_TEXT, verdict, sizeof verdict),
             output_cell(live->follow.state, "champion.version", OUTPUT_TEXT, version, sizeof version),
-            last ? (long long)last->iteration : 0, last ? last->drift ? "drift" : "no drift" : "none");
+            last ? (long long)last->iteration : 0, output_noun(last ? last->iteration : 0, "window", "windows"),
+            last ? last->drift ? "drift" : "no drift" : "none");
     if (live->rc == CLI_AGAIN)
         cli_fail(CLI_AGAIN, "%lld new windows within --timeout",
                  last && live->first >= 0 ? (long long)(last->iteration - live->first) : 0);

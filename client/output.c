@@ -42,6 +42,11 @@ const char *output_paint(enum output_colour colour)
     return "";
 }
 
+const char *output_noun(int64_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}
+
 char *output_clean(char *text)
 {
     for (unsigned char *c = (unsigned char *)text; *c; c++) {

@@ -49,6 +49,8 @@ void output_json(FILE *stream, const json_t *value);
 const json_t *output_at(const json_t *object, const char *path);
 /* Text of the member at a dotted path as a table shows it; "-" where there is none. Returns `text`. */
 const char *output_cell(const json_t *object, const char *path, enum output_kind kind, char *text, size_t size);
+/* "batch" or "batches": the noun that fits the number before it. */
+const char *output_noun(int64_t count, const char *one, const char *many);
 /* Replaces control characters, in place. Returns `text`. */
 char *output_clean(char *text);
 

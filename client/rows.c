@@ -1,8 +1,7 @@
 /* Rows of events from a file or standard input.
  *
- * A .npy file is parsed once through a mapping (proto checks sizes), then read with pread, so that a file which is cut
- * short while we read is an error and not a signal. Standard input that is .npy goes to an unlinked temporary file
- * first. CSV is read by lines: those of one batch, with the header line before them, are parsed together.
+ * Standard input that is .npy goes to an unlinked temporary file first. CSV is read by lines: those of one batch, with
+ * the header line before them, are parsed together.
  */
 #include "client/rows.h"
 
@@ -12,14 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/h5.h"
 #include "client/lines.h"
+#include "client/npy_file.h"
+#include "client/output.h"
 #include "client/timer.h"
-#include "proto/npy.h"
 #include "proto/table.h"
 
 enum { PIECE = 1 << 16 };
@@ -27,8 +26,8 @@ enum { PIECE = 1 << 16 };
 struct rows {
     const char *path; /* as the user wrote it; "standard input" for "-" */
     int file;
-    bool npy;
-    struct h5 *h5; /* NULL: not HDF5 */
+    struct npy_file *npy; /* NULL: not .npy */
+    struct h5 *h5;        /* NULL: not HDF5 */
     size_t cols;
     char **names;       /* (cols), NULL: none; without units */
     char **units;       /* (cols) with the names; each NULL: none */
@@ -36,8 +35,6 @@ struct rows {
     bool bounded;       /* rows_slice gave the limit */
     int64_t next;       /* row; of CSV below the header */
     int64_t total;      /* rows in the file, -1 where that is not known: CSV */
-    int item;           /* .npy: bytes a value */
-    off_t data;         /* .npy: where the values begin */
     struct lines lines; /* CSV; of others the first bytes */
 };
 
@@ -110,7 +107,8 @@ static bool name_columns(struct rows *rows, const char *columns, const char *sou
         return false;
     }
     if (rows->cols != cols) {
-        snprintf(problem, 512, "%s has %zu columns, and %s names %zu", rows->path, cols, source, rows->cols);
+        snprintf(problem, 512, "%s has %zu %s, and %s names %zu", rows->path, cols,
+                 output_noun((int64_t)cols, "column", "columns"), source, rows->cols);
         return false;
     }
     return true;
@@ -120,49 +118,17 @@ static bool name_columns(struct rows *rows, const char *columns, const char *sou
 
 static bool open_npy(struct rows *rows, const char *columns, char problem[512])
 {
-    struct stat info;
-    struct twp_npy npy;
-    if (fstat(rows->file, &info))
-        return problem_errno(rows, problem);
-    size_t size = (size_t)info.st_size;
-    void *map = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, rows->file, 0) : MAP_FAILED;
-    if (map == MAP_FAILED)
-        return problem_errno(rows, problem);
-    int error = twp_npy_parse(map, size, &npy);
-    if (!error) {
-        rows->data = (off_t)(npy.data - (const unsigned char *)map);
-        rows->item = npy.item;
-        rows->total = rows->limit = (int64_t)npy.rows;
-        rows->cols = npy.cols;
-    }
-    munmap(map, size);
-    if (error) {
-        snprintf(problem, 512, "%s: %s", rows->path, twp_npy_strerror(error));
+    size_t total;
+    if (!(rows->npy = npy_file_open(rows->file, rows->path, problem)))
         return false;
-    }
+    npy_file_shape(rows->npy, &total, &rows->cols);
+    rows->total = rows->limit = (int64_t)total;
     return name_columns(rows, columns, "--columns", problem);
 }
 
 static int64_t read_npy(struct rows *rows, size_t count, float *values, char problem[512])
 {
-    size_t size = count * rows->cols * (size_t)rows->item, done = 0;
-    unsigned char *bytes = malloc(size + 1);
-    off_t at = rows->data + (off_t)rows->next * (off_t)(rows->cols * (size_t)rows->item);
-    while (bytes && done < size) {
-        ssize_t n = pread(rows->file, bytes + done, size - done, at + (off_t)done);
-        if (n <= 0)
-            break;
-        done += (size_t)n;
-    }
-    if (!bytes || done < size) {
-        snprintf(problem, 512, "%s: %s", rows->path, bytes ? "it became shorter while it was read" : "out of memory");
-        free(bytes);
-        return -1;
-    }
-    struct twp_npy piece = {.dims = 2, .rows = count, .cols = rows->cols, .item = rows->item, .data = bytes};
-    twp_npy_floats(&piece, 0, count * rows->cols, values);
-    free(bytes);
-    return (int64_t)count;
+    return npy_file_read(rows->npy, (size_t)rows->next, count, values, problem) ? (int64_t)count : -1;
 }
 
 static bool open_h5(struct rows *rows, const char *columns, char problem[512])
@@ -317,8 +283,8 @@ static int64_t read_csv(struct rows *rows, size_t count, float *values, char pro
     }
     int64_t have = (int64_t)(table.rows < count ? table.rows : count);
     if (table.cols != rows->cols) {
-        snprintf(problem, 512, "%s: --columns names %zu columns, and there are %zu", rows->path, rows->cols,
-                 table.cols);
+        snprintf(problem, 512, "%s: --columns names %zu %s, and there are %zu", rows->path, rows->cols,
+                 output_noun((int64_t)rows->cols, "column", "columns"), table.cols);
         have = -1;
     } else if (have) {
         memcpy(values, table.values, (size_t)have * table.cols * sizeof *values);
@@ -391,8 +357,7 @@ static bool open_any(struct rows *rows, const char *path, const char *columns, c
         return false;
     if (!input && h5_is(rows->lines.text, rows->lines.used))
         return open_h5(rows, columns, problem);
-    rows->npy = rows->lines.used >= 6 && !memcmp(rows->lines.text, "\x93NUMPY", 6);
-    if (!rows->npy)
+    if (!npy_file_is(rows->lines.text, rows->lines.used))
         return open_csv(rows, columns, problem);
     struct stat info;
     if (fstat(rows->file, &info) || !S_ISREG(info.st_mode) || input) {
@@ -424,6 +389,7 @@ void rows_close(struct rows *rows)
         return;
     if (rows->file > STDIN_FILENO)
         close(rows->file);
+    npy_file_close(rows->npy);
     h5_close(rows->h5);
     free_names(rows);
     lines_fini(&rows->lines);

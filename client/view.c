@@ -186,7 +186,8 @@ static void draw_decisions(const struct view *view, struct frame *frame, int row
         drawn++;
     }
     if (!drawn && f->points)
-        frame_put(frame, OUTPUT_PLAIN, " none was needed in the last %zu windows", f->points);
+        frame_put(frame, OUTPUT_PLAIN, " none was needed in the last %zu %s", f->points,
+                  output_noun((int64_t)f->points, "window", "windows"));
     if (!drawn)
         frame_end_line(frame);
 }

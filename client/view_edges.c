@@ -131,9 +131,10 @@ static void draw_state(const struct view *view, struct frame *frame)
               view_edges_cell(twin, "champion.version", OUTPUT_TEXT, version), when(twin, "champion.since", served));
     draw_clock(frame);
     frame_end_line(frame);
-    frame_put(frame, OUTPUT_PLAIN, "%s events, %s batches to be compared   mode %s",
+    frame_put(frame, OUTPUT_PLAIN, "%s events, %s %s to be compared   mode %s",
               view_edges_cell(twin, "ingest.events", OUTPUT_TEXT, events),
               view_edges_cell(twin, "ingest.lag_batches", OUTPUT_TEXT, lag),
+              output_noun(json_integer_value(output_at(twin, "ingest.lag_batches")), "batch", "batches"),
               view_edges_cell(twin, "mode", OUTPUT_TEXT, mode));
     draw_work(view, frame);
     if (json_is_true(json_object_get(twin, "hold")))

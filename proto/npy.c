@@ -1,6 +1,6 @@
 /* The .npy header is a Python dictionary in ASCII with exactly three members. It is read by a small strict scanner: a
  * dictionary that numpy would not have written is refused, so that nothing is guessed about foreign bytes. */
-#include <stdbool.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,7 +73,7 @@ static int take_size(struct scanner *in, size_t *out)
 }
 
 /* (), (n,), (n, m), (n, m,) and longer; only one or two dimensions are taken. */
-static int take_shape(struct scanner *in, struct twp_npy *out)
+static int take_shape(struct scanner *in, struct twp_npy_any *out)
 {
     size_t size[2] = {0, 1};
     int dims = 0;
@@ -98,20 +98,21 @@ static int take_shape(struct scanner *in, struct twp_npy *out)
     return dims == 0 || out->cols == 0 ? TWP_NPY_BAD_SHAPE : TWP_NPY_OK;
 }
 
-static int take_dtype(struct scanner *in, struct twp_npy *out)
+/* Byte order, kind and bytes: "<f4", ">i2"; bytes have no order: "|u1". */
+static int take_dtype(struct scanner *in, struct twp_npy_any *out)
 {
     char text[32];
     skip_space(in);
     if (in->at < in->end && *in->at == '[') /* a structured array: right format, wrong type */
-        return TWP_NPY_BAD_DTYPE;
+        return TWP_NPY_NO_NUMBERS;
     if (!take_string(in, text))
         return TWP_NPY_BAD_HEADER;
-    if (strcmp(text, "<f4") == 0)
-        out->item = 4;
-    else if (strcmp(text, "<f8") == 0)
-        out->item = 8;
-    else
-        return TWP_NPY_BAD_DTYPE;
+    const char *sizes = text[0] == '|' ? "1" : text[0] == '<' || text[0] == '>' ? "248" : "";
+    if (strlen(text) != 3 || !strchr("iuf", text[1]) || !strchr(sizes, text[2]) || (text[0] == '|' && text[1] == 'f'))
+        return TWP_NPY_NO_NUMBERS;
+    out->big_endian = text[0] == '>';
+    out->kind = text[1];
+    out->item = text[2] - '0';
     return TWP_NPY_OK;
 }
 
@@ -126,11 +127,10 @@ static int take_order(struct scanner *in, bool *fortran)
     return TWP_NPY_OK;
 }
 
-static int parse_dictionary(struct scanner *in, struct twp_npy *out)
+static int parse_dictionary(struct scanner *in, struct twp_npy_any *out)
 {
     static const char *const member[3] = {"descr", "fortran_order", "shape"};
     unsigned seen = 0;
-    bool fortran = false;
     if (!take(in, '{'))
         return TWP_NPY_BAD_HEADER;
     while (!take(in, '}')) {
@@ -143,7 +143,7 @@ static int parse_dictionary(struct scanner *in, struct twp_npy *out)
         if (which == 3 || seen & 1u << which)
             return TWP_NPY_BAD_HEADER;
         seen |= 1u << which;
-        int error = which == 0 ? take_dtype(in, out) : which == 1 ? take_order(in, &fortran) : take_shape(in, out);
+        int error = which == 0 ? take_dtype(in, out) : which == 1 ? take_order(in, &out->fortran) : take_shape(in, out);
         if (error)
             return error;
         if (!take(in, ',') && (in->at == in->end || *in->at != '}'))
@@ -152,10 +152,10 @@ static int parse_dictionary(struct scanner *in, struct twp_npy *out)
     skip_space(in);
     if (seen != 7 || in->at != in->end)
         return TWP_NPY_BAD_HEADER;
-    return fortran ? TWP_NPY_FORTRAN : TWP_NPY_OK;
+    return TWP_NPY_OK;
 }
 
-int twp_npy_parse(const void *bytes, size_t size, struct twp_npy *out)
+int twp_npy_parse_any(const void *bytes, size_t size, struct twp_npy_any *out)
 {
     const unsigned char *at = bytes;
     memset(out, 0, sizeof *out);
@@ -184,6 +184,20 @@ int twp_npy_parse(const void *bytes, size_t size, struct twp_npy *out)
     return TWP_NPY_OK;
 }
 
+int twp_npy_parse(const void *bytes, size_t size, struct twp_npy *out)
+{
+    struct twp_npy_any any;
+    int error = twp_npy_parse_any(bytes, size, &any);
+    memset(out, 0, sizeof *out);
+    if (error == TWP_NPY_NO_NUMBERS || (!error && (any.kind != 'f' || any.item == 2 || any.big_endian)))
+        return TWP_NPY_BAD_DTYPE;
+    if (!error && any.fortran)
+        return TWP_NPY_FORTRAN;
+    if (!error)
+        *out = (struct twp_npy){any.dims, any.rows, any.cols, any.item, any.data};
+    return error;
+}
+
 const char *twp_npy_strerror(int error)
 {
     switch ((enum twp_npy_error)error) {
@@ -201,6 +215,8 @@ const char *twp_npy_strerror(int error)
         return "the shape must have one or two dimensions and at least one column";
     case TWP_NPY_BAD_LENGTH:
         return "the data are shorter or longer than the shape says";
+    case TWP_NPY_NO_NUMBERS:
+        return "values must be integers or floats of at most 64 bits: not bool, complex, text, nor fields of records";
     }
     return "unknown error";
 }
@@ -218,6 +234,52 @@ void twp_npy_floats(const struct twp_npy *npy, size_t first, size_t count, float
         double value;
         memcpy(&value, at, sizeof value);
         out[i] = (float)value; /* IEEE 754: rounds to nearest, to inf beyond the range */
+    }
+}
+
+/* IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of fraction. */
+static float half(uint64_t bits)
+{
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    float magnitude = exponent == 31 ? (fraction ? NAN : INFINITY)
+                      : exponent     ? ldexpf((float)(1024 + fraction), exponent - 25)
+                                     : ldexpf((float)fraction, -24);
+    return bits >> 15 ? -magnitude : magnitude;
+}
+
+/* One value whose bytes, lowest first, are `bits`. */
+static float number(char kind, int item, uint64_t bits)
+{
+    int unused = 64 - 8 * item;
+    if (kind == 'u')
+        return (float)bits;
+    if (kind == 'i')
+        return (float)((int64_t)(bits << unused) >> unused); /* carries the sign down */
+    if (item == 2)
+        return half(bits);
+    if (item == 4) {
+        uint32_t low = (uint32_t)bits;
+        float value;
+        memcpy(&value, &low, sizeof value);
+        return value;
+    }
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return (float)value;
+}
+
+void twp_npy_any_floats(const struct twp_npy_any *npy, const void *values, size_t count, size_t stride, float *out)
+{
+    const unsigned char *at = values;
+    if (npy->kind == 'f' && npy->item != 2 && !npy->big_endian && stride == 1) {
+        twp_npy_floats(&(struct twp_npy){1, count, 1, npy->item, at}, 0, count, out);
+        return;
+    }
+    for (size_t i = 0; i < count; i++, at += npy->item) {
+        uint64_t bits = 0;
+        for (int k = 0; k < npy->item; k++)
+            bits |= (uint64_t)at[k] << 8 * (npy->big_endian ? npy->item - 1 - k : k);
+        out[i * stride] = number(npy->kind, npy->item, bits);
     }
 }
 

@@ -68,7 +68,7 @@ def test_sends_all():
 def test_summary():
     """the last line on stdout says what happened, -o csv has a heading"""
     with Ingest() as ingest:
-        has(code(feed(ingest, npy_file(events(100))), 0).out, "1 batches, 100 events", "1 acknowledged")
+        has(code(feed(ingest, npy_file(events(100))), 0).out, "1 batch, 100 events", "1 acknowledged")
     with Ingest() as ingest:
         lines = code(feed(ingest, npy_file(events(100)), "-o", "csv"), 0).out.splitlines()
         same(lines[0].split(",")[:3], ["batches", "events", "acked"])
@@ -90,6 +90,25 @@ def test_double_precision():
     with Ingest() as ingest:
         code(feed(ingest, npy_file(data[:, 0])), 0)
         same(np.array_equal(ingest.rows(), data.astype(np.float32)), True)
+
+
+def test_any_numbers():
+    """integers and floats of either byte order, in C and Fortran order, are the rows that NumPy makes of them"""
+    values = np.array([[0, 1, 2], [100, 7, 127], [5, 3, 64], [9, 8, 77]])
+    arrays = []
+    for name in [order + kind for order in "<>" for kind in "i2 i4 i8 u2 u4 u8 f2 f4 f8".split()] + ["i1", "u1"]:
+        data = (values if "u" in name else -values).astype(name)
+        data[0, 0] = np.finfo(name).smallest_subnormal if "f" in name else np.iinfo(name).max
+        arrays += [data, np.asfortranarray(data)]
+    with Ingest() as ingest:
+        code(feed(ingest, *map(npy_file, arrays), "--batch", 3), 0)
+        rows = ingest.rows().reshape(len(arrays), 4, 3)
+        for array, sent in zip(arrays, rows):
+            same(sent.tolist(), array.astype(np.float32).tolist(), array.dtype.str)
+        code(feed(ingest, npy_file(arrays[1]), "--rows", "1:4", "--seq-start", len(ingest.durable)), 0)
+        same(ingest.rows()[-3:].tolist(), arrays[0][1:].tolist())
+        for wrong in values > 3, values * 1j:
+            has(code(feed(ingest, npy_file(wrong)), 1).err, "integers or floats")
 
 
 def test_csv():

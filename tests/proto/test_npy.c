@@ -129,6 +129,56 @@ static void doubles_become_floats(void **state)
     assert_true(out[0] == 0.1f && out[1] == -INFINITY && out[2] == 0 && out[3] == 3.5f && isnan(out[4]));
 }
 
+static void takes_any_numbers(void **state)
+{
+    static const struct {
+        const char *dtype;
+        unsigned char bytes[8];
+        float value;
+    } cases[] = {
+        {"|u1", {200}, 200},
+        {"|i1", {200}, -56},
+        {"<i2", {0xfe, 0xff}, -2},
+        {">u2", {0xff, 0xfe}, 65534},
+        {">i4", {0x80, 0, 0, 0}, -2147483648.0f},
+        {"<u8", {255, 255, 255, 255, 255, 255, 255, 255}, 18446744073709551616.0f},
+        {">i8", {255, 255, 255, 255, 255, 255, 255, 253}, -3},
+        {">f4", {0x3f, 0xc0, 0, 0}, 1.5f},
+        {">f8", {0xc0, 0x04, 0, 0, 0, 0, 0, 0}, -2.5f},
+        {"<f2", {0xff, 0x7b}, 65504}, /* the largest, the smallest, the smallest normal one and the limit of halves */
+        {"<f2", {0x01, 0x80}, -0x1p-24f},
+        {">f2", {0x04, 0x00}, 0x1p-14f},
+        {"<f2", {0x00, 0xfc}, -INFINITY},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned char bytes[256];
+        char dictionary[100];
+        struct twp_npy_any any;
+        float out[3] = {0};
+        size_t item = (size_t)(cases[i].dtype[2] - '0');
+        snprintf(dictionary, sizeof dictionary, "{'descr': '%s', 'fortran_order': True, 'shape': (1, 1), }",
+                 cases[i].dtype);
+        size_t size = build(bytes, 1, dictionary, cases[i].bytes, item);
+        assert_int_equal(twp_npy_parse_any(bytes, size, &any), TWP_NPY_OK);
+        assert_true(any.fortran && any.item == (int)item && any.kind == cases[i].dtype[1]);
+        for (size_t stride = 1; stride <= 2; stride++) {
+            twp_npy_any_floats(&any, any.data, 1, stride, out);
+            if (out[0] != cases[i].value)
+                fail_msg("%s: %g, not %g", cases[i].dtype, (double)out[0], (double)cases[i].value);
+        }
+    }
+    for (const char *const *wrong = (const char *const[]){"|b1", "<f1", "|f1", "<i3", "<f16", "<c8", "<U3", "|O", "=f4",
+                                                          "<i1", "|i2", "<f", "", NULL};
+         *wrong; wrong++) {
+        static const unsigned char zeros[64];
+        unsigned char bytes[256];
+        char dictionary[100];
+        struct twp_npy_any any;
+        snprintf(dictionary, sizeof dictionary, "{'descr': '%s', 'fortran_order': False, 'shape': (1,), }", *wrong);
+        assert_int_equal(twp_npy_parse_any(bytes, build(bytes, 1, dictionary, zeros, 4), &any), TWP_NPY_NO_NUMBERS);
+    }
+}
+
 static void own_header_is_read(void **state)
 {
     static const size_t shapes[][2] = {{0, 1}, {1, 1}, {3, 7}, {1000000, 16}};
@@ -153,7 +203,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_all_versions),    cmocka_unit_test(reads_any_order_and_spacing),
         cmocka_unit_test(names_each_error),      cmocka_unit_test(refuses_foreign_bytes),
-        cmocka_unit_test(doubles_become_floats), cmocka_unit_test(own_header_is_read),
+        cmocka_unit_test(doubles_become_floats), cmocka_unit_test(takes_any_numbers),
+        cmocka_unit_test(own_header_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

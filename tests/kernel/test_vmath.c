@@ -141,6 +141,12 @@ static void tables_agree(void **state)
 
 int main(void)
 {
+#ifdef NEEDS
+    if (!__builtin_cpu_supports(NEEDS)) {
+        puts("1..0 # SKIP this processor is not " NEEDS);
+        return 0;
+    }
+#endif
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exponentials),
         cmocka_unit_test(logarithm),

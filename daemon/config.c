@@ -135,7 +135,8 @@ static const struct { /* flags without a value; they are no keys and no variable
     size_t offset;
     const char *help;
 } switches[] = {
-    {"check", offsetof(struct config, check), "validate the configuration and exit: 0, or 78 if it is refused"},
+    {"check", offsetof(struct config, check),
+     "validate the configuration and the state folder, and exit: 0, or 78 if one is refused"},
     {"print-config", offsetof(struct config, print_config), "print the configuration in force and exit"},
     {"help", offsetof(struct config, help), "print this and exit"},
     {"version", offsetof(struct config, version), "print the version and exit"},

@@ -91,3 +91,24 @@ int folder_make_in(const char *path, struct tw_error *error)
     free(copy);
     return status;
 }
+
+int folder_check(const char *path, struct tw_error *error)
+{
+    char *copy = strdup(path);
+    struct stat stat_of;
+    if (!copy)
+        return tw_error_set(error, TW_NO_MEMORY, "no memory for a path");
+    const char *there = copy; /* what there is of it */
+    bool found = stat(there, &stat_of) == 0;
+    while (!found && (errno == ENOENT || errno == ENOTDIR) && strcmp(there, ".") != 0) {
+        there = parent_of(copy);
+        found = stat(there, &stat_of) == 0;
+    }
+    int status = 0;
+    if (found && !S_ISDIR(stat_of.st_mode))
+        status = tw_error_set(error, TW_INVALID, "%.150s is not a folder", there);
+    else if (!found || faccessat(AT_FDCWD, there, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+        status = tw_error_set(error, TW_INVALID, "the folder %.150s cannot be written: %s", there, strerror(errno));
+    free(copy);
+    return status;
+}

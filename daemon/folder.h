@@ -11,6 +11,9 @@ int folder_make(const char *path, struct tw_error *error);
 /* The same for the last name of the path alone, where the folders above it are known to be durable. */
 int folder_make_in(const char *path, struct tw_error *error);
 
+/* Would folder_make leave a folder that may be written? Nothing is written to find out. TW_INVALID with a sentence. */
+int folder_check(const char *path, struct tw_error *error);
+
 /* Makes the names in a folder durable. A failure is never retried. TW_IO. */
 int folder_sync(const char *path, struct tw_error *error);
 

@@ -15,6 +15,7 @@
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/damage.h"
+#include "daemon/folder.h"
 #include "daemon/heartbeat.h"
 #include "daemon/http.h"
 #include "daemon/ingest.h"
@@ -359,8 +360,12 @@ int main(int argc, char **argv)
         config_print(&daemon.config);
         return EXIT_SUCCESS;
     }
-    if (daemon.config.check)
-        return EXIT_SUCCESS;
+    if (daemon.config.check) {
+        int status = folder_check(daemon.config.state, &error);
+        if (status)
+            fprintf(stderr, "twind: state: %s\n", error.text);
+        return status ? EXIT_UNUSABLE : EXIT_SUCCESS;
+    }
     daemon.argc = argc;
     daemon.argv = argv;
     apply_log_level(&daemon.config);

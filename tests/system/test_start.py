@@ -98,6 +98,20 @@ class StartTest(unittest.TestCase):
         self.assertFalse(os.path.exists(os.path.join(self.scratch, "new")), "--check wrote something")
         self.one_sentence(run("--state", self.scratch, environment={"TWIN_THREADS": "many"}), 78)
 
+    def test_check_of_the_state(self):
+        file = os.path.join(self.scratch, "file")
+        locked = os.path.join(self.scratch, "locked")
+        open(file, "w").close()
+        os.mkdir(locked, 0o500)
+        for state in file, os.path.join(file, "state"):
+            self.one_sentence(run("--check", "--state", state), 78, f"state: {file} is not a folder")
+        for state in (locked, os.path.join(locked, "a/b")) if os.geteuid() else ():  # root may write anywhere
+            self.one_sentence(run("--check", "--state", state), 78, f"{locked} cannot be written: Permission denied")
+        for state in self.scratch, os.path.join(self.scratch, "a/b/"):
+            self.assertEqual(run("--check", "--state", state).returncode, 0)
+        os.chmod(locked, 0o700)
+        self.assertEqual(sorted(os.listdir(self.scratch)), ["file", "locked"], "--check wrote something")
+
     def test_words(self):
         help_text = run("--help")
         self.assertEqual(help_text.returncode, 0)

@@ -115,6 +115,17 @@ static const struct cli_command commands[] = {
      "  twinctl show zmumu reference\n"
      "  twinctl show zmumu 3 -o json",
      cmd_twins_show},
+    {"set", "NAME KEY=VALUE...", "change settings of the loop",
+     "Changes settings of the loop by their names in the definition (man twin-definition), and shows them before and\n"
+     "after; gate.level is level of gate. Values are JSON or words. All are changed or none; what comes next is compared\n"
+     "and decided by them. Exit status 75: somebody else changed the definition in between.\n\n"
+     "examples:\n"
+     "  twinctl set zmumu mode=manual --dry-run\n"
+     "  twinctl set zmumu mode=manual\n"
+     "  twinctl set zmumu mode=auto growth=0.5 gate.level=0.001\n"
+     "  twinctl set zmumu 'max_retunes={\"count\": 4, \"hours\": 24}' max_distance=1\n"
+     "  twinctl set zmumu max_retunes=null max_distance=null",
+     cmd_set_run},
     {"promote", "NAME VERSION [--reason REASON] | NAME --lift-hold", "serve a version",
      "Moves the alias champion to a version. The loop is then on hold: it advises and moves nothing by itself until\n"
      "the hold is lifted. Exit status 75: somebody else moved the alias in between.\n\n"

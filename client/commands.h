@@ -17,11 +17,16 @@ const struct cli_command *commands_find(const char *name); /* NULL: none */
 void cmd_twins_print(const struct cli *cli, const json_t *items);
 void cmd_twins_print_one(const struct cli *cli, json_t *twin);
 
+/* Calls take for every setting of a definition's loop, by its dotted name: "gate.level". `prefix` is "". */
+void cmd_set_each(json_t *settings, const char *prefix, void (*take)(void *context, const char *key, json_t *value),
+                  void *context);
+
 /* Every command parses its own options and returns the exit status. */
 int cmd_twins_status(struct cli *cli, int argc, char **argv);
 int cmd_twins_show(struct cli *cli, int argc, char **argv);
 int cmd_backup_run(struct cli *cli, int argc, char **argv);
 int cmd_backup_restore(struct cli *cli, int argc, char **argv);
+int cmd_set_run(struct cli *cli, int argc, char **argv);
 int cmd_doctor_run(struct cli *cli, int argc, char **argv);
 int cmd_completion_run(struct cli *cli, int argc, char **argv);
 int cmd_create_run(struct cli *cli, int argc, char **argv);

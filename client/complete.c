@@ -40,6 +40,19 @@ static json_t *ask(const struct cursor *at, const char *format, const char *argu
     return items;
 }
 
+static json_t *ask_one(const struct cursor *at, const char *format, const char *argument)
+{
+    char problem[512];
+    json_t *answer = NULL;
+    struct rest *rest = rest_new(at->cli->url, NULL, PATIENCE_S, problem);
+    char *path = cli_text(format, argument);
+    if (rest)
+        rest_get(rest, path, &answer);
+    rest_free(rest);
+    free(path);
+    return answer;
+}
+
 static void offer_items(const struct cursor *at, json_t *items, const char *member, const char *description)
 {
     char name[128], words[256];
@@ -84,6 +97,30 @@ static void feeds(const struct cursor *at)
 {
     if (at->twin)
         offer_items(at, ask(at, "/v1/twins/%s/feeds", at->twin), "feed", "run");
+}
+
+static void offer_setting(void *context, const char *key, json_t *value)
+{
+    char candidate[128], now[256];
+    json_t *row = json_pack("{s:O}", "now", value);
+    snprintf(candidate, sizeof candidate, "%s=", key);
+    offer(context, candidate, output_cell(row, "now", OUTPUT_TEXT, now, sizeof now));
+    json_decref(row);
+}
+
+/* Names; behind mode= its values, too. */
+static void settings(const struct cursor *at)
+{
+    struct cursor cursor = *at;
+    json_t *definition = NULL;
+    if (!strncmp(at->word, "mode=", 5)) {
+        offer(at, "mode=auto", "it retunes and promotes");
+        offer(at, "mode=advise", "what passes the gate waits for people");
+        offer(at, "mode=manual", "it compares and says what is due");
+    } else if (at->twin && (definition = ask_one(at, "/v1/twins/%s/definition", at->twin))) {
+        cmd_set_each(json_object_get(definition, "loop"), "", offer_setting, &cursor);
+    }
+    json_decref(definition);
 }
 
 static void formats(const struct cursor *at)
@@ -141,7 +178,7 @@ static const struct source {
     {"NAME", twins},   {"VERSION", versions},      {"V", versions}, {"ALIAS", aliases},         {"ID", operations},
     {"FEED", feeds},   {"FORMAT", formats},        {"KIND", kinds}, {"HOW", reweighting},       {"WHAT", outputs},
     {"SHELL", shells}, {"COMMAND", command_names}, {"FILE", files}, {"DEFINITION.json", files}, {"EVENTS", files},
-    {"DIR", folders},
+    {"DIR", folders},  {"KEY=VALUE", settings},
 };
 
 /* `argument` as it stands in the help: "NAME", "[VERSION]", "FILE...". */

@@ -11,18 +11,22 @@ enum { NAMES_MAX = 1000 };
 
 /* %s is the twin. */
 static const struct hint {
-    const char *error, *words;
+    const char *error, *path; /* path: what the request's has in it; the first line that fits */
+    const char *words;
 } hints[] = {
-    {"unknown_version", "twinctl versions %s lists them"},
-    {"unknown_alias", "twinctl history %s shows the aliases that were set"},
-    {"untrained", "twinctl train %s FILE trains it"},
-    {"trained", "twinctl retune %s trains it on; twinctl create makes another one"},
-    {"training", "twinctl ops %s shows how far it is"},
-    {"stale", "somebody moved it in between: twinctl history %s shows who and why"},
-    {"no_weights", "twinctl retune %s --kind reweight makes them"},
-    {"not_exportable", "twinctl sample %s --version V --reweight weighted gives events with their weights"},
-    {"bad_definition", "man twin-definition has every member; twinctl create NAME --from EVENTS --dry-run guesses one"},
-    {"exists", "twinctl status shows it; another name makes another twin"},
+    {"unknown_version", "", "twinctl versions %s lists them"},
+    {"unknown_alias", "", "twinctl history %s shows the aliases that were set"},
+    {"untrained", "", "twinctl train %s FILE trains it"},
+    {"trained", "", "twinctl retune %s trains it on; twinctl create makes another one"},
+    {"training", "", "twinctl ops %s shows how far it is"},
+    {"stale", "/aliases/", "somebody moved it in between: twinctl history %s shows who and why"},
+    {"stale", "", "the definition of %s was changed in between; the same command starts from what it is now"},
+    {"no_weights", "", "twinctl retune %s --kind reweight makes them"},
+    {"not_exportable", "", "twinctl sample %s --version V --reweight weighted gives events with their weights"},
+    {"bad_definition", "/v1/twins/", "man twin-definition has every member; twinctl show %s has them as they are"},
+    {"bad_definition", "",
+     "man twin-definition has every member; twinctl create NAME --from EVENTS --dry-run guesses one"},
+    {"exists", "", "twinctl status shows it; another name makes another twin"},
 };
 
 /* NAME of "/v1/twins/NAME..."; empty where the path has none. */
@@ -90,10 +94,11 @@ void hint_print(struct cli *cli, const char *path)
     if (!strcmp(error, "bad_shape") || !strcmp(error, "unknown_column"))
         hint_columns(cli, twin);
     for (size_t i = 0; i < sizeof hints / sizeof *hints; i++) {
-        if (!strcmp(error, hints[i].error)) {
+        if (!strcmp(error, hints[i].error) && strstr(path, hints[i].path)) {
             char *words = cli_text(hints[i].words, *twin ? twin : "NAME");
             cli_say(cli, "%s", words);
             free(words);
+            break;
         }
     }
 }

@@ -31,6 +31,7 @@ _twinctl() {
             ;;
         *)
             word=${line%%$'\t'*}
+            [[ $word == *= ]] && compopt -o nospace
             COMPREPLY+=("${word#"$prefix"}")
             ;;
         esac

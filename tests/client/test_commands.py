@@ -20,7 +20,7 @@ from cases import TWINCTL, code, environment, finish, has, lacks, run, same, sta
 from fakes import TOKEN, Http, npy
 
 HOME = tempfile.TemporaryDirectory(prefix="twinctl-commands-")
-COMMANDS = ("status create train feed sample log-prob drift weights watch retune ops versions show promote rollback "
+COMMANDS = ("status create train feed sample log-prob drift weights watch retune ops versions show set promote rollback "
             "history backup restore export tune delete doctor completion").split()
 
 TWIN = {"name": "zmumu", "verdict": "drifted", "mode": "advise", "since": "2026-03-01T12:00:00.5Z", "activity": "retuning",
@@ -846,6 +846,46 @@ def test_asks_back():
         status, shown = on_terminal([*arguments, "--yes"])
         same(status, 0)
         lacks(shown, "[y/N]")
+
+
+def test_set():
+    """set changes settings of the loop by their names, from what they were; it shows both, and what a wrong name may mean"""
+    loop = {"mode": "auto", "growth": 0.1, "gate": {"min_gain": 0, "level": 0.01}, "detectors": ["c2st", "ks"], "max_retunes": None}
+    later = {**loop, "mode": "manual", "growth": 0.5, "gate": {"min_gain": 0, "level": 0.001}, "detectors": ["ks"]}
+    command = ("set", "zmumu", "mode=manual", "growth=0.5", "loop.gate.level=0.001", 'detectors=["ks"]')
+    table = [["SETTING", "OLD", "NEW"], ["mode", "auto", "manual"], ["growth", "0.1", "0.5"], ["gate.level", "0.01", "0.001"],
+             ["detectors", '["c2st","ks"]', '["ks"]']]
+    with Http() as http:
+        http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
+        http.answer("GET", "/v1/twins/zmumu/definition", (200, {"name": "zmumu", "loop": loop}, {"ETag": '"d1"'}))
+        http.answer("PATCH", "/v1/twins/zmumu", (200, {**TWIN, "definition": {"loop": later}}))
+        dry = code(ctl(http, *command, "--dry-run"), 0)
+        same([line.split() for line in dry.out.splitlines()], table)
+        has(dry.err, "would ask: PATCH /v1/twins/zmumu")
+        lacks({r["method"] for r in http.requests}, "PATCH")
+        same([line.split() for line in code(ctl(http, *command), 0).out.splitlines()], table)
+        request = http.requests[-1]
+        same(json.loads(request["body"]), {"loop": {"mode": "manual", "growth": 0.5, "gate": {"level": 0.001}, "detectors": ["ks"]}})
+        same(request["headers"]["If-Match"], '"d1"')
+        same(json.loads(code(ctl(http, "set", "zmumu", "growth=0.5", "-o", "json"), 0).out),
+             [{"setting": "growth", "old": 0.1, "new": 0.5}])
+
+        code(ctl(http, "set", "zmumu", 'max_retunes.count=4', "max_retunes.hours=24", "--dry-run"), 0)
+        for key, guess in (("grwoth=1", "growth"), ("gate.levle=1", "gate.level"), ("y.growth=1", "growth"), ("colour=1", None)):
+            wrong = code(ctl(http, "set", "zmumu", key, "--dry-run"), 1)
+            has(wrong.err, f"unknown member loop.{key[:-2]}")
+            same("did you mean" in wrong.err, guess is not None)
+            has(wrong.err, f"did you mean {guess}?" if guess else "unknown")
+        http.answer("PATCH", "/v1/twins/zmumu", (400, {"detail": "unknown member loop.grwoth", "error": "bad_definition"}))
+        wrong = code(ctl(http, "set", "zmumu", "mode=manual", "grwoth=1"), 1)
+        same(wrong.out, "")
+        has(wrong.err, "unknown member loop.grwoth", "did you mean growth?", "man twin-definition")
+        http.answer("PATCH", "/v1/twins/zmumu", (412, {"detail": "the definition is no longer d1", "error": "stale"}))
+        has(code(ctl(http, "set", "zmumu", "mode=manual"), 75).err, "was changed in between")
+        count = len(http.requests)
+        for words in ["growth"], ["=1"], [".x=1"], ["x.=1"], ["growth=1", "growth=2"], []:
+            code(ctl(http, "set", "zmumu", *words), 64)
+        same(len(http.requests), count)
 
 
 def test_delete():

@@ -26,6 +26,7 @@ def daemon():
     http.answer("GET", "/v1/twins/zmumu/versions", page({"version": 12, "status": "champion"},
                                                         {"version": 11, "status": "retired"}))
     http.answer("GET", "/v1/twins/zmumu/feeds", page({"feed": "daq1", "run": 7}))
+    http.answer("GET", "/v1/twins/zmumu/definition", (200, {"loop": {"mode": "auto", "growth": 0.1, "gate": {"level": 0.01}}}))
     http.answer("GET", "/v1/operations", page({"id": 17, "state": "running"}))
     return http
 
@@ -50,6 +51,8 @@ def test_candidates():
                 (["feed", "zmumu", "a.npy", "b.npy", "c"], ["\tfiles"]), (["feed", "zmumu", "-f", "d"], ["daq1"]),
                 (["restore", "x.tar", "--state", ""], ["\tfolders"]), (["completion", ""], ["bash", "zsh", "fish"]),
                 (["retune", "zmumu", "--kind", "r"], ["reweight"]), (["nonsense", ""], []), (["status", "--nonsense", ""], []),
+                (["set", "zmumu", ""], ["mode=", "growth=", "gate.level="]), (["set", "zmumu", "growth=1", "g"], ["growth=", "gate.level="]),
+                (["set", "zmumu", "mode=a"], ["mode=auto", "mode=advise"]), (["set", "zmumu", "growth=0"], []),
                 (["create", "new", ""], ["\tfiles"]), (["sample", "zmumu", "--out", ""], ["\tfiles"])):
             same(candidates(http, *words), wanted, f"for {words}")
         has(twinctl("completion", "--candidates", "--", "sample", "zee", TWIN_URL=http.url).out, "zee\tdrifted\n")
@@ -110,6 +113,8 @@ def typed_lines(shell, tab_tab):
     shell.line("twinctl promote zmumu 12 --alias ref\t", "--alias reference ")
     shell.line("twinctl promote zmumu 12 --alias=ref\t", "--alias=reference")
     shell.line("twinctl promote --reason 'two words' zmumu r\t", "zmumu reference")
+    shell.line("twinctl set zmumu gr\t0.5", "growth=0.5")
+    shell.line("twinctl set zmumu mode=m\t", "mode=manual")
     shell.line("twinctl train zmumu the\\ ev\t", "ents.npy")
     shell.line("twinctl promote zmumu 1" + tab_tab, "11")
 
@@ -150,14 +155,14 @@ def test_fish():
     open(f"{HOME.name}/the events.npy", "w").close()
     with daemon() as http:
         lines = ["twinctl promo", "twinctl promote z", "twinctl promote zmumu 12 --alias ref",
-                 "twinctl promote zmumu --alias=ref", "twinctl train zmumu the", "twinctl feed zmumu --ra"]
+                 "twinctl promote zmumu --alias=ref", "twinctl set zmumu gr", "twinctl train zmumu the", "twinctl feed zmumu --ra"]
         script = f"source {SOURCES}/twinctl.fish; " + "; ".join(f"complete -C '{line}'" for line in lines)
         done = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, timeout=60,
                               cwd=HOME.name, env=environment(HOME.name, TWIN_URL=http.url, PATH=path))
         same(done.stdout.splitlines(),
              ["promote\tserve a version", "zee\tdrifted", "zmumu\ttrue",
               "reference\tthe version that people have chosen to compare with",
-              "--alias=reference\tthe version that people have chosen to compare with", "the events.npy",
+              "--alias=reference\tthe version that people have chosen to compare with", "growth=\t0.1", "the events.npy",
               "--rate\tevents per second at most (as fast as they are taken)"])
         lacks(done.stderr, "twinctl")
 

@@ -152,6 +152,44 @@ void api_model_headers(struct http_response *response, const struct twin *twin, 
     http_response_header(response, "Twin-Columns", "%s", twin->columns);
 }
 
+/* `what`: the code where the text is neither a number nor an alias. */
+static bool read_version(struct http_request *request, struct http_response *response, const char *text,
+                         const char *what, int64_t *version)
+{
+    if (http_request_int(text, 1, INT32_MAX, version))
+        return true;
+    struct twin *twin = api_twin(request, response);
+    if (twin == NULL)
+        return false;
+    int named = registry_alias_version(twin, text);
+    if (named < 0)
+        http_response_problem(response, 400, what,
+                              "version must be an integer from 1 to %d, or champion, challenger or reference",
+                              INT32_MAX);
+    else if (named == 0)
+        http_response_problem(response, 404, "unknown_alias", "twin %s has no alias \"%s\"", twin->name, text);
+    else
+        *version = named;
+    registry_twin_unref(twin);
+    return named > 0;
+}
+
+bool api_version(struct http_request *request, struct http_response *response, int64_t *version)
+{
+    const char *text = http_request_query(request, "version");
+    return text == NULL || read_version(request, response, text, "bad_query", version);
+}
+
+bool api_version_member(struct http_request *request, struct http_response *response, const json_t *json,
+                        int64_t *version)
+{
+    const json_t *member = json_object_get(json, "version");
+    int64_t number;
+    if (json_is_string(member) && !http_request_int(json_string_value(member), 1, INT32_MAX, &number))
+        return read_version(request, response, json_string_value(member), "bad_request", version);
+    return http_request_member_int(json, "version", 1, INT32_MAX, version, response);
+}
+
 struct snapshot *api_snapshot(struct http_request *request, struct http_response *response, struct twin *twin,
                               int version)
 {

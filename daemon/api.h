@@ -42,6 +42,11 @@ void api_key_taken(struct http_response *response);
 void api_accepted(struct http_request *request, struct http_response *response, const struct twin *twin, int64_t id);
 /* Twin-Version and Twin-Columns. */
 void api_model_headers(struct http_response *response, const struct twin *twin, int version);
+/* ?version= and the member `version` of a body: a number, or an alias of the twin of the path. *version stays as it is
+ * where it was not sent. False after a 400 or 404. */
+bool api_version(struct http_request *request, struct http_response *response, int64_t *version);
+bool api_version_member(struct http_request *request, struct http_response *response, const json_t *json,
+                        int64_t *version);
 /* The snapshot that ?version= or a body names (0: champion); NULL after 404 or 409. */
 struct snapshot *api_snapshot(struct http_request *request, struct http_response *response, struct twin *twin,
                               int version);

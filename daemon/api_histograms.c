@@ -181,7 +181,7 @@ enum route_outcome api_histograms_get(struct http_request *request, struct http_
 {
     int64_t version = 0, bins = BINS;
     if (!http_request_query_int(request, "bins", 2, BINS_MAX, &bins, response) ||
-        !http_request_query_int(request, "version", 1, INT32_MAX, &version, response))
+        !api_version(request, response, &version))
         return ROUTE_DONE;
     struct twin *twin = api_twin(request, response);
     if (twin == NULL)

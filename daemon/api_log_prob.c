@@ -206,8 +206,7 @@ enum route_outcome api_log_prob_post(struct http_request *request, struct http_r
     int64_t version = 0, member = -1;
     bool spread;
     enum twp_format format;
-    if (!api_stream_negotiate(request, response, &format) ||
-        !http_request_query_int(request, "version", 1, INT32_MAX, &version, response) ||
+    if (!api_stream_negotiate(request, response, &format) || !api_version(request, response, &version) ||
         !http_request_query_int(request, "member", 0, TW_MEMBERS_MAX - 1, &member, response) ||
         !read_spread(request, response, &spread))
         return ROUTE_DONE;

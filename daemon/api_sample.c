@@ -187,7 +187,7 @@ enum route_outcome api_sample_get(struct http_request *request, struct http_resp
     enum route_outcome outcome = ROUTE_DONE;
     if (http_request_query_int(request, "n", 1, API_STREAM_ROWS_MAX, &wanted.n, response) &&
         http_request_query_int(request, "seed", 0, INT64_MAX, &wanted.seed, response) &&
-        http_request_query_int(request, "version", 1, INT32_MAX, &wanted.version, response) &&
+        api_version(request, response, &wanted.version) &&
         http_request_query_int(request, "member", 0, TW_MEMBERS_MAX - 1, &wanted.member, response) &&
         read_reweight(http_request_query(request, "reweight"), &wanted.reweight, response) &&
         api_query_object(request, "conditions", &wanted.conditions, response))
@@ -205,7 +205,7 @@ enum route_outcome api_sample_post(struct http_request *request, struct http_res
                        : json_object();
     if (json != NULL && http_request_member_int(json, "n", 1, API_STREAM_ROWS_MAX, &wanted.n, response) &&
         http_request_member_int(json, "seed", 0, INT64_MAX, &wanted.seed, response) &&
-        http_request_member_int(json, "version", 1, INT32_MAX, &wanted.version, response) &&
+        api_version_member(request, response, json, &wanted.version) &&
         http_request_member_int(json, "member", 0, TW_MEMBERS_MAX - 1, &wanted.member, response) &&
         member_reweight(json, &wanted.reweight, response)) {
         wanted.conditions = json_object_get(json, "conditions");

@@ -25,7 +25,7 @@ enum route_outcome api_weights_get(struct http_request *request, struct http_res
 {
     static const char *const of_version[] = {"version", "parent", "created", "status", "reason", "ordinals"};
     int64_t version = 0;
-    if (!http_request_query_int(request, "version", 1, INT32_MAX, &version, response))
+    if (!api_version(request, response, &version))
         return ROUTE_DONE;
     struct twin *twin = api_twin(request, response);
     if (twin == NULL)

@@ -170,7 +170,8 @@ PATHS = {
 }
 
 LIMIT = {"limit": ("items of a page", integer(1, 1000, default=100)), "cursor": ("next_cursor of the page before", TEXT)}
-VERSION = {"version": ("a version, else the champion", integer(1, 2**31 - 1))}
+A_VERSION = {"anyOf": [integer(1, 2**31 - 1), ALIAS]}
+VERSION = {"version": ("a version or an alias, else the champion", A_VERSION)}
 MEMBER = {"member": ("one member of an ensemble, else all of them", integer(0, 31))}
 JSON_CONDITIONS = {"conditions": ("conditions of all rows, a JSON object", TEXT)}
 COLUMNS = {"columns": ("names of the columns of .npy, a,b,c", TEXT)}
@@ -196,7 +197,7 @@ INFER = {"id": "1", "inputs": [{"name": "n", "shape": [1], "datatype": "INT64", 
                                {"name": "seed", "shape": [1], "datatype": "INT64", "data": [7]}]}
 RETUNE = thing("kind", open=False, kind=one_of("weights", "reweight"), ordinals=ORDINALS, events=integer(1, 2**53 - 1),
                seed=SEED, promote=BOOLEAN)
-SAMPLE = thing(open=False, n=integer(1, 10**6), seed=integer(0, 2**63 - 1), version=integer(1, 2**31 - 1),
+SAMPLE = thing(open=False, n=integer(1, 10**6), seed=integer(0, 2**63 - 1), version=A_VERSION,
                member=integer(0, 31), conditions=CONDITIONS, reweight=one_of("weighted", "unweighted"))
 PUT_ALIAS = {"anyOf": [
     thing("version", open=False, version=integer(1, 2**31 - 1), reason={"type": "string", "maxLength": 500}, hold=BOOLEAN),
@@ -377,7 +378,7 @@ ROUTES = [
           errors=(404, 409)),
     route("GET", "/v1/twins/{twin}/weights", "weights", "How good weights are, and where the twin is off",
           {200: as_json("the report", ref("Weights"))},
-          query={"version": ("else the newest made by weights", integer(1, 2**31 - 1))}, errors=(404,)),
+          query={"version": ("a version or an alias, else the newest made by weights", A_VERSION)}, errors=(404,)),
     route("POST", "/v1/twins/{twin}/retunes", "retune", "Adapts the champion", {202: ACCEPTED}, body=body_json(RETUNE, {"kind": "weights", "events": 30000}),
           headers=[KEY],
           errors=(404, 409), token=True, limit=MIB),
@@ -397,10 +398,6 @@ ROUTES = [
           {200: ARTIFACT, 304: answer("known already", None, "ETag")},
           headers=[header("If-None-Match", "the SHA-256 of what is known already")], errors=(404,)),
     route("GET", "/v1/twins/{twin}/versions/{n}/onnx", "getOnnx", "The model for other frameworks (docs/onnx.md)",
-          {200: ARTIFACT, 304: answer("known already", None, "ETag")},
-          query={"output": ("what is computed, log_prob if not given", one_of("log_prob", "sample"))},
-          headers=[header("If-None-Match", "the ETag of what is known already")], errors=(404,)),
-    route("GET", "/v1/twins/{twin}/versions/{n}/onnx", "getOnnx", "The same for other frameworks (docs/onnx.md)",
           {200: answer("an ONNX graph", {"application/octet-stream": BYTES},
                        "ETag Content-Disposition Twin-Version Twin-Columns"), 304: answer("known already", None, "ETag")},
           query={"output": ("what it computes", one_of("log_prob", "sample"))},

@@ -165,6 +165,8 @@ json_t *registry_twin_json(struct twin *twin);
 /* "champion", "challenger", "reference"; reads anew what they name, after one of them was moved. Takes the lock. */
 const char *registry_alias_name(int alias);
 void registry_aliases_read(struct twin *twin);
+/* The version that an alias names; 0: it was never set, -1: there is no alias of this name. Waits for nothing. */
+int registry_alias_version(struct twin *twin, const char *name);
 
 /* "promoted", "advised", "rejected", "failed", "cancelled"; upper ends of the ranges of durations, in seconds. */
 const char *registry_outcome_name(int outcome);

@@ -1,4 +1,6 @@
 /* What the aliases of a twin name, in memory: for those who may not wait for the store. */
+#include <string.h>
+
 #include "daemon/registry.h"
 #include "daemon/store.h"
 
@@ -21,4 +23,15 @@ void registry_aliases_read(struct twin *twin)
     for (int i = 0; i < REGISTRY_ALIASES; i++)
         twin->aliases[i] = versions[i];
     pthread_mutex_unlock(&twin->lock);
+}
+
+int registry_alias_version(struct twin *twin, const char *name)
+{
+    int version = -1;
+    pthread_mutex_lock(&twin->lock);
+    for (int i = 0; i < REGISTRY_ALIASES; i++)
+        if (strcmp(name, names[i]) == 0)
+            version = twin->aliases[i];
+    pthread_mutex_unlock(&twin->lock);
+    return version;
 }

@@ -42,6 +42,8 @@ class Queries(WithDaemon):
         self.assertEqual((events.shape, events.dtype), ((2000, 4), np.float32))
         self.assertEqual((events.columns, events.version, events.seed), (("pt", "eta", "phi", "x"), 1, 5))
         np.testing.assert_array_equal(self.twin.sample(10, seed=5, version=1), events[:10])
+        np.testing.assert_array_equal(self.twin.sample(10, seed=5, version="reference"), events[:10])
+        np.testing.assert_array_equal(self.twin.log_prob(events, version="reference"), self.twin.log_prob(events))
         self.assertNotEqual(self.twin.sample(1).seed, self.twin.sample(1).seed)
         np.testing.assert_array_equal(self.asynchronous(lambda t: t.sample(2000, seed=5)), events)
         self.assertTrue((events["pt"] > 20).all())

@@ -107,8 +107,27 @@ class Queries(WithDaemon):
         seeds = {self.sample("n=1").headers["Twin-Seed"] for _ in range(5)}
         self.assertEqual(len(seeds), 5)
 
+    def test_versions_by_alias(self):
+        first = self.sample("n=5&seed=6&version=1").npy()
+        for alias in "champion", "reference":
+            answer = self.sample(f"n=5&seed=6&version={alias}")
+            np.testing.assert_array_equal(answer.npy(), first)
+            self.assertEqual(answer.headers["Twin-Version"], "1")
+            answer = self.ask("POST", "/v1/twins/toy/sample", {"n": 5, "seed": 6, "version": alias}, headers={"Accept": NPY})
+            np.testing.assert_array_equal(answer.npy(), first)
+        histograms = self.ask("GET", "/v1/twins/toy/histograms?bins=5&version=reference")
+        self.assertEqual((histograms.status, histograms.json()),
+                         (200, self.ask("GET", "/v1/twins/toy/histograms?bins=5&version=1").json()))
+        rows = {"rows": first.tolist()}
+        self.assertEqual(self.ask("POST", "/v1/twins/toy/log_prob?version=reference", rows).json(),
+                         self.ask("POST", "/v1/twins/toy/log_prob?version=1", rows).json())
+        self.problem(self.ask("GET", "/v1/twins/toy/weights?version=reference"), 404, "no_weights")
+        self.problem(self.ask("GET", "/v1/twins/none/sample?version=champion"), 404, "unknown_twin")
+        for path in ("toy/sample?version=challenger", "toy/weights?version=challenger", "raw/sample?version=champion"):
+            self.problem(self.ask("GET", f"/v1/twins/{path}"), 404, "unknown_alias")
+
     def test_wrong_samples(self):
-        for query in ("n=0", "n=1000001", "n=1.5", "n=1&n=1", "seed=-1", "version=0", "colour=1", "conditions=3",
+        for query in ("n=0", "n=1000001", "n=1.5", "n=1&n=1", "seed=-1", "version=0", "version=best", "version=", "colour=1", "conditions=3",
                       "conditions={", "n=%31%30%00"):
             self.problem(self.ask("GET", f"/v1/twins/toy/sample?{query}"), 400)
         self.problem(self.ask("GET", "/v1/twins/toy/sample?version=2"), 404, "unknown_version")
@@ -116,7 +135,7 @@ class Queries(WithDaemon):
         self.problem(self.ask("GET", "/v1/twins/none/sample"), 404, "unknown_twin")
         self.problem(self.ask("GET", "/v1/twins/toy/sample", headers={"Accept": "image/png"}), 406)
         self.problem(self.ask("GET", '/v1/twins/toy/sample?conditions={"alpha":1}'), 400, "unknown_column")
-        for body in ({"n": "1"}, {"n": 0}, {"m": 1}, {"seed": 1.5}, {"conditions": {"a": 1}}, [1]):
+        for body in ({"n": "1"}, {"n": 0}, {"version": "best"}, {"version": "1"}, {"version": ["champion"]}, {"m": 1}, {"seed": 1.5}, {"conditions": {"a": 1}}, [1]):
             self.problem(self.ask("POST", "/v1/twins/toy/sample", body), 400)
 
     def test_log_prob(self):

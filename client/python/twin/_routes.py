@@ -21,7 +21,7 @@ NPY = "application/x-npy"
 # --- samples ---
 
 
-def sample(twin: str, n: int, seed: int | None, version: int | None, member: int | None,
+def sample(twin: str, n: int, seed: int | None, version: answers.Version | None, member: int | None,
            conditions: answers.Conditions | None, reweight: str | None) -> Call[arrays.Events]:
     body = {"n": n, "seed": seed, "version": version, "member": member, "reweight": reweight,
             "conditions": None if conditions is None else {name: float(value) for name, value in conditions.items()}}
@@ -60,7 +60,7 @@ def join(parts: Sequence[arrays.Events]) -> arrays.Events:
 class LogProb:
     """Rows cut into bodies that the daemon takes; each piece names the version that answered the first one."""
 
-    def __init__(self, twin: str, rows: arrays.Rows, columns: Sequence[str] | None, version: int | None,
+    def __init__(self, twin: str, rows: arrays.Rows, columns: Sequence[str] | None, version: answers.Version | None,
                  member: int | None, spread: bool, conditions: answers.Conditions | None) -> None:
         self.twin = twin
         self.table = arrays.as_table(rows, columns)
@@ -147,7 +147,7 @@ def decided(iterations: Sequence[answers.Iteration], seen: int) -> list[answers.
     return list(itertools.takewhile(lambda iteration: iteration["decision"] != "retuning", known))
 
 
-def histograms(twin: str, feature: str | None, bins: int | None, version: int | None) -> Call[Any]:
+def histograms(twin: str, feature: str | None, bins: int | None, version: answers.Version | None) -> Call[Any]:
     def parse(response: httpx.Response) -> answers.Items[answers.Histogram]:
         return answers.Items(answers.histogram(item) for item in response.json()["items"])
 

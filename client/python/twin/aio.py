@@ -125,7 +125,7 @@ class AsyncTwin:
 
     # --- the generator ---
 
-    async def sample(self, n: int = 1000, *, seed: int | None = None, version: int | None = None,
+    async def sample(self, n: int = 1000, *, seed: int | None = None, version: answers.Version | None = None,
                      member: int | None = None, conditions: answers.Conditions | None = None,
                      reweight: str | None = None) -> arrays.Events:
         parts: list[arrays.Events] = []
@@ -135,8 +135,8 @@ class AsyncTwin:
             parts.append(part)
         return _routes.join(parts)
 
-    async def log_prob(self, rows: arrays.Rows, *, columns: Sequence[str] | None = None, version: int | None = None,
-                       member: int | None = None,
+    async def log_prob(self, rows: arrays.Rows, *, columns: Sequence[str] | None = None,
+                       version: answers.Version | None = None, member: int | None = None,
                        conditions: answers.Conditions | None = None) -> npt.NDArray[np.float64]:
         pieces = _routes.LogProb(self.name, rows, columns, version, member, False, conditions)
         for call in pieces.calls():
@@ -144,7 +144,7 @@ class AsyncTwin:
         return pieces.result()
 
     async def log_prob_spread(self, rows: arrays.Rows, *, columns: Sequence[str] | None = None,
-                              version: int | None = None,
+                              version: answers.Version | None = None,
                               conditions: answers.Conditions | None = None ) -> tuple[npt.NDArray[np.float64],
                               npt.NDArray[np.float64]]:
         pieces = _routes.LogProb(self.name, rows, columns, version, None, True, conditions)
@@ -206,10 +206,10 @@ class AsyncTwin:
                                                    verdict=verdict, feature=feature, step=step, **times))
 
     async def histograms(self, feature: str | None = None, *, bins: int | None = None,
-                         version: int | None = None) -> answers.Items[answers.Histogram]:
+                         version: answers.Version | None = None) -> answers.Items[answers.Histogram]:
         return await self._session.run(_routes.histograms(self.name, feature, bins, version))
 
-    async def weights(self, version: int | None = None) -> answers.Weights:
+    async def weights(self, version: answers.Version | None = None) -> answers.Weights:
         report: answers.Weights = await self._session.run(_call.get("twins", self.name, "weights", version=version))
         return report
 

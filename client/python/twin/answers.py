@@ -17,13 +17,16 @@ from ._optional import need
 __all__ = [
     "Alias", "AllInvalid", "Batch", "Bins", "Conditions", "Definition", "Drift", "FeedInfo", "Histogram", "Ingest", "Items",
     "Iteration", "Metric", "Move", "OperationInfo", "Ordinals", "Readiness", "Statistic", "Time", "TwinInfo",
-    "VersionInfo", "Weights",
+    "Version", "VersionInfo", "Weights",
 ]
 
 T = TypeVar("T")
 
 Conditions = Mapping[str, float]
 """names of the definition's conditions and their values"""
+
+Version = Union[int, str]
+"""as an argument: its number, or one of its aliases: champion, challenger, reference"""
 
 Time = Union[str, datetime]
 """as an argument: RFC 3339 text, or a datetime that knows its time zone"""

@@ -138,14 +138,16 @@ class Twin:
 
     # --- the generator ---
 
-    def sample(self, n: int = 1000, *, seed: int | None = None, version: int | None = None, member: int | None = None,
-               conditions: answers.Conditions | None = None, reweight: str | None = None) -> arrays.Events:
+    def sample(self, n: int = 1000, *, seed: int | None = None, version: answers.Version | None = None,
+               member: int | None = None, conditions: answers.Conditions | None = None,
+               reweight: str | None = None) -> arrays.Events:
         """Draws events: float32, (n, features), in the features' units.
 
         seed: the same version, seed and n give the same events, a smaller n the first of them; without one it is
-        random, and `events.seed` says what it was. version: other than the champion. member: of an ensemble, from 0.
-        conditions: values of the definition's conditions. reweight: "unweighted" or "weighted" (a last column
-        `weight`) of a version with weights. More than 10^6 events come in pieces of 10^6 with seeds seed, seed + 1, …
+        random, and `events.seed` says what it was. version: other than the champion, a number or an alias. member: of
+        an ensemble, from 0. conditions: values of the definition's conditions. reweight: "unweighted" or "weighted" (a
+        last column `weight`) of a version with weights. More than 10^6 events come in pieces of 10^6 with seeds seed,
+        seed + 1, …
         Raises Conflict, code `untrained`, where there is no version yet.
         """
         parts: list[arrays.Events] = []
@@ -155,8 +157,9 @@ class Twin:
             parts.append(part)
         return _routes.join(parts)
 
-    def log_prob(self, rows: arrays.Rows, *, columns: Sequence[str] | None = None, version: int | None = None,
-                 member: int | None = None, conditions: answers.Conditions | None = None) -> npt.NDArray[np.float64]:
+    def log_prob(self, rows: arrays.Rows, *, columns: Sequence[str] | None = None,
+                 version: answers.Version | None = None, member: int | None = None,
+                 conditions: answers.Conditions | None = None) -> npt.NDArray[np.float64]:
         """The log-likelihood of events in nats, of the density in the features' units: float64, (rows).
 
         -inf where an event lies outside the domain. rows: any of `twin.Rows`, (rows, features); columns that have names
@@ -167,8 +170,8 @@ class Twin:
             self._session.run(call)
         return pieces.result()
 
-    def log_prob_spread(self, rows: arrays.Rows, *, columns: Sequence[str] | None = None, version: int | None = None,
-                        conditions: answers.Conditions | None = None
+    def log_prob_spread(self, rows: arrays.Rows, *, columns: Sequence[str] | None = None,
+                        version: answers.Version | None = None, conditions: answers.Conditions | None = None
                         ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """`log_prob`, and its standard deviation over the members of an ensemble: two arrays (rows). The second is NaN
         where there is one member, or where one of them excludes the event."""
@@ -241,11 +244,11 @@ class Twin:
                                                    verdict=verdict, feature=feature, step=step, **times))
 
     def histograms(self, feature: str | None = None, *, bins: int | None = None,
-                   version: int | None = None) -> answers.Items[answers.Histogram]:
+                   version: answers.Version | None = None) -> answers.Items[answers.Histogram]:
         """The last window of data over samples, one for each feature and observable. Empty before the first window."""
         return self._session.run(_routes.histograms(self.name, feature, bins, version))
 
-    def weights(self, version: int | None = None) -> answers.Weights:
+    def weights(self, version: answers.Version | None = None) -> answers.Weights:
         """The report on the weights of a version. Raises NotFound, code `no_weights`, where none was ever made."""
         report: answers.Weights = self._session.run(_call.get("twins", self.name, "weights", version=version))
         return report

@@ -43,7 +43,7 @@ import numpy as np  # noqa: E402
 from scipy import stats  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-DETECTORS = ("twin:cusum@50,twin:cusum@25,scipy:ks@100,scipy:ks@250,scipy:cvm@100,scipy:cvm@250,scipy:chi2@100,scipy:chi2@250,"
+DETECTORS = ("twin:cusum@50,twin:cusum@25,twin:cusum@10,scipy:ks@100,scipy:ks@250,scipy:cvm@100,scipy:cvm@250,scipy:chi2@100,scipy:chi2@250,"
              "alibi:mmd@100,alibi:mmd@200,alibi:lsdd@100,alibi:lsdd@200,alibi:cvm@100,alibi:fet@100,alibi:fet@200")
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("bench")

@@ -269,6 +269,55 @@ static void torn_tail(void **state)
     free(whole);
 }
 
+/* Nothing is read of space that was allocated and never written: bytes far behind the chain, with such space between
+ * them, are found wherever they are, in the memory or on the disk, and cut. */
+static void foreign_bytes_far_behind(void **state)
+{
+    enum { CAPACITY = 1 << 20, CASES = 7 };
+    static const int at[CASES][3] = {{-1}, {0}, {1}, {70000}, {65535, 65536}, {5000, 300000, 900000}, {CAPACITY - 1}};
+    struct tw_error error = {""};
+    assert_int_equal(mkdir(dir, 0700), 0);
+    for (int i = 0; i < 2 * CASES; i++) {
+        const int *places = at[i / 2];
+        struct segment segment;
+        size_t torn, expected = 0;
+        int fd;
+        unsigned char bytes[512];
+        struct twp_frame frames[TWP_FRAMES_MAX];
+        size_t count = make_frames(3, bytes, frames);
+        assert_int_equal(segment_create(dir, 0, CAPACITY, &segment, &fd, &error), 0);
+        assert_int_equal(segment_reserve(&segment), 0);
+        assert_int_equal(segment_write(&segment, fd, 1, frames, count, &error), 0);
+        segment_push(&segment, segment_record_size(frames, count));
+        assert_int_equal(segment_sync(&segment, fd, &error), 0);
+        size_t end = segment.end;
+        for (int k = 0; k < 3 && places[k] >= 0 && (k == 0 || places[k] > 0); k++) {
+            size_t place = places[k] == CAPACITY - 1 ? CAPACITY - 1 : end + (size_t)places[k];
+            assert_int_equal(pwrite(fd, "x", 1, (off_t)place), 1);
+            expected = place + 1 - end;
+        }
+        if (i % 2 == 1) { /* to the disk, and out of memory */
+            assert_int_equal(fsync(fd), 0);
+            posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        }
+        close(fd);
+        segment_fini(&segment);
+        assert_int_equal(segment_open(dir, 0, true, UINT64_MAX, &segment, &fd, &torn, NULL, NULL, &error), 0);
+        assert_int_equal(torn, expected);
+        assert_int_equal(segment.end, end);
+        assert_int_equal(segment.count, 1);
+        close(fd);
+        segment_fini(&segment);
+        size_t size;
+        unsigned char *whole = slurp(&size);
+        assert_int_equal(size, CAPACITY);
+        for (size_t k = end; k < size; k++)
+            assert_int_equal(whole[k], 0);
+        free(whole);
+        assert_int_equal(unlink(file), 0);
+    }
+}
+
 /* Of a group that was never synced any page may be missing, also one before a whole record. */
 static void torn_group(void **state)
 {
@@ -837,6 +886,7 @@ int main(void)
         CASE(records_come_back),
         CASE(a_large_record_gets_a_segment_of_its_size),
         CASE(torn_tail),
+        CASE(foreign_bytes_far_behind),
         CASE(torn_group),
         CASE(whole_records_count),
         CASE(flipped_bits),

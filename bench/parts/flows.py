@@ -11,7 +11,7 @@ from common import ROOT, Failed, median, progress, si
 sys.path.insert(0, str(ROOT / "tests" / "model"))
 import reader  # noqa: E402
 
-PEERS = ("torch-compile", "torch-eager", "flowjax", "nflows")
+PEERS = ("torch-compile", "torch-compile-256", "torch-eager", "flowjax", "nflows")
 MEASURES = ("log_prob", "sample", "train", "single")
 OURS = {"log_prob": "log_prob_events_per_s", "sample": "sample_events_per_s", "train": "train_events_per_s",
         "single": "log_prob_single_ms"}

@@ -79,11 +79,16 @@ int cli_check_name(const struct cli *cli, const char *what, const char *name)
                      what);
 }
 
+bool cli_can_ask(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
 bool cli_confirm(const struct cli *cli, const char *format, ...)
 {
     va_list arguments;
     char answer[16];
-    if (cli->yes || cli->dry_run || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+    if (cli->yes || cli->dry_run || !cli_can_ask())
         return true;
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);

@@ -74,6 +74,7 @@ int cli_rehearse(struct cli *cli, const char *path, json_t **twin);
  */
 int cli_rehearse_file(struct cli *cli, const char *path, const char *file);
 
+bool cli_can_ask(void); /* there is a terminal to ask on */
 /* Asks a yes-or-no question where there is a terminal to ask on; true without one or with --yes. */
 bool cli_confirm(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

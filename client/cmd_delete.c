@@ -1,7 +1,6 @@
 /* twinctl delete: a twin goes, with everything that was kept of it. There is no way back, so that it wants a yes, by
  * word or by option. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "client/cli.h"
 #include "client/commands.h"
@@ -14,7 +13,7 @@ int cmd_delete_run(struct cli *cli, int argc, char **argv)
         return rc;
     if (cli_check_name(cli, "twin", arg[0]))
         return CLI_USAGE;
-    if (!cli->yes && !cli->dry_run && !(isatty(STDIN_FILENO) && isatty(STDERR_FILENO)))
+    if (!cli->yes && !cli->dry_run && !cli_can_ask())
         return cli_usage(cli, "delete needs --yes where nobody can be asked");
     char *path = cli_text("/v1/twins/%s", arg[0]);
     struct rest_request request = {.method = "DELETE", .path = path};

@@ -26,27 +26,18 @@ static void offer(const struct cursor *at, const char *candidate, const char *de
 
 /* ---- arguments, by the word that stands for them in the help ---- */
 
-/* Nobody is told of what goes wrong: there are no candidates then. */
-static json_t *ask(const struct cursor *at, const char *format, const char *argument)
-{
-    char problem[512];
-    json_t *items = NULL;
-    struct rest *rest = rest_new(at->cli->url, NULL, PATIENCE_S, problem);
-    char *path = cli_text(format, argument);
-    if (rest)
-        rest_list(rest, path, LISTED, &items);
-    rest_free(rest);
-    free(path);
-    return items;
-}
+/* What one path answers, or all items of a list. Nobody is told of what goes wrong: there are no candidates then. */
+enum answers { ONE, ALL };
 
-static json_t *ask_one(const struct cursor *at, const char *format, const char *argument)
+static json_t *ask(const struct cursor *at, enum answers answers, const char *format, const char *argument)
 {
     char problem[512];
     json_t *answer = NULL;
     struct rest *rest = rest_new(at->cli->url, NULL, PATIENCE_S, problem);
     char *path = cli_text(format, argument);
-    if (rest)
+    if (rest && answers == ALL)
+        rest_list(rest, path, LISTED, &answer);
+    else if (rest)
         rest_get(rest, path, &answer);
     rest_free(rest);
     free(path);
@@ -69,7 +60,7 @@ static void offer_items(const struct cursor *at, json_t *items, const char *memb
 
 static void twins(const struct cursor *at)
 {
-    offer_items(at, ask(at, "/v1/twins%s", ""), "name", "verdict");
+    offer_items(at, ask(at, ALL, "/v1/twins%s", ""), "name", "verdict");
 }
 
 static void aliases(const struct cursor *at)
@@ -83,20 +74,20 @@ static void versions(const struct cursor *at)
 {
     if (!at->twin)
         return;
-    offer_items(at, ask(at, "/v1/twins/%s/versions", at->twin), "version", "status");
+    offer_items(at, ask(at, ALL, "/v1/twins/%s/versions", at->twin), "version", "status");
     aliases(at);
 }
 
 static void operations(const struct cursor *at)
 {
-    offer_items(at, ask(at, at->twin ? "/v1/operations?twin=%s" : "/v1/operations%s", at->twin ? at->twin : ""), "id",
-                "state");
+    offer_items(at, ask(at, ALL, at->twin ? "/v1/operations?twin=%s" : "/v1/operations%s", at->twin ? at->twin : ""),
+                "id", "state");
 }
 
 static void feeds(const struct cursor *at)
 {
     if (at->twin)
-        offer_items(at, ask(at, "/v1/twins/%s/feeds", at->twin), "feed", "run");
+        offer_items(at, ask(at, ALL, "/v1/twins/%s/feeds", at->twin), "feed", "run");
 }
 
 static void offer_setting(void *context, const char *key, json_t *value)
@@ -117,7 +108,7 @@ static void settings(const struct cursor *at)
         offer(at, "mode=auto", "it retunes and promotes");
         offer(at, "mode=advise", "what passes the gate waits for people");
         offer(at, "mode=manual", "it compares and says what is due");
-    } else if (at->twin && (definition = ask_one(at, "/v1/twins/%s/definition", at->twin))) {
+    } else if (at->twin && (definition = ask(at, ONE, "/v1/twins/%s/definition", at->twin))) {
         cmd_set_each(json_object_get(definition, "loop"), "", offer_setting, &cursor);
     }
     json_decref(definition);

@@ -264,10 +264,18 @@ def error_name(status, inference):
     return f"{'Inference' if inference else 'Problem'}{status}"
 
 
-def error_answers(inference):
+def error_answer(status, inference):
     media = {"application/json": ref("InferenceError")} if inference else {"application/problem+json": ref("Problem")}
-    return {error_name(status, inference): answer(text, media, ERROR_HEADERS.get(status, ""))
-            for status, text in ERRORS.items()}
+    return answer(ERRORS[status], media, ERROR_HEADERS.get(status, ""))
+
+
+def error_answers(inference):
+    return {error_name(status, inference): error_answer(status, inference) for status in ERRORS}
+
+
+def either(own, refusal):
+    """One status that a route has of its own and that any request can meet, too."""
+    return {**own, **{part: {**own.get(part, {}), **refusal[part]} for part in ("content", "headers") if part in refusal}}
 
 
 # --- routes ---
@@ -288,6 +296,7 @@ def route(method, path, name, text, ok, *, query=None, body=None, headers=(), er
     statuses = {*ANY_REQUEST, *errors, *([401] if token else []), *([507] if token else [])}
     refused = {str(status): {"$ref": f"#/components/responses/{error_name(status, inference)}"}
                for status in sorted(statuses - set(ok))}
+    ok = {status: either(own, error_answer(status, inference)) if status in statuses else own for status, own in ok.items()}
     operation = {"operationId": name, "summary": text, "tags": [path.split("/")[1] or "page"],
                  "parameters": parameters + list(headers), "responses": {**{str(k): v for k, v in ok.items()}, **refused},
                  "x-max-body-bytes": limit}

@@ -69,6 +69,15 @@ static void braces(const char *pattern, char out[64])
     }
 }
 
+/* Is it said how a daemon that is stopping answers? Most refer to what all share. */
+static bool may_refuse(const json_t *answers, const char *pattern)
+{
+    const json_t *answer = json_object_get(answers, "503");
+    const char *media = strncmp(pattern, "/v2", 3) == 0 ? "application/json" : "application/problem+json";
+    return json_object_get(answer, "$ref") != NULL ||
+           json_object_get(json_object_get(answer, "content"), media) != NULL;
+}
+
 static void test_routes_are_described(void **state)
 {
     for (const struct route *route = route_all(); route->method != NULL; route++) {
@@ -87,6 +96,8 @@ static void test_routes_are_described(void **state)
             wrong = "differs about the token";
         else if ((json_object_get(answers, "401") != NULL) != route->token)
             wrong = "differs about 401";
+        else if (!may_refuse(answers, route->pattern))
+            wrong = "does not say how it is refused";
         else if ((size_t)json_integer_value(json_object_get(operation, "x-max-body-bytes")) != route->body_limit)
             wrong = "has another limit";
         else if (route->body_limit > 1024 && json_object_get(operation, "requestBody") == NULL)

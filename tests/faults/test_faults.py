@@ -11,7 +11,7 @@ class FaultsTest(unittest.TestCase):
     def test_a_sample(self):
         figures, findings = faults.campaign(sample=SAMPLE, say=lambda text: None)
         print(figures, file=sys.stderr)
-        self.assertEqual(findings, [])
+        self.assertEqual(findings, [], "\n".join(findings))
         struck = sum(n for outcomes in figures["outcomes"].values() for what, n in outcomes.items()
                      if what != "not reached")
         self.assertGreater(struck, 15)  # else the library was not preloaded, or not there

@@ -34,10 +34,13 @@ static void put(const char *text)
     (void)ignored;
 }
 
+/* In the background tcsetattr stops the program until it is continued. What says then that it is to end, as `kill %1`
+ * does, finds the terminal as it was left, and it stays so. */
 static void enter(void)
 {
-    if (keys)
-        tcsetattr(STDIN_FILENO, TCSANOW, &during);
+    while (keys && tcsetattr(STDIN_FILENO, TCSANOW, &during) && errno == EINTR)
+        if (timer_signal())
+            return;
     put(ENTER);
     entered = 1;
     changed = 1;
@@ -55,12 +58,15 @@ static void leave(void)
 
 /* ---- signals ---- */
 
+/* Of a signal that came while the program was stopped and the SIGCONT behind it, the signal is handled first: see also
+ * timer_catch_signals. */
 static void handle(int number, void (*handler)(int))
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = handler;
     sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGCONT);
     sigaction(number, &action, NULL);
 }
 
@@ -94,7 +100,7 @@ static void on_stop(int number)
 static void on_continue(int number)
 {
     int error = errno;
-    if (opened)
+    if (opened && !timer_signal())
         enter();
     errno = error;
 }
@@ -146,9 +152,10 @@ void terminal_close(void)
 {
     if (!opened)
         return;
+    bool was_entered = entered;
     opened = 0;
     leave();
-    if (keys)
+    if (keys && was_entered)
         tcflush(STDIN_FILENO, TCIFLUSH); /* what was typed at the view is not for the shell */
     set_handlers(false);
 }

@@ -32,6 +32,7 @@ void timer_catch_signals(void)
     memset(&action, 0, sizeof action);
     action.sa_handler = remember;
     sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGCONT); /* who goes on only to end knows it by then */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     action.sa_handler = look_for_reader;

@@ -209,14 +209,18 @@ def test_signals():
         same(t.type("\x03").end(), 130, "the exit status after Ctrl-C")
 
 
+def shell(http):
+    """A shell with job control."""
+    inputrc = HOME.name + "/inputrc"
+    with open(inputrc, "w") as f:
+        f.write("set enable-bracketed-paste off\n")
+    return Terminal(http, columns=300, command=["/bin/bash", "--noprofile", "--norc", "-i"], PS1="$ ", INPUTRC=inputrc)
+
+
 def test_suspend():
     """Ctrl-Z gives the terminal back to the shell, fg takes it again, and the end restores its modes"""
     with Daemon() as http:
-        inputrc = HOME.name + "/inputrc"
-        with open(inputrc, "w") as f:
-            f.write("set enable-bracketed-paste off\n")
-        t = Terminal(http, columns=300,
-                     command=["/bin/bash", "--noprofile", "--norc", "-i"], PS1="$ ", INPUTRC=inputrc)
+        t = shell(http)
         t.type(f"stty -a > {HOME.name}/before; {TWINCTL} watch zmumu -i 0.1\n").shows("All is well with zmumu.")
         t.type("\x1a").says("Stopped")
         same(t.screen.restored(), True, "the screen is the shell's")
@@ -229,6 +233,22 @@ def test_suspend():
         same(t.end(), 0)
         before, stopped, after = (open(f"{HOME.name}/{name}").read() for name in ("before", "stopped", "after"))
         same((stopped, after), (before, before))
+
+
+def test_jobs():
+    """a view that is stopped, or was started in the background, ends by kill, and leaves the terminal to the shell"""
+    with Daemon() as http:
+        for start, stopped in ((f"{TWINCTL} watch zmumu -i 0.1", True), (f"{TWINCTL} watch zmumu -i 0.1 &", False)):
+            for number, end in ("TERM", "Exit 143"), ("HUP", "Hangup"):
+                t = shell(http)
+                t.type(f"stty -a > {HOME.name}/before; {start}\n")
+                if stopped:
+                    t.shows("All is well").type("\x1a")
+                t.type("until jobs %1 | grep Stop; do sleep 0.05; done\n").says("Stopped")
+                t.type(f"kill -{number} %1; while jobs %1 | grep Stop; do sleep 0.05; done\n").says(end)
+                t.type(f"stty -a > {HOME.name}/after; exit\n")
+                same(t.end(), 0)
+                same(open(f"{HOME.name}/after").read(), open(f"{HOME.name}/before").read())
 
 
 def test_without_colours():

@@ -19,11 +19,12 @@ TWINCTL = os.path.abspath(program("TWINCTL", "client/twinctl"))
 
 DEFINITION = {**toy.DEFINITION, "name": "zmumu"}
 
-# What the examples take for granted: a program that makes events, another machine, and a terminal for the view.
+# What the examples take for granted: a program that makes events, another machine, and a terminal for the view, where
+# --foreground leaves the terminal to it: whether timeout would be the session's leader depends on the shell.
 SHELL = """
 simulate() { cat more.csv; }
 ssh() { shift; bash -c "$*"; }
-view() { script -qec "timeout -s INT 20 $*" /dev/null <<< q; }
+view() { script -qec "timeout --foreground -s INT 20 $*" /dev/null <<< q; }
 """
 
 

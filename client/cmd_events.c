@@ -306,9 +306,11 @@ static int log_prob(struct cli *cli, const char *file, struct densities *d, enum
         rc = ask_all(cli, d, rows);
         if (!rc && !timer_signal())
             rc = save(d, format);
-        if (!rc && !timer_signal())
+        if (!rc && !timer_signal() && d->count)
             cli_say(cli, "%zu %s under version %lld", d->count, output_noun((int64_t)d->count, "event", "events"),
                     (long long)d->version);
+        else if (!rc && !timer_signal())
+            cli_say(cli, "%s has no rows", file);
     }
     free(d->query);
     free(d->values);

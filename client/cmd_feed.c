@@ -225,6 +225,14 @@ static const char *events_of(int64_t count)
     return output_noun(count, "event", "events");
 }
 
+/* A program that makes events and fails may leave their header behind: nothing to send is no success. */
+static int no_rows(const struct files *files)
+{
+    const char *only = strcmp(files->path[0], "-") ? files->path[0] : "standard input";
+    return files->count > 1 ? cli_fail(CLI_FAILED, "none of %d files has a row", files->count)
+                            : cli_fail(CLI_FAILED, "%s has no rows", only);
+}
+
 /* Reads everything and says what would be sent. */
 static int rehearse(struct cli *cli, struct files *files, const struct twp_key *key)
 {
@@ -244,6 +252,8 @@ static int rehearse(struct cli *cli, struct files *files, const struct twp_key *
     }
     if (more < 0)
         return cli_fail(CLI_FAILED, "%s", problem);
+    if (!batches && !timer_signal())
+        return no_rows(files);
     fprintf(stderr, "would send %lld %s, %lld %s of %d %s%s\n", batches, batches_of(batches), events, events_of(events),
             files->count, output_noun(files->count, "file", "files"), files->loop ? ", over and over" : "");
     return CLI_OK;
@@ -300,8 +310,11 @@ static void say_after_refusal(const struct cli *cli, const struct feed_options *
     cli_say(cli, "when batch %lld is put right, the same command goes on at batch %lld", (long long)r->refused, next);
 }
 
-static int report(struct cli *cli, const struct feed_options *options, const struct feed_result *result, int rc)
+static int report(struct cli *cli, const struct files *files, const struct feed_options *options,
+                  const struct feed_result *result, int rc)
 {
+    if (!rc && !result->stopped && !result->batches && !result->skipped)
+        return no_rows(files);
     if (!rc || result->batches || cli->format != OUTPUT_TABLE)
         print_result(cli, options, result);
     if (result->skipped && !result->batches && !rc && !result->stopped)
@@ -378,7 +391,7 @@ int cmd_feed_run(struct cli *cli, int argc, char **argv)
     if (!rc && cli->dry_run)
         rc = rehearse(cli, &files, &options.key);
     else if (!rc)
-        rc = report(cli, &options, &result, feed_run(&options, &source, cli->quiet, &result));
+        rc = report(cli, &files, &options, &result, feed_run(&options, &source, cli->quiet, &result));
     close_file(&files);
     free(files.values);
     inputs_fini(&inputs);

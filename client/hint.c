@@ -33,8 +33,8 @@ static const struct hint {
 static void twin_of(const char *path, char name[80])
 {
     static const char before[] = "/v1/twins/";
-    size_t skip = strncmp(path, before, strlen(before)) ? strlen(path) : strlen(before);
-    snprintf(name, 80, "%.*s", (int)strcspn(path + skip, "/?"), path + skip);
+    const char *rest = strncmp(path, before, strlen(before)) ? "" : path + strlen(before);
+    snprintf(name, 80, "%.*s", (int)strcspn(rest, "/?"), rest);
 }
 
 void hint_twin(struct cli *cli, const char *name)

@@ -188,6 +188,21 @@ static const char *taken_for_csv(const struct lines *lines)
     return NULL;
 }
 
+/* What is no array but has the name of one: a broken copy, a pointer to a file elsewhere, or a slip of the pen. Its
+ * first line would be taken for names of columns. */
+static bool misnamed(const struct rows *rows, char problem[512])
+{
+    static const char *const arrays[] = {".npy", ".h5", ".hdf5"};
+    const char *dot = strrchr(rows->path, '.');
+    for (size_t i = 0; dot && i < sizeof arrays / sizeof *arrays; i++) {
+        if (!strcmp(dot, arrays[i])) {
+            snprintf(problem, 512, "%s does not begin as a %s file; text is read from any other name", rows->path, dot);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool open_csv(struct rows *rows, const char *columns, char problem[512])
 {
     struct lines *lines = &rows->lines;
@@ -201,6 +216,8 @@ static bool open_csv(struct rows *rows, const char *columns, char problem[512])
         snprintf(problem, 512, "%s %s", rows->path, other);
         return false;
     }
+    if (misnamed(rows, problem))
+        return false;
     rows->limit = INT64_MAX;
     rows->total = -1;
     if (!strncmp(lines->text, "\xef\xbb\xbf", 3)) /* the mark of UTF-8, as spreadsheets write it */

@@ -32,16 +32,6 @@ char *verdict_why(const json_t *twin)
 
 char *verdict_invalid(const json_t *entry)
 {
-    const char *feed = json_string_value(json_object_get(entry, "feed"));
-    const char *column = json_string_value(json_object_get(entry, "column"));
-    const char *rule = json_string_value(json_object_get(entry, "rule"));
-    long long batches = json_integer_value(json_object_get(entry, "batches"));
-    if (!feed)
-        return NULL;
-    char *last = batches == 1 ? cli_text("last batch") : cli_text("last %lld batches", batches);
-    char *sentence = cli_text("no row of the %s of feed %s, run %lld, is valid%s%s%s%s", last, feed,
-                              (long long)json_integer_value(json_object_get(entry, "run")), column && rule ? ": " : "",
-                              column && rule ? column : "", column && rule ? " " : "", column && rule ? rule : "");
-    free(last);
-    return output_clean(sentence);
+    const char *words = json_string_value(json_object_get(entry, "words"));
+    return words ? output_clean(cli_text("%s", words)) : NULL;
 }

@@ -272,9 +272,11 @@ void feeds_invalid_words(const struct feeds_invalid *invalid, char out[400])
 
 static json_t *invalid_json(const struct feeds_invalid *invalid)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:s?, s:s?}", "feed", invalid->feed, "run", (json_int_t)invalid->run,
+    char words[400];
+    feeds_invalid_words(invalid, words);
+    return json_pack("{s:s, s:I, s:I, s:I, s:s?, s:s?, s:s}", "feed", invalid->feed, "run", (json_int_t)invalid->run,
                      "batches", (json_int_t)invalid->batches, "rows", (json_int_t)invalid->rows, "column",
-                     invalid->column, "rule", invalid->rule);
+                     invalid->column, "rule", invalid->rule, "words", words);
 }
 
 json_t *feeds_invalid_json(const struct feeds *feeds)

@@ -54,7 +54,7 @@ void feeds_invalid_why(struct feeds *feeds, const char *feed, int64_t run, const
 size_t feeds_invalid(const struct feeds *feeds, struct feeds_invalid *out, size_t most);
 /* "no row of the last 3 batches of feed daq, run 1, is valid: pt is below min = 0: -3.5". */
 void feeds_invalid_words(const struct feeds_invalid *invalid, char out[400]);
-/* [{"feed", "run", "batches", "rows", "column", "rule"}, ... at most 8]. */
+/* [{"feed", "run", "batches", "rows", "column", "rule", "words"}, ... at most 8]. */
 json_t *feeds_invalid_json(const struct feeds *feeds);
 
 /* Sums over the runs of a feed. */

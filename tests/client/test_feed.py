@@ -201,7 +201,7 @@ def test_rows_and_files():
 
 
 def test_bad_file():
-    """a file that is cut short, no file, an empty one: a sentence and exit status 1"""
+    """a file that is cut short, no file, an empty one, one that is not what its name says: a sentence and exit status 1"""
     path = npy_file(events(100))
     with open(path, "r+b") as f:
         f.truncate(500)
@@ -210,6 +210,13 @@ def test_bad_file():
         has(code(feed(ingest, os.path.join(SCRATCH.name, "nothing")), 1).err, "No such file")
         open(os.path.join(SCRATCH.name, "empty"), "w").close()
         has(code(feed(ingest, os.path.join(SCRATCH.name, "empty")), 1).err, "is empty")
+        for name, text, words in (("text.npy", "not an array", "does not begin as a .npy file"),
+                                  ("text.h5", "x,y,z\n1,2,3\n", "does not begin as a .h5 file"),
+                                  ("head.csv", "x,y,z\n", "head.csv has no rows")):
+            with open(os.path.join(SCRATCH.name, name), "w") as f:
+                f.write(text)
+            has(code(feed(ingest, os.path.join(SCRATCH.name, name)), 1).err, words)
+            has(code(feed(ingest, os.path.join(SCRATCH.name, name), "--dry-run"), 1).err, words)
         same(ingest.received, [])
 
 

@@ -101,10 +101,11 @@ class Batches(WithDaemon):
         rows[0, 1] = np.nan
         for seq in (0, 1):
             self.acked(feed.push(seq, rows), seq)
-        found = {"feed": "odd", "run": 1, "batches": 2, "rows": 20, "column": "pt", "rule": "is not above min = 20: 3.5"}
+        words = "no row of the last 2 batches of feed odd, run 1, is valid: pt is not above min = 20: 3.5"
+        found = {"feed": "odd", "run": 1, "batches": 2, "rows": 20, "column": "pt",
+                 "rule": "is not above min = 20: 3.5", "words": words}
         self.assertEqual(self.daemon.get("/v1/twins/toy")["ingest"]["all_invalid"], [found])
         self.assertEqual(self.daemon.get("/v1/twins/toy/feeds?feed=odd")["items"][0]["all_invalid"], found)
-        words = "no row of the last 2 batches of feed odd, run 1, is valid: pt is not above min = 20: 3.5"
         self.assertIn(words, self.daemon.get("/v1/twins/toy/drift")["summary"])
         [warning] = [i for i in self.daemon.get("/v1/doctor")["items"] if i["name"] == "invalid_rows"]
         self.assertEqual((warning["level"], warning["detail"]), ("warning", "toy: " + words))

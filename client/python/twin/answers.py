@@ -83,6 +83,7 @@ class AllInvalid(TypedDict, total=False):
     rows: int
     column: Optional[str]
     rule: Optional[str]
+    words: str
 
 
 class Ingest(TypedDict, total=False):

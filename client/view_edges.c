@@ -48,7 +48,10 @@ static void draw_clock(struct frame *frame)
     struct tm local;
     localtime_r(&seconds, &local);
     strftime(now, sizeof now, "%H:%M:%S", &local);
-    frame_to(frame, frame->columns - (int)strlen(now));
+    int column = frame->columns - (int)strlen(now);
+    if (column < frame->column + 2) /* a narrow terminal has no room for it */
+        return;
+    frame_to(frame, column);
     frame_put(frame, OUTPUT_PLAIN, "%s", now);
 }
 

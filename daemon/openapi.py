@@ -447,7 +447,8 @@ def document():
     return {
         "openapi": "3.1.0",
         "info": {"title": "twin", "version": "1", "summary": "A generative surrogate kept equal to the experiment",
-                 "description": "docs/http.md has the whole story.", "license": {"name": "see LICENSE"}},
+                 "description": "docs/http.md has the whole story.",
+                 "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"}},
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {

@@ -176,7 +176,7 @@ static void say_what(struct text *text, const json_t *alarm, const json_t *itera
         say(text, "%s%s", told || i ? "; " : " ", json_string_value(json_object_get(entry, "words")));
     }
     if (count > 3)
-        say(text, "; %zu more columns have changed", count - 3);
+        say(text, "; %zu more %s changed", count - 3, count == 4 ? "column has" : "columns have");
     if (!count && !invalid)
         say(text, " events look different to a classifier (AUC %.3g \u00b1 %.1g), but no column stands out",
             json_number_value(json_object_get(auc, "value")), json_number_value(json_object_get(auc, "error")));

@@ -1,8 +1,13 @@
 """Runs the cases of one test module and prints TAP: run.py test_loop"""
 import importlib
+import os
 import sys
 import traceback
 import unittest
+
+# What people export to reach a daemon of their own, as README says it, is nothing to a test.
+THEIRS = ("TWIN_URL", "TWIN_TOKEN_FILE", "TWIN_CONFIG", "TWIN_STATE", "TWIN_HTTP", "TWIN_INGEST", "TWIN_PUBLISH", "STATE_DIRECTORY",
+          "XDG_STATE_HOME")
 
 
 class TapResult(unittest.TestResult):
@@ -41,6 +46,8 @@ class TapResult(unittest.TestResult):
 
 
 def main():
+    for name in THEIRS:
+        os.environ.pop(name, None)
     sys.path.insert(0, __file__.rsplit("/", 1)[0])
     suite = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(sys.argv[1]))
     print(f"1..{suite.countTestCases()}", flush=True)

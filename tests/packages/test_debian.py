@@ -32,8 +32,9 @@ step configuration
 test "$(dpkg-query -W -f '${Conffiles}' twind | awk '{print $1}')" = /etc/twin/twin.conf
 install -d -o twin -g twin -m 700 /var/lib/twin /var/lib/twin-cms
 runuser -u twin -- env STATE_DIRECTORY=/var/lib/twin twind --config /etc/twin/twin.conf --check
-sed 's/8470/8460/; s/8471/8461/; s/8472/8462/; s,/var/lib/twin,/var/lib/twin-cms,' /etc/twin/twin.conf >/etc/twin/cms.conf
-runuser -u twin -- twind --config /etc/twin/cms.conf --check
+sed 's/8470/8460/; s/8471/8461/; s/8472/8462/' /etc/twin/twin.conf >/etc/twin/cms.conf
+runuser -u twin -- env STATE_DIRECTORY=/var/lib/twin-cms twind --config /etc/twin/cms.conf --check
+runuser -u twin -- env STATE_DIRECTORY=/var/lib/twin-cms twind --config /etc/twin/cms.conf --print-config | grep -qx 'state = /var/lib/twin-cms'
 step units
 test -e /lib/systemd/system/twind.service -a -e /lib/systemd/system/twind@.service
 test -L /etc/systemd/system/multi-user.target.wants/twind.service

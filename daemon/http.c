@@ -25,7 +25,6 @@
 enum {
     SERVER_THREADS = 2,
     CALL_THREADS = 3,
-    CONNECTION_BYTES = 72 * 1024, /* request headers, and response headers with the names of up to 1024 columns */
     STACK_BYTES = 2 * 1024 * 1024,
     BACKLOG = 1024,
     SEND_BYTES = 256 * 1024,  /* what the kernel keeps of an answer that nobody takes */
@@ -113,7 +112,7 @@ static struct MHD_Daemon *start_server(struct http *http)
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_URI_LOG_CALLBACK, http_exchange_new, http,
         MHD_OPTION_NOTIFY_COMPLETED, http_exchange_free, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, notice_connection, http, MHD_OPTION_CONNECTION_LIMIT, limit,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_BYTES, MHD_OPTION_END);
 }
 
 static void http_free(struct http *http)

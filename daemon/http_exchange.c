@@ -157,8 +157,35 @@ static void add_headers(struct MHD_Response *made, const struct http_response *r
         MHD_add_response_header(made, "Connection", "close");
 }
 
+/* The library keeps both heads, and an entry for each header and parameter of the request, in one piece of memory.
+ * Where an answer does not fit it ends the connection without a word. */
+static bool head_fits(struct exchange *exchange)
+{
+    enum { ENTRY = 64, OUR_OWN = 512 }; /* sizeof (struct MHD_HTTP_Req_Header); status, date, type and the like */
+    const struct http_response *response = &exchange->response;
+    size_t size = OUR_OWN;
+    for (int i = 0; i < response->headers; i++)
+        size += strlen(response->header[i].name) + strlen(response->header[i].value) + sizeof ": \r\n" - 1;
+    if (size < HTTP_CONNECTION_BYTES / 8)
+        return true; /* the request left room for that, or the library has refused it */
+    const union MHD_ConnectionInfo *head =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    int entries = MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, NULL, NULL) +
+                  MHD_get_connection_values(exchange->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL);
+    return head == NULL || head->header_size + (size_t)entries * ENTRY + size <= HTTP_CONNECTION_BYTES;
+}
+
 static enum MHD_Result answer(struct exchange *exchange)
 {
+    if (!head_fits(exchange)) {
+        bool close = exchange->response.close;
+        http_response_fini(&exchange->response);
+        http_response_problem(&exchange->response, 431, "too_large",
+                              "the heads of the request and of its answer, with the names of all columns, do not fit "
+                              "%d KiB together; names in the order of the definition may be left out",
+                              HTTP_CONNECTION_BYTES / 1024);
+        exchange->response.close = close;
+    }
     struct http_response *response = &exchange->response;
     struct http *http = exchange->http;
     http_peers_turn(exchange->peer, HTTP_PEER_ANSWER, clock_coarse());

@@ -15,6 +15,9 @@
 #include "daemon/http_peers.h"
 #include "daemon/http_work.h"
 
+/* Heads of a request and of its answer together, which may hold the names of 1024 columns. */
+enum { HTTP_CONNECTION_BYTES = 72 * 1024 };
+
 struct http {
     struct api api;
     struct MHD_Daemon *daemon;

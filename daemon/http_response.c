@@ -110,6 +110,7 @@ const char *http_response_title(int status)
         {421, "Misdirected Request"},
         {428, "Precondition Required"},
         {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
         {503, "Service Unavailable"},
         {505, "HTTP Version Not Supported"},

@@ -253,8 +253,8 @@ ERRORS = {
     404: "there is no such thing", 405: "not by this method", 406: "none of the media types that Accept names",
     409: "not in this state", 412: "what was expected is stale", 413: "the body is too large",
     415: "a media type that is not read here", 421: "Host is not one of ours", 428: "If-Match is required",
-    429: "no credit: the loop is behind", 500: "damaged, or a fault of the daemon", 503: "not now; try again",
-    507: "the disk is full",
+    429: "no credit: the loop is behind", 431: "the heads of request and answer are too large together",
+    500: "damaged, or a fault of the daemon", 503: "not now; try again", 507: "the disk is full",
 }
 ANY_REQUEST = (400, 403, 413, 415, 421, 500, 503)
 ERROR_HEADERS = {401: "WWW-Authenticate", 405: "Allow", 415: "Accept-Encoding", 429: "Retry-After", 503: "Retry-After"}
@@ -293,7 +293,8 @@ def route(method, path, name, text, ok, *, query=None, body=None, headers=(), er
     for key, (description, schema, *required) in (query or {}).items():
         parameters.append({"name": key, "in": "query", "description": description, "schema": schema,
                            **({"required": True} if required else {})})
-    statuses = {*ANY_REQUEST, *errors, *([401] if token else []), *([507] if token else [])}
+    columns = any("Twin-Columns" in own.get("headers", {}) for own in ok.values())
+    statuses = {*ANY_REQUEST, *errors, *([401, 507] if token else []), *([431] if columns else [])}
     refused = {str(status): {"$ref": f"#/components/responses/{error_name(status, inference)}"}
                for status in sorted(statuses - set(ok))}
     ok = {status: either(own, error_answer(status, inference)) if status in statuses else own for status, own in ok.items()}

@@ -172,6 +172,19 @@ class Queries(WithDaemon):
             self.problem(self.ask("POST", f"/v1/twins/toy/log_prob?columns={columns}", rows), 400)
         self.problem(self.ask("POST", "/v1/twins/toy/log_prob", rows[:, :3].copy()), 400, "bad_shape")
 
+    def test_heads_that_do_not_fit_together(self):
+        """Names of columns, of half a head: they may stand in that of the answer, not in both."""
+        names = [f"c{i:062}" for i in range(600)]
+        rows = np.random.default_rng(1).normal(size=(200, len(names))).astype(np.float32)
+        self.daemon.create({"name": "wide", "model": {"kind": "flow", "blocks": 1, "hidden": [2], "bins": 2},
+                            "features": [{"name": name} for name in names]})
+        self.daemon.train("wide", rows, "?epochs=1")
+        self.problem(self.ask("POST", "/v1/twins/wide/log_prob?columns=" + ",".join(names), rows[:2]), 431, "too_large")
+        whole, _ = self.raw(b"GET /v1/twins/wide/sample?n=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                            b"X: " + 30000 * b"x" + b"\r\n\r\n")
+        self.assertIn(b"HTTP/1.1 200 OK", whole)
+        self.assertIn(",".join(names).encode(), whole)
+
     def test_a_client_that_leaves_is_forgotten(self):
         """Streams broken off by their clients free their jobs; the daemon goes on and stops cleanly (class cleanup)."""
         request = (b"GET /v1/twins/toy/sample?n=1000000 HTTP/1.1\r\nHost: localhost\r\n"

@@ -70,7 +70,7 @@ class Stale(ApiError):
 
 
 class TooLarge(ApiError):
-    """413: the body is larger than the daemon takes."""
+    """413: the body is larger than the daemon takes; 431: the names of columns are."""
 
 
 class TryAgain(ApiError):
@@ -111,7 +111,7 @@ def of_status(status: int, code: str, detail: str, title: str = "", retry_after:
     """The exception for an answer's status."""
     kinds: dict[int, type[ApiError]] = {
         401: Unauthorized, 403: Unauthorized, 404: NotFound, 409: Conflict, 412: Stale, 428: Stale, 413: TooLarge,
-        429: TryAgain, 503: TryAgain, 507: TryAgain, 505: BadRequest,
+        431: TooLarge, 429: TryAgain, 503: TryAgain, 507: TryAgain, 505: BadRequest,
     }
     kind = kinds.get(status, ServerError if status >= 500 else BadRequest)
     return kind(status, code, detail, title, retry_after)

@@ -278,6 +278,13 @@ static void print_overview(FILE *stream, const struct options_entry *entries, si
         fprintf(stream, "  %-10s %s\n", commands_at(i)->name, commands_at(i)->summary);
     fputs("  help       of a command: twinctl help COMMAND\n\noptions:\n", stream);
     options_help(stream, entries, n);
+    fputs("\nexamples, from the first step on (twinctl COMMAND --help has those of each):\n"
+          "  twinctl create zmumu --from events.csv --dry-run > zmumu.json\n"
+          "  twinctl create zmumu zmumu.json\n"
+          "  twinctl train zmumu nominal.npy --wait\n"
+          "  twinctl feed zmumu today.npy --run 12\n"
+          "  twinctl drift zmumu\n",
+          stream);
     fputs("\nExit status: 0 ok, 1 failed, 64 wrong usage, 69 nobody answers, 75 try again, 77 not permitted;\n"
           "of drift: 0 none, 1 drift, more than 1 no answer.\n",
           stream);

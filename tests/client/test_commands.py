@@ -1,104 +1,29 @@
 """twinctl against an HTTP server that answers as twind does, and wrongly where that is the question."""
 import hashlib
-import io
 import json
 import os
-import pty
 import re
-import select
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 
 import numpy as np
 
 from cases import TWINCTL, code, environment, finish, has, lacks, run, same, start, twinctl
-from fakes import TOKEN, Http, npy
-
-HOME = tempfile.TemporaryDirectory(prefix="twinctl-commands-")
-COMMANDS = ("status create train feed sample log-prob drift weights watch retune ops versions show set promote rollback "
-            "history backup restore export tune delete doctor completion").split()
-
-TWIN = {"name": "zmumu", "verdict": "drifted", "mode": "advise", "since": "2026-03-01T12:00:00.5Z", "activity": "retuning",
-        "champion": {"version": 3, "since": "2026-03-01T11:00:00Z"},
-        "ingest": {"batches": 40, "events": 40000, "duplicates": 1, "gaps": 0, "invalid_rows": 2, "lag_batches": 5}}
-
-
-def statistic(name, verdict="drift", **more):
-    return {"name": name, "verdict": verdict, "feature": None, "value": None, "error": None, "floor": None,
-            "p_value": None, "threshold": None, **more}
-
-
-def iteration(number, drift=False, decision="none"):
-    return {"iteration": number, "time": "2026-03-01T12:00:00Z", "version": 3, "events": 5000, "drift": drift,
-            "ordinals": {"first": 5 * number, "last": 5 * number + 4}, "decision": decision, "policy": {},
-            "statistics": [statistic("c2st", value=0.61 if drift else 0.503, error=0.006,
-                                     p_value=1e-9 if drift else 0.4, threshold=1e-4),
-                           statistic("ks", feature="mu_pt", value=0.01, p_value=0.7, threshold=1e-5),
-                           statistic("ks", feature="mu_eta", value=0.02, p_value=0.03, threshold=1e-5),
-                           statistic("invalid_rows", value=0.0, p_value=1.0, threshold=1e-4),
-                           statistic("c2st", "fidelity", value=0.55, floor=0.501)]}
-
-
-def page(items):
-    return 200, {"items": items, "next_cursor": None}
-
-
-def operation(state, progress=0.0, **more):
-    return {"id": 17, "kind": "train", "twin": "zmumu", "state": state, "progress": progress,
-            "created": "2026-03-01T12:00:00Z", "finished": None, **more}
-
-
-def ctl(http, *arguments, token=TOKEN, **more):
-    """With a token where the daemon leaves it by default."""
-    folder = os.path.join(HOME.name, ".local/state/twin")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "admin.token"), "w") as f:
-        f.write(token + "\n")
-    return twinctl(*arguments, home=HOME.name, TWIN_URL=http.url, **more)
-
-
-def scratch(name, content):
-    path = os.path.join(HOME.name, name)
-    with open(path, "wb") as f:
-        f.write(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def on_terminal(arguments, seconds=20, typed=b"", until=None, **env):
-    """Runs twinctl with a terminal of its own; exit status (None if it was ended by us) and what it showed."""
-    pid, terminal = pty.fork()
-    if not pid:
-        os.execve(TWINCTL, [TWINCTL, *arguments], environment(HOME.name, **{"TERM": "xterm", **env}))
-    shown, end, status = b"", time.monotonic() + seconds, None
-    while time.monotonic() < end:
-        if not select.select([terminal], [], [], 0.1)[0]:
-            continue
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:
-            break
-        shown += piece
-        if typed and b"[y/N]" in shown:
-            os.write(terminal, typed)
-            typed = b""
-        if until and until in shown:
-            os.write(terminal, b"\x03")
-            until = None
-    _, status = os.waitpid(pid, 0)
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(status), shown.decode()
+from fakes import Http, npy
+from stage import COMMANDS, HOME, TWIN, alias, ctl, iteration, on_terminal, operation, page, scratch
 
 
 # ---- help and usage ----
 
 def test_help_of_all():
-    """--help of every command shows usage, options and examples"""
+    """--help of every command shows usage, options and examples, some of which twinctl --help has too"""
     overview = code(twinctl("--help"), 0).out
+    first = re.findall(r"^  (twinctl (\w+) .*)", overview.partition("\nexamples")[2], re.MULTILINE)
+    same([command for _, command in first], ["create", "create", "train", "feed", "drift"])
+    for line, command in first:
+        has(code(twinctl(command, "--help"), 0).out, f"  {line}\n")
     for command in COMMANDS:
         has(overview, f"  {command} ")
         text = code(twinctl(command, "--help"), 0).out
@@ -168,127 +93,6 @@ def test_typos():
     lacks(code(twinctl("wibble"), 64).err, "did you mean")
     has(code(twinctl("feed", "zmumu", "x.npy", "--r", "5"), 64).err, '"--r" is short for several: --run, --rate, --rows')
     has(code(twinctl("help", "--help"), 0).out, "commands:")
-
-
-# ---- errors of the connection and of the server ----
-
-def test_nobody():
-    """nobody listens: 69, and words that say where"""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        has(code(twinctl("status", "--url", url), 69).err, url)
-        same(code(twinctl("drift", "zmumu", "--url", url), 69).out, "")
-
-
-def test_other_port():
-    """what answers is no HTTP server, as at the port of the feeds: words that say so"""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        def greet():
-            peer, _ = other.accept()
-            with peer:
-                peer.recv(1024)
-                peer.sendall(b"\xff" + bytes(8) + b"\x7f")
-        thread = threading.Thread(target=greet)
-        thread.start()
-        url = f"http://127.0.0.1:{other.getsockname()[1]}"
-        has(code(twinctl("status", "--url", url), 64).err, url, "does not speak HTTP", "--url")
-        thread.join()
-
-
-def test_no_answer():
-    """a server that accepts and says nothing: 69 after --timeout"""
-    with socket.socket() as mute:
-        mute.bind(("127.0.0.1", 0))
-        mute.listen()
-        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
-        begin = time.monotonic()
-        code(twinctl("status", "--url", url, "--timeout", "1"), 69)
-        assert time.monotonic() - begin < 20
-
-
-def test_proxies_and_redirects():
-    """no proxy is used and no redirect followed"""
-    with Http() as http:
-        http.answer("GET", "/v1/twins", page([]))
-        code(ctl(http, "status", http_proxy="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9"), 0)
-        http.answer("GET", "/v1/twins", (302, b"", {"Location": http.url + "/elsewhere"}))
-        code(ctl(http, "status"), 1)
-        same([r["path"] for r in http.requests], ["/v1/twins", "/v1/twins"])
-
-
-def test_problems():
-    """problem+json becomes a sentence, its status an exit status"""
-    for status, wanted in (400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (412, 75), (500, 1), (503, 75), (507, 75):
-        with Http() as http:
-            http.answer("GET", "/v1/twins", (status, {"title": "T", "detail": "the sentence", "error": "e"}))
-            result = code(ctl(http, "status"), wanted)
-            same(result.err, "twinctl: the sentence\n")
-            same(result.out, "")
-
-
-def test_nonsense():
-    """an answer that is no JSON, or not twind's, is an error"""
-    with Http() as http:
-        http.answer("GET", "/v1/twins", (200, b"<html>"))
-        has(code(ctl(http, "status"), 1).err, "is that twind?")
-        http.answer("GET", "/v1/twins", (500, b"<html>"))
-        has(code(ctl(http, "status"), 1).err, "500")
-
-
-def test_token():
-    """the token comes from --token-file, TWIN_TOKEN_FILE or the state folder, and goes only with changes"""
-    definition = scratch("d.json", '{"name": "zmumu", "features": []}')
-    right, wrong = scratch("right", TOKEN), scratch("wrong", "nonsense")
-    with Http() as http:
-        http.answer("POST", "/v1/twins", (201, TWIN))
-        http.answer("GET", "/v1/twins", page([TWIN]))
-        create = ("create", "--file", definition)
-        code(ctl(http, *create), 0)
-        code(ctl(http, *create, token="wrong", TWIN_TOKEN_FILE=right), 0)
-        code(ctl(http, *create, "--token-file", right, TWIN_TOKEN_FILE=wrong), 0)
-        code(twinctl(*create, home="/nonexistent", TWIN_URL=http.url, XDG_STATE_HOME=HOME.name + "/.local/state"), 0)
-        has(code(ctl(http, *create, token="wrong"), 77).err, "admin.token", "--token-file")
-        has(code(ctl(http, *create, "--token-file", "/nonexistent/token"), 77).err, "/nonexistent/token", "No such file")
-        code(ctl(http, *create, "--token-file", scratch("evil", "a\r\nHost: b")), 77)
-        code(ctl(http, "status"), 0)
-        lacks(http.requests[-1]["headers"], "Authorization")
-
-
-def test_next_step():
-    """what is refused is followed by what to do: a name that is meant, a command that helps; not with --quiet"""
-    with Http() as http:
-        http.answer("GET", "/v1/twins", page([TWIN, {**TWIN, "name": "ttbar"}]))
-        for path in "/v1/twins/zmuum", "/v1/twins/elsewhere":
-            http.answer("GET", path, (404, {"detail": "there is no such twin", "error": "unknown_twin"}))
-        same(code(ctl(http, "status", "zmuum"), 1).err, "twinctl: there is no such twin\ndid you mean zmumu?\n")
-        has(code(ctl(http, "status", "elsewhere"), 1).err, "twinctl status lists")
-        lacks(code(ctl(http, "status", "zmuum", "--quiet"), 1).err, "mean")
-        for alias, step in (("champion", "twinctl train zmumu FILE"), ("challenger", "twinctl history zmumu")):
-            http.answer("GET", f"/v1/twins/zmumu/aliases/{alias}", (404, {"detail": "no alias", "error": "unknown_alias"}))
-            has(code(ctl(http, "show", "zmumu", alias), 1).err, step)
-        http.answer("POST", "/v1/twins", (400, {"detail": "features[0]: unknown member", "error": "bad_definition"}))
-        definition = scratch("typo.json", '{"name": "zmumu", "features": [{"unti": "cm"}]}')
-        has(code(ctl(http, "create", "--file", definition), 1).err, "features[0]", "man twin-definition")
-        http.answer("GET", "/v1/twins", page([]))
-        has(code(ctl(http, "status", "zmuum"), 1).err, "twinctl create makes one")
-        http.answer("POST", "/v1/twins/zmumu/log_prob", (400, {"detail": "3 columns", "error": "bad_shape"}))
-        http.answer("GET", "/v1/twins/zmumu", (200, {"definition": {"features": [{"name": "pt"}, {"name": "eta"}]}}))
-        rows = scratch("few.npy", npy(np.zeros((2, 3), np.float32)))
-        has(code(ctl(http, "log-prob", "zmumu", rows), 1).err, "the columns of zmumu are pt, eta")
-        http.answer("POST", "/v1/twins/zmumu/sample", (409, {"detail": "not trained", "error": "untrained"}))
-        has(code(ctl(http, "sample", "zmumu"), 1).err, "twinctl train zmumu FILE")
-
-
-def test_control_characters():
-    """control characters of the server never reach the terminal"""
-    with Http() as http:
-        http.answer("GET", "/v1/twins", (400, {"detail": "red \033[31m\x07 alert \u009b1m"}))
-        result = code(ctl(http, "status"), 1)
-        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", result.err), result
-        http.answer("GET", "/v1/twins", page([{**TWIN, "activity": "\033[31mx\ny"}]))
-        result = code(ctl(http, "status"), 0)
-        assert "\033" not in result.out and result.out.count("\n") == 2, result
 
 
 # ---- looking ----
@@ -636,10 +440,6 @@ def test_versions_by_alias():
         code(ctl(http, "show", "zmumu", "challenger"), 1)
 
 
-def alias(version=3, move=9, hold=True):
-    return 200, {"alias": "champion", "version": version, "move": move, "hold": hold}, {"ETag": f'"{move}"'}
-
-
 def test_promote():
     """promote moves with If-Match; 75 if somebody was faster; --no-hold, --lift-hold, --alias"""
     path = "/v1/twins/zmumu/aliases/champion"
@@ -697,138 +497,7 @@ def test_rollback():
         same(json.loads(http.requests[-1]["body"]), {"version": 1, "reason": "x"})
 
 
-# ---- events ----
-
-def test_sample():
-    """sample: CSV on stdout, .npy and .csv by the ending, the seed on stderr; nothing is left when it fails"""
-    data = np.arange(6, dtype=np.float32).reshape(3, 2)
-    bodies = {"application/x-npy": npy(data), "text/csv": b"a,b\n0,1\n2,3\n4,5\n", "application/json": b'{"items": []}'}
-    headers = {"Twin-Version": "3", "Twin-Seed": "42", "Twin-Columns": "a,b"}
-    with Http() as http:
-        http.answer("POST", "/v1/twins/zmumu/sample", lambda r: (200, bodies[r["headers"]["Accept"]], headers))
-        result = code(ctl(http, "sample", "zmumu", "-n", "3"), 0)
-        same(result.out.encode(), bodies["text/csv"])
-        has(result.err, "3 events of version 3, seed 42")
-        same(json.loads(http.requests[-1]["body"]), {"n": 3})
-        lacks(http.requests[-1]["headers"], "Authorization")
-        same(code(ctl(http, "sample", "zmumu", "-o", "json"), 0).out, '{"items": []}\n')
-        out = HOME.name + "/s.npy"
-        code(ctl(http, "sample", "zmumu", "-n", "3", "--seed", "7", "--version", "2", "--condition", "alpha=0.5",
-                 "--out", out), 0)
-        same(json.loads(http.requests[-1]["body"]), {"n": 3, "seed": 7, "version": 2, "conditions": {"alpha": 0.5}})
-        same(np.load(out).tolist(), data.tolist())
-        code(ctl(http, "sample", "zmumu", "--reweight", "weighted"), 0)
-        same(json.loads(http.requests[-1]["body"]), {"n": 1000, "reweight": "weighted"})
-        code(ctl(http, "sample", "zmumu", "--reweight", "twice"), 64)
-        http.answer("POST", "/v1/twins/zmumu/sample", (409, {"detail": "zmumu is not trained yet"}))
-        has(code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no.csv"), 1).err, "not trained")
-        same([n for n in os.listdir(HOME.name) if n.startswith("no.csv")], [])
-        code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no/folder.csv"), 1)
-
-
-def test_files_that_would_be_written():
-    """--dry-run of what makes files: says which, asks for nothing, writes nothing"""
-    rows, out = scratch("dry.npy", npy(np.zeros((3, 2), np.float32))), HOME.name + "/would.npy"
-    with Http() as http:
-        http.answer("GET", "/v1/twins/zmumu", (200, TWIN))
-        for words in (["sample", "zmumu"], ["log-prob", "zmumu", rows], ["export", "zmumu", "3"]):
-            has(code(ctl(http, *words, "--out", out, "--dry-run"), 0).err, f"would write {out}")
-            has(code(ctl(http, *words, "--out", "-", "--dry-run"), 0).err, "would write to standard output")
-        same([n for n in os.listdir(HOME.name) if n.startswith("would")], [])
-        same({(r["method"], r["path"]) for r in http.requests}, {("GET", "/v1/twins/zmumu")})
-        has(code(ctl(http, "sample", "other", "--dry-run"), 1).err, "nothing at")
-
-
-def test_sample_to_hdf5():
-    """sample and log-prob write HDF5 with the names of the columns, which is read again like any file of events"""
-    rows, bodies = np.random.default_rng(5).normal(size=(20000, 3)).astype(np.float32), []
-    headers = {"Twin-Version": "3", "Twin-Seed": "42", "Twin-Columns": "a,b,c"}
-    with Http() as http:
-        http.answer("POST", "/v1/twins/zmumu/sample", lambda r: (200, npy(rows), headers))
-
-        def log_prob(request):
-            bodies.append((request["query"]["columns"], np.load(io.BytesIO(request["body"]))))
-            return 200, npy(bodies[-1][1].sum(axis=1, dtype=np.float64)), headers
-
-        http.answer("POST", "/v1/twins/zmumu/log_prob", log_prob)
-        out, lp = HOME.name + "/s.h5", HOME.name + "/lp.hdf5"
-        result = ctl(http, "sample", "zmumu", "-n", "20000", "--out", out)
-        if "built without HDF5" in result.err:
-            return
-        code(result, 0)
-        same(http.requests[-1]["headers"]["Accept"], "application/x-npy")
-        code(ctl(http, "log-prob", "zmumu", out, "--out", lp), 0)
-        same([names for names, _ in bodies], [["a,b,c"]] * len(bodies))
-        same(np.array_equal(np.concatenate([x for _, x in bodies]), rows), True)
-        bodies.clear()
-        code(ctl(http, "log-prob", "zmumu", lp + "::log_prob", "--rows", "0:3"), 0)
-        same(bodies[0][0], ["log_prob"])
-        same(bodies[0][1][:, 0].tolist(), rows[:3].sum(axis=1, dtype=np.float64).astype(np.float32).tolist())
-        code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/no/folder.h5"), 1)
-        http.answer("POST", "/v1/twins/zmumu/sample", (200, b"no array", headers))
-        code(ctl(http, "sample", "zmumu", "--out", HOME.name + "/bad.h5"), 1)
-        same([n for n in os.listdir(HOME.name) if n.startswith(("bad.h5", "s.h5.", "lp.hdf5."))], [])
-
-
-def test_sample_stopped():
-    """Ctrl-C while a sample is on its way: 130, and no file"""
-    with Http() as http:
-        http.delay = 3
-        http.answer("POST", "/v1/twins/zmumu/sample", (200, b"a\n1\n"))
-        out = HOME.name + "/stopped.csv"
-        process = start("sample", "zmumu", "--out", out, TWIN_URL=http.url)
-        while not http.requests:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        code(finish(process, 10), 130)
-        same([n for n in os.listdir(HOME.name) if n.startswith("stopped")], [])
-
-
-def test_log_prob():
-    """log-prob: in pieces of less than 1 MiB, all answered by one version; -inf stays, null in JSON"""
-    data = np.random.default_rng(2).normal(size=(50000, 10)).astype(np.float32)
-    versions = iter("345")
-
-    def answer(request):
-        rows = np.load(io.BytesIO(request["body"]))
-        assert len(request["body"]) <= 1 << 20
-        version = request["query"].get("version", [None])[0] or next(versions)
-        return 200, npy(np.where(rows[:, 0] > 3, -np.inf, rows.sum(axis=1, dtype=np.float64))), {"Twin-Version": version}
-
-    wanted = np.where(data[:, 0] > 3, -np.inf, data.sum(axis=1, dtype=np.float64))
-    assert np.isinf(wanted).any()
-    path, out = scratch("lp.npy", npy(data)), HOME.name + "/out.npy"
-    with Http() as http:
-        http.answer("POST", "/v1/twins/zmumu/log_prob", answer)
-        has(code(ctl(http, "log-prob", "zmumu", path, "--out", out), 0).err, "version 3")
-        same(np.array_equal(np.load(out), wanted), True)
-        assert len(http.requests) == 2
-        lines = code(ctl(http, "log-prob", "zmumu", path, "--rows", "0:2", "--columns", ",".join("abcdefghij")), 0).out
-        same(lines.splitlines()[0], "log_prob")
-        assert abs(float(lines.splitlines()[2]) - wanted[1]) < 1e-6
-        same(http.requests[-1]["query"], {"columns": [",".join("abcdefghij")]})
-        first = int(np.argmax(np.isinf(wanted)))
-        span = f"{first}:{first + 1}"
-        has(code(ctl(http, "log-prob", "zmumu", path, "--rows", span, "-o", "json"), 0).out, "null")
-        has(code(ctl(http, "log-prob", "zmumu", path, "--rows", span, "--version", "2"), 0).out, "-inf")
-        same(http.requests[-1]["query"], {"version": ["2"]})
-        http.answer("POST", "/v1/twins/zmumu/log_prob", (200, b"nonsense"))
-        code(ctl(http, "log-prob", "zmumu", path), 1)
-
-
 # ---- terminals ----
-
-def test_colours():
-    """colours on a terminal; none with NO_COLOR, on a dumb one, or into a pipe"""
-    with Http() as http:
-        http.answer("GET", "/v1/twins", page([TWIN]))
-        for env, wanted in ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"NO_COLOR": ""}, True):
-            status, shown = on_terminal(["status", "--url", http.url], **env)
-            same(status, 0)
-            has(shown, "zmumu")
-            same("\033[" in shown, wanted, f"colours with {env}")
-        lacks(code(ctl(http, "status"), 0).out, "\033")
-
 
 def test_asks_back():
     """promote asks on a terminal, not with --yes; no is no"""
@@ -904,34 +573,6 @@ def test_delete():
         has(code(ctl(http, "delete", "zmumu", "--yes"), 0).err, "zmumu is gone")
         same((http.requests[-1]["method"], "Authorization" in http.requests[-1]["headers"]), ("DELETE", True))
         same(on_terminal(["delete", "zmumu", "--url", http.url], typed=b"y\n")[0], 0)
-
-
-def test_full_disk():
-    """data that could not be written make a failure"""
-    if not os.path.exists("/dev/full"):
-        return
-    with Http() as http:
-        http.answer("GET", "/v1/twins", page([TWIN]))
-        with open("/dev/full", "w") as full:
-            done = subprocess.run([TWINCTL, "status", "--url", http.url], stdout=full, stderr=subprocess.PIPE,
-                                  env=environment(HOME.name))
-        same(done.returncode, 1)
-        has(done.stderr.decode(), "could not be written")
-
-
-def test_reader_that_left():
-    """| head: no word about it, and the status of what a broken pipe ends"""
-    with Http() as http:
-        http.answer("GET", "/v1/twins", page([TWIN]))
-        http.answer("POST", "/v1/twins/zmumu/sample", (200, b"a\n1\n"))
-        http.answer("GET", "/v1/twins/zmumu/versions/3/artifact", (200, b"artifact"))
-        for words in (["status"], ["sample", "zmumu"], ["export", "zmumu", "3", "--out", "-"], ["completion", "bash"]):
-            read, write = os.pipe()
-            os.close(read)
-            done = subprocess.run([TWINCTL, *words, "--url", http.url], stdout=write, stderr=subprocess.PIPE,
-                                  env=environment(HOME.name))
-            os.close(write)
-            same((done.returncode, done.stderr), (128 + signal.SIGPIPE, b""), words)
 
 
 if __name__ == "__main__":

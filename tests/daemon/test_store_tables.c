@@ -1,120 +1,9 @@
-/* What the store keeps: twins, blobs, batches, versions, aliases, iterations, operations, and lists of them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <time.h>
-
-#include <cmocka.h>
-
-#include "daemon/clock.h"
-#include "daemon/store.h"
-#include "daemon/store_sql.h"
-#include "tests/daemon/scratch.h"
-
-struct fixture {
-    char folder[64];
-    struct store *store;
-    int64_t twin;
-    char sha256[65];
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    *state = f;
-    if (!f || !scratch_make(f->folder) || store_open(f->folder, &f->store, NULL))
-        return -1;
-    return store_twin_insert(f->store, "zmumu", "{\"a\":1}", &f->twin, NULL) ||
-           store_blob_put(f->store, "artifact", 8, f->sha256, NULL);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    store_close(f->store);
-    scratch_remove(f->folder);
-    free(f);
-    return 0;
-}
-
-static int run_sql(sqlite3 *db, void *context, struct tw_error *error)
-{
-    return store_sql_exec(db, context, error);
-}
-
-static void change(struct fixture *f, const char *sql)
-{
-    assert_int_equal(store_call(f->store, run_sql, (void *)(uintptr_t)sql, NULL), 0);
-}
-
-static json_int_t integer(const json_t *json, const char *name)
-{
-    assert_true(json_is_integer(json_object_get(json, name)));
-    return json_integer_value(json_object_get(json, name));
-}
-
-static const char *text(const json_t *json, const char *name)
-{
-    assert_true(json_is_string(json_object_get(json, name)));
-    return json_string_value(json_object_get(json, name));
-}
-
-static void assert_json(json_t *json, const char *expected)
-{
-    json_t *wanted = json_loads(expected, JSON_DECODE_ANY, NULL);
-    assert_non_null(wanted);
-    if (!json_equal(json, wanted)) {
-        char *have = json_dumps(json, JSON_ENCODE_ANY);
-        fail_msg("%s\ninstead of %s", have ? have : "nothing", expected);
-    }
-    json_decref(wanted);
-    json_decref(json);
-}
-
-/* --- closures --- */
-
-static int insert_version(sqlite3 *db, void *context, struct tw_error *error)
-{
-    return store_version_insert(db, context, error);
-}
+/* What the store keeps: twins, blobs, batches, versions, iterations, operations, and lists of them. */
+#include "store_fixture.h"
 
 static int put_iteration(sqlite3 *db, void *context, struct tw_error *error)
 {
     return store_iteration_put(db, context, error);
-}
-
-static int new_version(struct fixture *f, const char *status, int parent)
-{
-    struct store_version version = {
-        .twin = f->twin,
-        .parent = parent,
-        .cause = parent ? "weights" : "train",
-        .status = status,
-        .reason = "because",
-        .sha256 = f->sha256,
-        .reference_sha256 = f->sha256,
-        .seed = (UINT64_C(1) << 53) - 1,
-        .first_ordinal = 3,
-        .last_ordinal = 9,
-        .kernels = "ref",
-        .metrics = "{\"gain\": 0.5}",
-    };
-    assert_int_equal(store_call(f->store, insert_version, &version, NULL), 0);
-    return version.version;
-}
-
-static int move(struct fixture *f, const char *alias, int version, int64_t expected, int hold, int64_t *id)
-{
-    struct store_move m = {f->twin, alias, version, expected, "tester", "reason", hold, 0};
-    struct tw_error error = {""};
-    int status = store_alias_put(f->store, &m, &error);
-    if (status)
-        assert_true(strlen(error.text) > 0);
-    if (id)
-        *id = m.move;
-    return status;
 }
 
 static void add_batches(struct fixture *f, uint64_t first, uint64_t count, const char *feed)
@@ -132,10 +21,6 @@ static void add_batches(struct fixture *f, uint64_t first, uint64_t count, const
         assert_int_equal(store_batch_add(f->store, &batch, 1), 0);
     }
 }
-
-/* --- pages --- */
-
-typedef json_t *(*lister)(struct fixture *f, int limit, const char *cursor);
 
 static json_t *list_batches(struct fixture *f, int limit, const char *cursor)
 {
@@ -160,49 +45,6 @@ static json_t *list_operations(struct fixture *f, int limit, const char *cursor)
 static json_t *list_all_operations(struct fixture *f, int limit, const char *cursor)
 {
     return store_list_operations(f->store, 0, limit, cursor);
-}
-
-static json_t *list_moves(struct fixture *f, int limit, const char *cursor)
-{
-    return store_list_moves(f->store, f->twin, NULL, 0, limit, cursor);
-}
-
-static json_t *list_champion_moves(struct fixture *f, int limit, const char *cursor)
-{
-    return store_list_moves(f->store, f->twin, "champion", 0, limit, cursor);
-}
-
-/* All pages in a row show what one big page shows, in pages of the right size, and end. */
-static void check_pages(struct fixture *f, lister list, const char *key, size_t expected, int direction)
-{
-    json_t *whole = list(f, 1000, NULL), *rows = json_array(), *cursor = NULL;
-    assert_int_equal(json_array_size(json_object_get(whole, "items")), expected);
-    assert_true(json_is_null(json_object_get(whole, "next_cursor")));
-    for (size_t pages = 0;; pages++) {
-        json_t *page = list(f, 3, json_string_value(cursor));
-        json_decref(cursor);
-        assert_non_null(page);
-        assert_true(pages <= expected / 3);
-        json_array_extend(rows, json_object_get(page, "items"));
-        cursor = json_incref(json_object_get(page, "next_cursor"));
-        if (!json_is_null(cursor))
-            assert_int_equal(json_array_size(json_object_get(page, "items")), 3);
-        json_decref(page);
-        if (json_is_null(cursor))
-            break;
-    }
-    json_decref(cursor);
-    assert_true(json_equal(rows, json_object_get(whole, "items")));
-    for (size_t i = 1; i < json_array_size(rows); i++)
-        assert_true(direction * (integer(json_array_get(rows, i), key) - integer(json_array_get(rows, i - 1), key)) >
-                    0);
-    json_decref(rows);
-    json_decref(whole);
-
-    static const char *const malformed[] = {"", "x", "1x", " 1", "-1", "+1", "01", "1e3", "99999999999999999999"};
-    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
-        assert_null(list(f, 3, malformed[i]));
-    assert_false(store_failed(f->store, NULL));
 }
 
 /* --- tests --- */
@@ -376,133 +218,6 @@ static void test_versions(void **state)
     bad.parent = 99;
     assert_int_equal(store_call(f->store, insert_version, &bad, &error), TW_CONFLICT);
     assert_false(store_failed(f->store, NULL));
-}
-
-static void assert_status(struct fixture *f, int version, const char *status)
-{
-    json_t *json = store_version_json(f->store, f->twin, version);
-    assert_string_equal(text(json, "status"), status);
-    json_decref(json);
-}
-
-static void test_alias_compare_and_swap(void **state)
-{
-    struct fixture *f = *state;
-    int64_t first, second, unused;
-    for (int i = 0; i < 3; i++)
-        new_version(f, "challenger", 0);
-    assert_null(store_alias_json(f->store, f->twin, "champion"));
-    assert_int_equal(move(f, "champion", 1, 1, -1, &unused), TW_CONFLICT); /* there is no move 1 yet */
-    assert_int_equal(move(f, "champion", 1, 0, -1, &first), 0);
-    assert_status(f, 1, "champion");
-    assert_int_equal(move(f, "champion", 2, 0, -1, &unused), TW_CONFLICT); /* somebody was first */
-    assert_int_equal(move(f, "champion", 2, first, -1, &second), 0);
-    assert_true(second > first);
-    assert_int_equal(move(f, "champion", 3, first, -1, &unused), TW_CONFLICT);
-    assert_status(f, 1, "retired");
-    assert_status(f, 2, "champion");
-    assert_status(f, 3, "challenger");
-    assert_int_equal(move(f, "champion", 9, -1, 1, &unused), TW_NOT_FOUND);
-    assert_int_equal(move(f, "favourite", 1, -1, 1, &unused), TW_INVALID);
-    assert_int_equal(move(f, "champion", 1, -1, 0, &unused), 0); /* a roll-back */
-    assert_status(f, 1, "champion");
-    assert_status(f, 2, "retired");
-    /* Other aliases leave the status alone. */
-    assert_int_equal(move(f, "reference", 3, -1, -1, NULL), 0);
-    assert_int_equal(move(f, "champion", 1, -1, 0, NULL), 0); /* to where it is */
-    assert_status(f, 3, "challenger");
-    assert_status(f, 1, "champion");
-    json_t *alias = store_alias_json(f->store, f->twin, "reference");
-    assert_int_equal(integer(alias, "version"), 3);
-    assert_string_equal(text(alias, "alias"), "reference");
-    json_decref(alias);
-}
-
-static bool is_held(struct fixture *f)
-{
-    json_t *alias = store_alias_json(f->store, f->twin, "champion");
-    bool held = json_is_true(json_object_get(alias, "hold"));
-    json_decref(alias);
-    return held;
-}
-
-static void test_hold(void **state)
-{
-    struct fixture *f = *state;
-    for (int i = 0; i < 3; i++)
-        new_version(f, i == 2 ? "rejected" : "challenger", 0);
-    assert_int_equal(store_hold_set(f->store, f->twin, true, NULL), 0);
-    assert_int_equal(move(f, "champion", 1, 0, -1, NULL), 0); /* the first champion displaces nobody */
-    assert_int_equal(move(f, "champion", 2, -1, -1, NULL), TW_CONFLICT);
-    assert_int_equal(move(f, "challenger", 2, -1, -1, NULL), 0);
-    assert_int_equal(move(f, "champion", 2, -1, 1, NULL), 0); /* people may */
-    assert_true(is_held(f));
-    assert_int_equal(store_hold_set(f->store, f->twin, false, NULL), 0);
-    assert_false(is_held(f));
-    assert_int_equal(move(f, "champion", 1, -1, -1, NULL), 0);
-    assert_false(is_held(f));
-    assert_int_equal(move(f, "champion", 3, -1, -1, NULL), TW_INVALID); /* the loop never takes a rejected one */
-    assert_int_equal(move(f, "champion", 3, -1, 1, NULL), 0);
-    assert_status(f, 3, "champion");
-    assert_true(is_held(f));
-    assert_int_equal(move(f, "champion", 1, -1, 0, NULL), 0);
-    assert_false(is_held(f));
-    assert_int_equal(store_hold_set(f->store, 999, true, NULL), TW_NOT_FOUND);
-}
-
-static void test_history(void **state)
-{
-    struct fixture *f = *state;
-    for (int i = 0; i < 7; i++) {
-        new_version(f, "challenger", 0);
-        assert_int_equal(move(f, "champion", i + 1, -1, -1, NULL), 0);
-        assert_int_equal(move(f, "reference", 1, -1, -1, NULL), 0);
-    }
-    check_pages(f, list_moves, "move", 14, -1);
-    check_pages(f, list_champion_moves, "move", 7, -1);
-    change(f, "UPDATE moves SET time = 1000 * move");
-    /* Moves of champion are 1, 3, ... 13 (at 1 s, 3 s, ...), of reference 2, 4, ... */
-    json_t *list = store_list_moves(f->store, f->twin, "champion", 0, 2, NULL);
-    json_t *items = json_object_get(list, "items");
-    assert_json(json_incref(json_array_get(items, 0)),
-                "{\"move\": 13, \"alias\": \"champion\", \"version\": 7, \"from\": \"1970-01-01T00:00:13.000Z\","
-                " \"to\": null, \"actor\": \"tester\", \"reason\": \"reason\"}");
-    assert_json(json_incref(json_array_get(items, 1)),
-                "{\"move\": 11, \"alias\": \"champion\", \"version\": 6, \"from\": \"1970-01-01T00:00:11.000Z\","
-                " \"to\": \"1970-01-01T00:00:13.000Z\", \"actor\": \"tester\", \"reason\": \"reason\"}");
-    json_decref(list);
-    static const struct {
-        int64_t at;
-        int version; /* 0: none */
-    } when[] = {{999, 0}, {1000, 1}, {2999, 1}, {3000, 2}, {12999, 6}, {13000, 7}, {INT64_C(1) << 50, 7}};
-    for (size_t i = 0; i < sizeof when / sizeof *when; i++) {
-        list = store_list_moves(f->store, f->twin, "champion", when[i].at, 10, NULL);
-        items = json_object_get(list, "items");
-        assert_int_equal(json_array_size(items), when[i].version > 0);
-        if (when[i].version)
-            assert_int_equal(integer(json_array_get(items, 0), "version"), when[i].version);
-        json_decref(list);
-    }
-    list = store_list_moves(f->store, f->twin, NULL, 5500, 10, NULL);
-    items = json_object_get(list, "items");
-    assert_int_equal(json_array_size(items), 2);
-    assert_int_equal(integer(json_array_get(items, 0), "move"), 5);
-    assert_int_equal(integer(json_array_get(items, 1), "move"), 4);
-    json_decref(list);
-}
-
-/* A clock that was set back must not bring back an old champion. */
-static void test_history_when_the_clock_falls(void **state)
-{
-    struct fixture *f = *state;
-    new_version(f, "challenger", 0);
-    new_version(f, "challenger", 0);
-    assert_int_equal(move(f, "champion", 1, -1, -1, NULL), 0);
-    change(f, "UPDATE moves SET time = time + 1000000");
-    assert_int_equal(move(f, "champion", 2, -1, -1, NULL), 0);
-    json_t *alias = store_alias_json(f->store, f->twin, "champion");
-    assert_int_equal(integer(alias, "version"), 2);
-    json_decref(alias);
 }
 
 /* p_adjusted is not stored: it follows from the others when they are read. */
@@ -748,10 +463,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_blobs_are_collected, setup, teardown),
         cmocka_unit_test_setup_teardown(test_batches, setup, teardown),
         cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_alias_compare_and_swap, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_history, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_history_when_the_clock_falls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_iterations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(test_progress, setup, teardown),

@@ -172,7 +172,7 @@ class Twin:
         np.save(self.folder.name + "/stream.npy", rows)
         return subprocess.run(
             [options.bench, "--drift", DEFINITION, self.folder.name + "/reference.npy", self.folder.name + "/stream.npy",
-             "--window", str(self.window), "--run-time", "1e9", "--detectors", self.detectors, "--threads", "1", "--below", "0.2"],
+             "--window", str(self.window), "--run-time", "1e9", "--detectors", self.detectors, "--threads", "1", "--below", "0.02"],
             check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
 
     def read(self, rows):

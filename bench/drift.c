@@ -1,5 +1,5 @@
 /* twin-bench --drift: the loop's comparisons alone, on a stream from a file. Windows are cut by rows; nothing is
- * retuned. One JSON line a window. */
+ * retuned. One JSON line for each window that has something to show. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -80,6 +80,14 @@ static json_t *statistic_json(const struct tw_schema *schema, const struct tw_st
                      number(s->threshold), "alarm", s->alarm);
 }
 
+static bool shows(const struct bench *bench, const struct tw_drift *drift)
+{
+    bool found = false;
+    for (int i = 0; i < drift->count; i++)
+        found |= drift->statistics[i].alarm || drift->statistics[i].p_value <= bench->below;
+    return found;
+}
+
 static void print_window(const struct bench *bench, const struct tw_schema *schema, const struct tw_drift *drift,
                          size_t window, size_t first, double seconds)
 {
@@ -156,7 +164,8 @@ void drift_run(const struct bench *bench, const char *definition_path, const cha
         struct tw_error error = {"out of memory"};
         if (tw_drift(&reference.data, &rows.data, &options, bench->kernels, bench->pool, &drift, &error))
             files_die("%s", error.text);
-        print_window(bench, definition.observables->extended, &drift, window, first, bench_now() - began);
+        if (shows(bench, &drift))
+            print_window(bench, definition.observables->extended, &drift, window, first, bench_now() - began);
         alarm = drift.drift;
         tw_drift_fini(&drift);
         free_sample(&rows);

@@ -55,7 +55,7 @@ static const char help[] =
     "  --window N           rows of a window of --drift (2000)\n"
     "  --run-time N         windows between false alarms that are promised (1000)\n"
     "  --detectors A,B      of c2st, ks, cvm, chi2, mmd, cusum (c2st,ks,cusum); invalid_rows always runs\n"
-    "  --below P            print only statistics with p at or below P (1)\n"
+    "  --below P            print only statistics with p at or below P (1), and windows that have one\n"
     "  --until-alarm        stop at the first alarm\n"
     "  --quiet              no progress bar\n"
     "\n"

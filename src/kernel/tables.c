@@ -94,6 +94,15 @@ static void fill(void)
 #endif
 }
 
+int tw_tables_level(void)
+{
+#ifdef __x86_64__
+    return has_v4() ? 4 : has_v3() ? 3 : 1;
+#else
+    return 0;
+#endif
+}
+
 const struct tw_kernels *tw_tables(int rank)
 {
     pthread_once(&once, fill);

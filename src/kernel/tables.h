@@ -7,5 +7,7 @@
 
 /* The `rank`th best table, from 0; NULL beyond the last. Without `ref`. The first call sets OpenBLAS to one thread. */
 const struct tw_kernels *tw_tables(int rank);
+/* The level of the x86-64 psABI that this processor has: 1, 3 or 4. 0 on others. */
+int tw_tables_level(void);
 
 #endif

@@ -9,6 +9,13 @@
 /* Windows without drift that bring a path back from its cap to the limit. */
 #define FALL 2.0
 
+/* What each value adds to a path that does not bet: its W falls faster than that of any other. To the power of 16, and
+ * times the rows of any pool, it is still a number. */
+#define NEVER 1e18
+
+/* Rows from which on waking workers costs less than they take over. */
+enum { WORTH_WORKERS = 256 };
+
 /* --- life --- */
 
 int tw_cusum_alloc(struct tw_cusum *cusum, int columns, bool log_prob)
@@ -19,8 +26,12 @@ int tw_cusum_alloc(struct tw_cusum *cusum, int columns, bool log_prob)
     cusum->start = tw_size_alloc(paths, sizeof *cusum->start);
     cusum->periodic = tw_size_alloc((size_t)columns, sizeof *cusum->periodic);
     cusum->scores = tw_size_alloc((size_t)columns, sizeof *cusum->scores);
-    cusum->growth = tw_size_alloc((size_t)columns, sizeof *cusum->growth);
-    bool got = cusum->log_w && cusum->start && cusum->periodic && cusum->scores && cusum->growth;
+    cusum->table = tw_size_alloc((size_t)columns, sizeof *cusum->table);
+    cusum->sums = tw_size_alloc((size_t)columns, sizeof *cusum->sums);
+    cusum->next = tw_size_alloc((size_t)columns, sizeof *cusum->next);
+    cusum->bets = tw_cusum_bets(0);
+    bool got =
+        cusum->log_w && cusum->start && cusum->periodic && cusum->scores && cusum->table && cusum->sums && cusum->next;
     int status = got ? tw_sketch_grid_init(&cusum->grid, columns) : TW_NO_MEMORY;
     if (status == TW_OK)
         status = tw_sketch_init(&cusum->made, columns);
@@ -33,18 +44,39 @@ int tw_cusum_alloc(struct tw_cusum *cusum, int columns, bool log_prob)
     return status;
 }
 
-void tw_cusum_tables(struct tw_cusum *cusum)
+void tw_cusum_tables(struct tw_cusum *cusum, int column)
 {
-    double lambda = ldexp(1, -cusum->fineness);
-    for (int c = 0; c < cusum->columns; c++) {
-        tw_smooth_scores(cusum->made.counts + c * TW_SKETCH_CELLS, cusum->periodic[c], cusum->scores[c]);
-        for (int i = 0; i < TW_SKETCH_CELLS; i++)
-            for (int k = 0; k < TW_COMPONENTS; k++) {
-                double growth = exp(lambda * cusum->scores[c][k][i]);
-                cusum->growth[c][k][i][0] = growth;
-                cusum->growth[c][k][i][1] = 1 / growth;
-            }
+    double lambda = ldexp(1, -cusum->fineness), (*scores)[TW_SKETCH_CELLS] = cusum->scores[column];
+    tw_smooth_scores(cusum->made.counts + column * TW_SKETCH_CELLS, cusum->periodic[column], scores);
+    for (int i = 0; i < TW_SKETCH_CELLS; i++) {
+        double *lanes = cusum->table[column][i];
+        for (int k = 0; k < TW_CUSUM_HALF; k++) {
+            bool bets = k < TW_COMPONENTS;
+            double growth = bets ? exp(lambda * scores[k][i]) : 1;
+            lanes[k] = bets ? scores[k][i] : 0;
+            lanes[TW_CUSUM_HALF + k] = bets ? growth : NEVER;
+            lanes[2 * TW_CUSUM_HALF + k] = bets ? 1 / growth : NEVER;
+        }
     }
+}
+
+struct tw_cusum_bets_column tw_cusum_bets_of(const struct tw_cusum *cusum, int column)
+{
+    return (struct tw_cusum_bets_column){
+        .table = cusum->table[column],
+        .fineness = cusum->fineness,
+        .periodic = cusum->periodic[column],
+    };
+}
+
+struct tw_cusum_bets_sums tw_cusum_sum(const struct tw_cusum *cusum, int column)
+{
+    struct tw_cusum_bets_column bets = tw_cusum_bets_of(cusum, column);
+    struct tw_cusum_bets_values pool;
+    struct tw_cusum_bets_sums sums = {0};
+    cusum->bets->values(cusum->pool.counts + column * TW_SKETCH_CELLS, &pool);
+    cusum->bets->add(&bets, &pool, &sums);
+    return sums;
 }
 
 /* The smallest lambda lies between one and two standard errors of the reference's mean: the pool grows, and what is
@@ -81,9 +113,13 @@ int tw_cusum_init(struct tw_cusum *cusum, const struct tw_cusum_sample *events, 
     }
     if (status)
         tw_cusum_fini(cusum);
-    else
-        tw_cusum_tables(cusum);
-    return status;
+    if (status)
+        return status;
+    for (int c = 0; c < cusum->columns; c++) {
+        tw_cusum_tables(cusum, c);
+        cusum->sums[c] = tw_cusum_sum(cusum, c);
+    }
+    return TW_OK;
 }
 
 void tw_cusum_fini(struct tw_cusum *cusum)
@@ -92,7 +128,9 @@ void tw_cusum_fini(struct tw_cusum *cusum)
     free(cusum->start);
     free(cusum->periodic);
     free(cusum->scores);
-    free(cusum->growth);
+    free(cusum->table);
+    free(cusum->sums);
+    free(cusum->next);
     tw_sketch_grid_fini(&cusum->grid);
     tw_sketch_fini(&cusum->made);
     tw_sketch_fini(&cusum->pool);
@@ -112,7 +150,8 @@ int tw_cusum_copy(const struct tw_cusum *cusum, struct tw_cusum *out)
     memcpy(out->log_w, cusum->log_w, paths * sizeof *out->log_w);
     memcpy(out->start, cusum->start, paths * sizeof *out->start);
     memcpy(out->scores, cusum->scores, columns * sizeof *out->scores);
-    memcpy(out->growth, cusum->growth, columns * sizeof *out->growth);
+    memcpy(out->table, cusum->table, columns * sizeof *out->table);
+    memcpy(out->sums, cusum->sums, columns * sizeof *out->sums);
     tw_sketch_add(&out->made, &cusum->made);
     tw_sketch_add(&out->pool, &cusum->pool);
     out->fineness = cusum->fineness;
@@ -127,28 +166,45 @@ int tw_cusum_copy(const struct tw_cusum *cusum, struct tw_cusum *out)
 int tw_cusum_step(struct tw_cusum *cusum, const struct tw_cusum_sample *window, uint64_t tag, struct tw_pool *pool,
                   struct tw_cusum_column *out)
 {
+    size_t rows = window->data->rows;
+    struct tw_pool *workers = rows < WORTH_WORKERS ? NULL : pool;
     struct tw_cusum_window counted;
-    int status = tw_cusum_window_init(&counted, cusum->columns);
+    int status = tw_cusum_window_init(&counted, cusum->columns, tw_cusum_blocks(cusum, rows));
     if (status == TW_OK)
-        status = tw_cusum_window_count(&counted, cusum, window, pool);
+        status = tw_cusum_window_count(&counted, cusum, window, workers);
     if (status == TW_OK)
-        tw_cusum_take(cusum, &counted, tag, pool, out);
+        tw_cusum_take(cusum, &counted, tag, workers, out);
     tw_cusum_window_fini(&counted);
     return status;
+}
+
+int tw_cusum_leading(const struct tw_cusum *cusum, int column)
+{
+    const double *log_w = cusum->log_w + column * TW_CUSUM_PATHS;
+    double smooth = cusum->bets->largest(TW_CUSUM_SMOOTH, log_w);
+    double notch = cusum->bets->largest(TW_CUSUM_NOTCHES, log_w + TW_CUSUM_SMOOTH);
+    bool ahead = smooth - tw_cusum_path_price(0) >= notch - tw_cusum_path_price(TW_CUSUM_SMOOTH);
+    double most = ahead ? smooth : notch;
+    int path = ahead ? 0 : TW_CUSUM_SMOOTH;
+    while (log_w[path] < most)
+        path++;
+    return path;
 }
 
 /* Caps of a column's paths after a window of so many rows; at a path's limit the column alarms. Once it does, only the
  * path with the least p stays near its limit: it has the size that fits the drift, and the time after which the alarm
  * ends is its own. */
-static void cap_paths(struct tw_cusum *cusum, int column, double rows, double threshold)
+static void cap_paths(struct tw_cusum *cusum, int column, double rows, double log_threshold)
 {
     double *log_w = cusum->log_w + column * TW_CUSUM_PATHS;
-    int best = tw_cusum_path_leading(log_w);
-    double limits[2] = {tw_cusum_path_price(0) - log(threshold), tw_cusum_path_price(TW_CUSUM_SMOOTH) - log(threshold)};
+    double limits[2] = {tw_cusum_path_price(0) - log_threshold, tw_cusum_path_price(TW_CUSUM_SMOOTH) - log_threshold};
+    if (cusum->bets->largest(TW_CUSUM_PATHS, log_w) <= fmin(limits[0], limits[1]) / 2)
+        return; /* most columns, at all times */
+    int best = tw_cusum_leading(cusum, column);
     bool alarms = log_w[best] >= limits[best >= TW_CUSUM_SMOOTH];
     for (int path = 0; path < TW_CUSUM_PATHS; path++) {
         double limit = limits[path >= TW_CUSUM_SMOOTH];
-        if (log_w[path] <= limit / 2) /* most of them, at all times */
+        if (log_w[path] <= limit / 2)
             continue;
         struct tw_cusum_path it = tw_cusum_path_of(path, cusum->fineness);
         double cap = limit + FALL * rows * tw_cusum_path_fall(&it);
@@ -162,10 +218,13 @@ void tw_cusum_settle(struct tw_cusum *cusum, bool alarm, double threshold)
     if (alarm && cusum->unrest == 0)
         cusum->paused = cusum->tag;
     cusum->unrest = alarm ? TW_CUSUM_UNREST : cusum->unrest - (cusum->unrest > 0);
-    if (cusum->unrest == 0)
+    if (cusum->unrest == 0) {
         tw_sketch_add(&cusum->pool, &cusum->last);
+        memcpy(cusum->sums, cusum->next, (size_t)cusum->columns * sizeof *cusum->sums);
+    }
+    double log_threshold = log(threshold);
     for (int c = 0; c < cusum->columns; c++)
-        cap_paths(cusum, c, (double)tw_sketch_rows(&cusum->last, c), threshold);
+        cap_paths(cusum, c, (double)tw_sketch_rows(&cusum->last, c), log_threshold);
     if (over)
         memset(cusum->log_w, 0, (size_t)cusum->columns * TW_CUSUM_PATHS * sizeof *cusum->log_w);
     cusum->windows++;

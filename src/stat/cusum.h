@@ -40,6 +40,7 @@
 
 #include "base/pool.h"
 #include "model/data.h"
+#include "stat/cusum_bets.h"
 #include "stat/cusum_path.h"
 #include "stat/sketch.h"
 #include "stat/smooth.h"
@@ -61,17 +62,20 @@ struct tw_cusum {
     struct tw_sketch_grid grid;
     struct tw_sketch made; /* the sample that the grid was made from, in its bins */
     struct tw_sketch pool;
-    double *log_w;   /* (columns, TW_CUSUM_PATHS): ln W */
+    struct tw_cusum_bets_sums *sums; /* (columns) over the pool: added to by each window, and rounded each time */
+    double *log_w;                   /* (columns, TW_CUSUM_PATHS): ln W */
     uint64_t *start; /* (columns, TW_CUSUM_PATHS): tag of the window with which the path last rose from 1 */
     int unrest;      /* windows without alarm that are wanting before an alarm is over; 0: there is none */
     uint64_t paused; /* tag of the first window that stays out of the pool, while there is unrest */
     uint64_t windows;
-    struct tw_sketch last; /* the last window and its tag, until it is settled; not part of the state */
+    /* The last window and its tag, and the sums over pool and window, until it is settled; not part of the state. */
+    struct tw_sketch last;
+    struct tw_cusum_bets_sums *next;
     uint64_t tag;
-    /* Tables, functions of what is above and not part of the state either: the scores of `made`, and exp(lambda a) for
-     * plus and minus the smallest lambda. */
-    double (*scores)[TW_COMPONENTS][TW_SKETCH_CELLS];    /* (columns) */
-    double (*growth)[TW_COMPONENTS][TW_SKETCH_CELLS][2]; /* (columns) */
+    /* Functions of what is above and not part of the state either: the scores of `made`, and what bets are made of. */
+    double (*scores)[TW_COMPONENTS][TW_SKETCH_CELLS]; /* (columns) */
+    double (*table)[TW_SKETCH_CELLS][TW_CUSUM_LANES]; /* (columns) */
+    const struct tw_cusum_bets *bets;                 /* the best for this processor */
 };
 
 /* What stands out most in a column. */
@@ -92,8 +96,11 @@ struct tw_cusum_sample {
 
 /* Empty, no column periodic; TW_NO_MEMORY or 0. */
 int tw_cusum_alloc(struct tw_cusum *cusum, int columns, bool log_prob);
-/* Makes the tables, once columns, grid, made and fineness are there. */
-void tw_cusum_tables(struct tw_cusum *cusum);
+/* Makes the tables of a column, once periodic, grid, made and fineness are there. */
+void tw_cusum_tables(struct tw_cusum *cusum, int column);
+struct tw_cusum_bets_column tw_cusum_bets_of(const struct tw_cusum *cusum, int column);
+/* The sums over the pool of a column, by its counts. */
+struct tw_cusum_bets_sums tw_cusum_sum(const struct tw_cusum *cusum, int column);
 /* The values of one column of a sample: a feature as it lies, or the log-likelihood as floats. TW_NO_MEMORY or 0. */
 struct tw_cusum_values {
     const float *at;
@@ -113,20 +120,23 @@ int tw_cusum_copy(const struct tw_cusum *cusum, struct tw_cusum *out);
 /* What the detector needs of a window: counts by column, block and cell. Those of several daemons, which share grid and
  * version, add up to one window; blocks go by identity, so it does not matter who counted which row. */
 struct tw_cusum_window {
-    int columns;
-    uint64_t *counts; /* (columns, TW_CUSUM_BLOCKS, TW_SKETCH_CELLS) */
+    int columns, blocks; /* TW_CUSUM_BLOCKS, or fewer (a power of two): such a window stays where it is */
+    uint64_t *counts;    /* (columns, blocks, TW_SKETCH_CELLS) */
 };
-int tw_cusum_window_init(struct tw_cusum_window *window, int columns); /* empty; TW_NO_MEMORY or 0 */
+int tw_cusum_window_init(struct tw_cusum_window *window, int columns, int blocks); /* empty; TW_NO_MEMORY or 0 */
 void tw_cusum_window_fini(struct tw_cusum_window *window);
-/* Counts rows. TW_NO_MEMORY or 0. */
+/* Counts rows. `pool` may be NULL. TW_NO_MEMORY or 0. */
 int tw_cusum_window_count(struct tw_cusum_window *window, const struct tw_cusum *cusum,
                           const struct tw_cusum_sample *sample, struct tw_pool *pool);
 void tw_cusum_window_add(struct tw_cusum_window *window, const struct tw_cusum_window *other);
-/* In bytes (malloc'd) and back. Any bytes are taken: TW_CORRUPT. */
+/* In bytes (malloc'd) and back, with TW_CUSUM_BLOCKS blocks. Any bytes are taken: TW_CORRUPT. */
 int tw_cusum_window_to_bytes(const struct tw_cusum_window *window, unsigned char **bytes, size_t *size);
 int tw_cusum_window_from_bytes(struct tw_cusum_window *window, const unsigned char *bytes, size_t size);
 
+/* The path of a column with the least price / W. */
+int tw_cusum_leading(const struct tw_cusum *cusum, int column);
 /* Takes a window in. out: (columns). `tag` names the window in `start`. One without rows says nothing: p = 1. */
+int tw_cusum_blocks(const struct tw_cusum *cusum, uint64_t rows); /* that a window of so many is cut into */
 void tw_cusum_take(struct tw_cusum *cusum, const struct tw_cusum_window *window, uint64_t tag, struct tw_pool *pool,
                    struct tw_cusum_column *out);
 /* The same with rows that are counted here. TW_NO_MEMORY or 0. */

@@ -1,7 +1,8 @@
-/* The state of the detector in bytes: "TWCUSUM2", u32 columns, u8 log_prob, u8 unrest, u8 fineness, u64 paused,
+/* The state of the detector in bytes: "TWCUSUM3", u32 columns, u8 log_prob, u8 unrest, u8 fineness, u64 paused,
  * u64 windows; of each column u8 edges (128 more: it is periodic), f32[edges], then the counts of what the grid was
- * made from and of the pool; of each path u8 whether ln W is above 0 and, if so, f64 ln W and its start. Counts and
- * starts are LEB128; little-endian, without padding. */
+ * made from and of the pool, and the sums over the pool (path by path, f64; rounded with each window that
+ * was added, so not quite what the counts give); of each path u8 whether ln W is above 0 and, if so, f64 ln W and its
+ * start. Counts and starts are LEB128; little-endian, without padding. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,16 @@
 #include "base/size.h"
 #include "stat/cusum.h"
 
-static const char magic[8] = "TWCUSUM2";
+static const char magic[8] = "TWCUSUM3";
 enum { HEAD = 8 + 4 + 3 + 8 + 8, FLAGS = 3, PERIODIC = 128 };
+
+static unsigned char *put_sums(unsigned char *at, const struct tw_cusum_bets_sums *sums)
+{
+    for (int path = 0; path < TW_CUSUM_SMOOTH; path++)
+        if (path % TW_CUSUM_HALF < TW_COMPONENTS)
+            at = tw_pack_put(at, &sums->of[0][0] + path, sizeof(double));
+    return at;
+}
 
 static unsigned char *put_counts(unsigned char *at, const uint64_t counts[TW_SKETCH_CELLS])
 {
@@ -22,7 +31,7 @@ static unsigned char *put_counts(unsigned char *at, const uint64_t counts[TW_SKE
 
 int tw_cusum_to_bytes(const struct tw_cusum *cusum, unsigned char **bytes, size_t *size)
 {
-    size_t column = 1 + TW_SKETCH_BINS * 4 + 2 * TW_SKETCH_CELLS * TW_PACK_NUMBER_MAX +
+    size_t column = 1 + TW_SKETCH_BINS * 4 + 2 * TW_SKETCH_CELLS * TW_PACK_NUMBER_MAX + TW_CUSUM_SMOOTH * 8 +
                     TW_CUSUM_PATHS * (1 + 8 + TW_PACK_NUMBER_MAX),
            most;
     uint32_t columns = (uint32_t)cusum->columns;
@@ -40,6 +49,7 @@ int tw_cusum_to_bytes(const struct tw_cusum *cusum, unsigned char **bytes, size_
         at = tw_pack_put(at, cusum->grid.edges + c * TW_SKETCH_BINS, (size_t)cusum->grid.count[c] * sizeof(float));
         at = put_counts(at, cusum->made.counts + c * TW_SKETCH_CELLS);
         at = put_counts(at, cusum->pool.counts + c * TW_SKETCH_CELLS);
+        at = put_sums(at, &cusum->sums[c]);
     }
     for (int path = 0; path < cusum->columns * TW_CUSUM_PATHS; path++) {
         bool up = cusum->log_w[path] > 0; /* below 0 is 0 with the next window */
@@ -62,6 +72,20 @@ static void get_counts(struct tw_pack *reader, uint64_t counts[TW_SKETCH_CELLS])
     }
 }
 
+/* Rounding moves them by far less than what is looked for here. */
+static void get_sums(struct tw_pack *reader, const struct tw_cusum *cusum, int column)
+{
+    struct tw_cusum_bets_sums *sums = &cusum->sums[column], expected = tw_cusum_sum(cusum, column);
+    *sums = expected;
+    for (int path = 0; path < TW_CUSUM_SMOOTH; path++) {
+        double *sum = &sums->of[0][0] + path, right = (&expected.of[0][0])[path];
+        if (path % TW_CUSUM_HALF >= TW_COMPONENTS)
+            continue;
+        tw_pack_get(reader, sum, sizeof *sum);
+        reader->failed = reader->failed || !(fabs(*sum - right) <= 1e-6 * right);
+    }
+}
+
 static void get_column(struct tw_pack *reader, struct tw_cusum *cusum, int column)
 {
     unsigned char count;
@@ -79,6 +103,8 @@ static void get_column(struct tw_pack *reader, struct tw_cusum *cusum, int colum
         reader->failed = reader->failed || isnan(edges[i]) || (i > 0 && !(edges[i] > edges[i - 1]));
     get_counts(reader, cusum->made.counts + column * TW_SKETCH_CELLS);
     get_counts(reader, cusum->pool.counts + column * TW_SKETCH_CELLS);
+    tw_cusum_tables(cusum, column);
+    get_sums(reader, cusum, column);
 }
 
 static void get_path(struct tw_pack *reader, double *log_w, uint64_t *start)
@@ -121,10 +147,8 @@ int tw_cusum_from_bytes(struct tw_cusum *cusum, const unsigned char *bytes, size
         get_column(&reader, cusum, c);
     for (int path = 0; path < cusum->columns * TW_CUSUM_PATHS && !reader.failed; path++)
         get_path(&reader, &cusum->log_w[path], &cusum->start[path]);
-    if (!reader.failed && reader.left == 0) {
-        tw_cusum_tables(cusum);
+    if (!reader.failed && reader.left == 0)
         return TW_OK;
-    }
     tw_cusum_fini(cusum);
     return TW_CORRUPT;
 }

@@ -9,11 +9,10 @@
 struct tw_cusum_path tw_cusum_path_of(int path, int fineness)
 {
     if (path < TW_CUSUM_SMOOTH) {
-        int size = path / 2 % TW_CUSUM_SIZES;
         return (struct tw_cusum_path){
-            .component = path / (2 * TW_CUSUM_SIZES),
-            .sign = path % 2 ? -1 : 1,
-            .lambda = ldexp(1, size - fineness),
+            .component = path % TW_CUSUM_HALF,
+            .sign = path / TW_CUSUM_HALF % 2 ? -1 : 1,
+            .lambda = ldexp(1, path / (2 * TW_CUSUM_HALF) - fineness),
         };
     }
     int notch = path - TW_CUSUM_SMOOTH, width = 2;
@@ -26,23 +25,9 @@ struct tw_cusum_path tw_cusum_path_of(int path, int fineness)
 
 double tw_cusum_path_price(int path)
 {
-    return path < TW_CUSUM_SMOOTH ? log(TW_CUSUM_SMOOTH / SMOOTH_WEIGHT) : log(TW_CUSUM_NOTCHES / (1 - SMOOTH_WEIGHT));
-}
-
-static int highest(const double *log_w, int first, int end)
-{
-    int best = first;
-    for (int path = first + 1; path < end; path++)
-        if (log_w[path] > log_w[best])
-            best = path;
-    return best;
-}
-
-int tw_cusum_path_leading(const double log_w[TW_CUSUM_PATHS])
-{
-    int smooth = highest(log_w, 0, TW_CUSUM_SMOOTH), notch = highest(log_w, TW_CUSUM_SMOOTH, TW_CUSUM_PATHS);
-    double ahead = log_w[smooth] - tw_cusum_path_price(smooth) - (log_w[notch] - tw_cusum_path_price(notch));
-    return ahead >= 0 ? smooth : notch;
+    if (path >= TW_CUSUM_SMOOTH)
+        return log(TW_CUSUM_NOTCHES / (1 - SMOOTH_WEIGHT));
+    return path % TW_CUSUM_HALF < TW_COMPONENTS ? log(2 * TW_CUSUM_SIZES * TW_COMPONENTS / SMOOTH_WEIGHT) : INFINITY;
 }
 
 double tw_cusum_path_fall(const struct tw_cusum_path *path)
@@ -56,8 +41,9 @@ double tw_cusum_path_fall(const struct tw_cusum_path *path)
 void tw_cusum_path_scores(const struct tw_cusum_path *path, const double scores[TW_COMPONENTS][TW_SKETCH_CELLS],
                           double out[TW_SKETCH_CELLS])
 {
+    bool smooth = path->component >= 0 && path->component < TW_COMPONENTS;
     for (int i = 0; i < TW_SKETCH_CELLS; i++)
-        out[i] = path->component >= 0 ? path->sign * scores[path->component][i] : 0;
+        out[i] = smooth ? path->sign * scores[path->component][i] : 0;
     for (int i = 0; path->component < 0 && i < path->width; i++)
         out[(path->first + i) % TW_SKETCH_BINS] = -1;
 }

@@ -19,7 +19,8 @@
 
 enum {
     TW_CUSUM_SIZES = 5,                                   /* lambda = 2^(j - fineness) */
-    TW_CUSUM_SMOOTH = TW_COMPONENTS * TW_CUSUM_SIZES * 2, /* component by component, size by size, + and - */
+    TW_CUSUM_HALF = 8,                                    /* a path for each component, and one that never bets */
+    TW_CUSUM_SMOOTH = TW_CUSUM_SIZES * 2 * TW_CUSUM_HALF, /* size by size, + and -, component by component */
     TW_CUSUM_NOTCHES = 2 * TW_SKETCH_BINS * 7 / 8,        /* 64 of 2 bins, 32 of 4, 16 of 8 */
     TW_CUSUM_PATHS = TW_CUSUM_SMOOTH + TW_CUSUM_NOTCHES   /* smooth ones first */
 };
@@ -27,17 +28,15 @@ enum {
 #define TW_CUSUM_NOTCH_RATIO 0.3
 
 struct tw_cusum_path {
-    int component;    /* 0 .. TW_COMPONENTS - 1; -1: a notch */
+    int component;    /* 0 .. TW_COMPONENTS - 1; TW_COMPONENTS: it never bets; -1: a notch */
     int sign;         /* +1 or -1; of a notch -1 */
     double lambda;    /* of a smooth path */
     int first, width; /* bins of a notch; it may go on from the last bin to the first one */
 };
 
 struct tw_cusum_path tw_cusum_path_of(int path, int fineness);
-/* ln of the price. */
+/* ln of the price: infinite where nothing is bet. */
 double tw_cusum_path_price(int path);
-/* The path with the least price / W, of the ln W of a column's. */
-int tw_cusum_path_leading(const double log_w[TW_CUSUM_PATHS]);
 /* By how much ln W falls with a row without drift, on average, of a path that stands high; to leading order. */
 double tw_cusum_path_fall(const struct tw_cusum_path *path);
 /* What a path gives a cell, larger for the change it bets on: the score, -1 inside a notch. */

@@ -8,10 +8,7 @@
 #include "base/size.h"
 #include "stat/cusum.h"
 
-enum {
-    COUNTS = TW_CUSUM_BLOCKS * TW_SKETCH_CELLS, /* of a column */
-    CHUNK = 256                                 /* rows at a time */
-};
+enum { CHUNK = 256 }; /* rows at a time */
 
 int tw_cusum_values_init(struct tw_cusum_values *values, const struct tw_cusum_sample *sample, int column)
 {
@@ -35,10 +32,15 @@ void tw_cusum_values_fini(struct tw_cusum_values *values)
     values->own = NULL;
 }
 
-int tw_cusum_window_init(struct tw_cusum_window *window, int columns)
+static size_t counts_of(const struct tw_cusum_window *window)
 {
-    *window = (struct tw_cusum_window){.columns = columns};
-    window->counts = tw_size_alloc((size_t)columns * COUNTS, sizeof *window->counts);
+    return (size_t)window->columns * (size_t)window->blocks * TW_SKETCH_CELLS;
+}
+
+int tw_cusum_window_init(struct tw_cusum_window *window, int columns, int blocks)
+{
+    *window = (struct tw_cusum_window){.columns = columns, .blocks = blocks};
+    window->counts = tw_size_alloc(counts_of(window), sizeof *window->counts);
     return window->counts ? TW_OK : TW_NO_MEMORY;
 }
 
@@ -59,7 +61,7 @@ struct counting {
 static void count_column(void *context, size_t task, unsigned worker)
 {
     const struct counting *counting = context;
-    uint64_t *counts = counting->window->counts + task * COUNTS;
+    uint64_t *counts = counting->window->counts + task * (size_t)counting->window->blocks * TW_SKETCH_CELLS;
     struct tw_cusum_values values;
     counting->status[task] = tw_cusum_values_init(&values, counting->sample, (int)task);
     if (counting->status[task])
@@ -85,8 +87,10 @@ int tw_cusum_window_count(struct tw_cusum_window *window, const struct tw_cusum 
     counting.status = tw_size_alloc((size_t)window->columns, sizeof *counting.status);
     int status = counting.block && counting.status ? TW_OK : TW_NO_MEMORY;
     if (status == TW_OK) {
-        for (size_t i = 0; i < data->rows; i++)
-            counting.block[i] = (unsigned char)(tw_rng_mix(data->keys[i], UINT64_C(0x626c6f636b)) % TW_CUSUM_BLOCKS);
+        for (size_t i = 0; i < data->rows && window->blocks > 1; i++) {
+            uint64_t hash = tw_rng_mix(data->keys[i], UINT64_C(0x626c6f636b)) % TW_CUSUM_BLOCKS;
+            counting.block[i] = (unsigned char)(hash * (uint64_t)window->blocks / TW_CUSUM_BLOCKS);
+        }
         tw_pool_run(pool, (size_t)window->columns, count_column, &counting);
         for (int c = 0; c < window->columns && status == TW_OK; c++)
             status = counting.status[c];
@@ -98,7 +102,7 @@ int tw_cusum_window_count(struct tw_cusum_window *window, const struct tw_cusum 
 
 void tw_cusum_window_add(struct tw_cusum_window *window, const struct tw_cusum_window *other)
 {
-    for (size_t i = 0; i < (size_t)window->columns * COUNTS; i++)
+    for (size_t i = 0; i < counts_of(window); i++)
         window->counts[i] += other->counts[i];
 }
 
@@ -107,7 +111,7 @@ static const char magic[8] = "TWCUSUMW";
 int tw_cusum_window_to_bytes(const struct tw_cusum_window *window, unsigned char **bytes, size_t *size)
 {
     uint32_t columns = (uint32_t)window->columns;
-    size_t count = (size_t)columns * COUNTS;
+    size_t count = counts_of(window);
     *bytes = malloc(sizeof magic + sizeof columns + count * TW_PACK_NUMBER_MAX);
     if (!*bytes)
         return TW_NO_MEMORY;
@@ -128,11 +132,12 @@ int tw_cusum_window_from_bytes(struct tw_cusum_window *window, const unsigned ch
     *window = (struct tw_cusum_window){0};
     tw_pack_get(&reader, found, sizeof found);
     tw_pack_get(&reader, &columns, sizeof columns);
-    if (reader.failed || memcmp(found, magic, sizeof magic) || columns < 1 || columns > reader.left / COUNTS)
+    if (reader.failed || memcmp(found, magic, sizeof magic) || columns < 1 ||
+        columns > reader.left / (TW_CUSUM_BLOCKS * TW_SKETCH_CELLS))
         return TW_CORRUPT;
-    if (tw_cusum_window_init(window, (int)columns))
+    if (tw_cusum_window_init(window, (int)columns, TW_CUSUM_BLOCKS))
         return TW_NO_MEMORY;
-    for (size_t i = 0; i < (size_t)columns * COUNTS && !reader.failed; i++) {
+    for (size_t i = 0; i < counts_of(window) && !reader.failed; i++) {
         window->counts[i] = tw_pack_get_number(&reader);
         reader.failed = reader.failed || window->counts[i] > TW_CUSUM_ROWS_MAX;
     }

@@ -174,6 +174,7 @@ static const char *taken_for_csv(const struct lines *lines)
     } others[] = {
         {BEGINS("PK\3\4"), "is a zip archive, as .npz is; one array of it, saved as .npy, is taken"},
         {BEGINS("\x1f\x8b"), "is compressed; unpack it first"},
+        {BEGINS("\x89HDF\r\n\x1a\n"), "is HDF5, which is read from a file that has a name"},
         {BEGINS("root\0"), "is a ROOT file; python -m twin feed reads it"},
         {BEGINS("{"), "is JSON; rows come as .npy, .csv or .h5"},
     };

@@ -142,6 +142,10 @@ class Files(unittest.TestCase):
     def test_npy_and_others(self):
         np.save(self.path("e.npy"), toy.events(25, seed=1))
         self.assertEqual([p.values.shape for p in io.read(self.path("e.npy"), batch=10)], [(10, 4), (10, 4), (5, 4)])
+        with open(self.path("text.npy"), "w") as file:
+            file.write("pt,eta\n")
+        with self.assertRaisesRegex(ValueError, "text.npy: not a whole .npy array"):
+            next(io.read(self.path("text.npy")))
         with self.assertRaisesRegex(ValueError, "not .npy"):
             io.read("events.dat")
 

@@ -47,7 +47,10 @@ def read(path: File, columns: Any = None, *, tree: str | None = None, batch: int
 
 def read_npy(path: File, columns: Sequence[str] | None = None, *, batch: int = BATCH) -> Iterator[Table]:
     """Rows of a .npy file, (rows, columns) or a structured array, which is not read into memory as a whole."""
-    rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:  # NumPy's words propose to load it unsafely
+        raise ValueError(f"{path}: not a whole .npy array of numbers") from error
     for first in range(0, len(rows), batch):
         yield as_table(rows[first:first + batch], columns)
 

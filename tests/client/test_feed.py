@@ -217,6 +217,9 @@ def test_bad_file():
                 f.write(text)
             has(code(feed(ingest, os.path.join(SCRATCH.name, name)), 1).err, words)
             has(code(feed(ingest, os.path.join(SCRATCH.name, name), "--dry-run"), 1).err, words)
+        for begin, words in ((b"PK\x03\x04", "zip archive"), (b"\x1f\x8b", "compressed"), (b"root\0", "python -m twin feed"),
+                             (b"\x89HDF\r\n\x1a\n", "is HDF5"), (b'{"rows": 1}\n', "is JSON"), (b"a;b\n1;2\n", "semicolons")):
+            has(code(feed(ingest, "-", stdin=begin), 1).err, words)
         same(ingest.received, [])
 
 

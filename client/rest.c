@@ -15,6 +15,7 @@
 #include "client/output.h"
 #include "client/timer.h"
 
+#define SERVICE_TOKEN "/var/lib/twin/admin.token"
 enum { CONNECT_SECONDS = 5, ANSWER_MAX = 64 << 20, TOKEN_MAX = 256, PAGE = 1000 };
 
 struct rest {
@@ -124,7 +125,8 @@ static bool read_token(struct rest *rest)
     return fine;
 }
 
-/* The folder of a daemon that was started by this user, then that of the systemd service. */
+/* The folder of a daemon that was started by this user, then that of the systemd service, which others cannot look
+ * into. */
 static void find_token(struct rest *rest)
 {
     const char *home = getenv("HOME"), *xdg = getenv("XDG_STATE_HOME");
@@ -145,9 +147,13 @@ static void find_token(struct rest *rest)
         snprintf(rest->token_path, size, "%s/twin/admin.token", xdg);
     else
         snprintf(rest->token_path, size, "%s/.local/state/twin/admin.token", home ? home : "");
-    if (access(rest->token_path, F_OK) && !access("/var/lib/twin/admin.token", F_OK))
-        snprintf(rest->token_path, size, "/var/lib/twin/admin.token");
-    read_token(rest);
+    if (!access(rest->token_path, F_OK) || (access(SERVICE_TOKEN, F_OK) && errno != EACCES)) {
+        read_token(rest);
+        return;
+    }
+    snprintf(rest->token_path, size, "%s", SERVICE_TOKEN);
+    if (!read_token(rest) && errno == EACCES)
+        snprintf(rest->token_problem, sizeof rest->token_problem, "user twin may read it: sudo -u twin twinctl ...");
 }
 
 static bool keep(struct transfer *transfer, const void *data, size_t size)

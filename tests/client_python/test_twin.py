@@ -137,6 +137,9 @@ class Queries(WithDaemon):
                     self.assertEqual(_settings.token_path(), path)
                     with twin.Twin("toy") as found:
                         found.hold(False)
+            closed = mock.Mock(stat=mock.Mock(side_effect=PermissionError))  # the folder of a service of another user
+            with mock.patch.object(_settings, "SERVICE", closed), mock.patch.dict(os.environ, {"TWIN_STATE": "/nowhere"}):
+                self.assertIs(_settings.token_path(), closed)
             path.write_text("two words")
             with self.assertRaisesRegex(twin.Unauthorized, "holds no token"):
                 twin.Twin("toy", url=self.daemon.url).hold(False)

@@ -52,6 +52,11 @@ export TWIN_URL=$url TWIN_TOKEN_FILE=/var/lib/twin/admin.token
 echo '{"name": "toy", "features": [{"name": "x"}]}' >/tmp/toy.json
 twinctl create toy /tmp/toy.json
 twinctl status
+step token
+unset TWIN_TOKEN_FILE
+runuser -u twin -- env TWIN_URL=$url twinctl set toy window=3000
+runuser -u nobody -- env TWIN_URL=$url twinctl set toy window=4000 2>&1 | grep -q 'sudo -u twin twinctl'
+runuser -u nobody -- env TWIN_URL=$url python3 -c 'import twin; twin.Twin("toy").hold(False)' 2>&1 | grep -q 'twin.errors.Unauthorized.*Permission denied'
 step python
 python3 -c 'import twin; print(twin.Twin("toy").info()["verdict"])'
 step library

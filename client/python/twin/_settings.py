@@ -25,6 +25,17 @@ def ingest(given: str | None = None) -> str:
     return _setting(given, "TWIN_INGEST", "tcp://127.0.0.1:8471")
 
 
+def _is_there(path: Path) -> bool:
+    """Or may be: the folder of the service is closed to others."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def token_path(given: str | os.PathLike[str] | None = None) -> Path:
     """Where the token is: TWIN_TOKEN_FILE, else in the state folder of a daemon that this user started, else the
     service's."""
@@ -40,7 +51,7 @@ def token_path(given: str | os.PathLike[str] | None = None) -> Path:
         path = Path(xdg, "twin", "admin.token")
     else:
         path = Path(os.environ.get("HOME", ""), ".local", "state", "twin", "admin.token")
-    return SERVICE if not path.exists() and SERVICE.exists() else path
+    return SERVICE if not _is_there(path) and _is_there(SERVICE) else path
 
 
 def read_token(path: Path) -> str:

@@ -107,7 +107,7 @@ def overlay(folder):
              f"mount -t tmpfs tmpfs {over}/new/run && mount -t tmpfs tmpfs {over}/new/tmp && cp -r {folder}/packages {over}/new/tmp/ && "
              f"cp {ROOT}/tests/golden/flow_single.safetensors {over}/new/tmp/flow.safetensors && ")
     os.makedirs(over, exist_ok=True)
-    command = lambda script: ["unshare", "--mount", "--pid", "--fork", "sh", "-c", mount + f'chroot {over}/new sh -c "$0"', script]
+    command = lambda script: ["unshare", "--mount", "--pid", "--fork", "sh", "-c", mount + f'/usr/sbin/chroot {over}/new sh -c "$0"', script]
     if os.geteuid() != 0:
         return None, "only root can install packages in a root of its own"
     tried = run(*command("true"))

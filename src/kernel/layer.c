@@ -63,16 +63,8 @@ void tw_layer_bend(enum tw_activation act, size_t n, tw_real *slope, tw_real *y)
     }
 }
 
-/* panel (k, STRIP) = one or two vectors of each row of x */
-static void pack(int k, int width, const tw_real *x, int cols, tw_real *restrict panel)
-{
-    for (int p = 0; p < k; p++, x += cols, panel += STRIP) {
-        if (width == STRIP)
-            memcpy(panel, x, STRIP * sizeof *panel);
-        else
-            memcpy(panel, x, (size_t)LANES * sizeof *panel);
-    }
-}
+FIRST(first_1, 1, PACK, TW_LINEAR)
+FIRST(first_2, 2, PACK, TW_LINEAR)
 
 /* Columns j .. j + width of z = W x + b, or of its positive part. */
 static void strip(bool relu, int out, int in, int cols, int j, int width, const tw_real *w, const tw_real *b,
@@ -92,13 +84,18 @@ static void strip(bool relu, int out, int in, int cols, int j, int width, const 
             .b = x + (size_t)p * (size_t)cols + j,
             .next = (size_t)cols,
             .relu = relu && p + depth == in,
+            .ahead = w + p + ROWS * (size_t)in,
+            .pace = ROWS,
+            .far = cols > STRIP,
         };
-        if (cols > STRIP && depth * cols > NEAR) {
-            pack(depth, width, f.b, cols, panel);
-            f.b = panel;
-            f.next = STRIP;
+        int done = 0;
+        if (cols > STRIP && depth * cols > NEAR && out >= ROWS) {
+            struct errands e = {.panel = panel};
+            (width == STRIP ? first_2 : first_1)(&f, &e, z + j, (size_t)cols);
+            f = below_first(f, &e);
+            done = ROWS;
         }
-        strip_rows(out, width / LANES, f, z + j, (size_t)cols);
+        strip_rows(out - done, width / LANES, f, z + (size_t)done * (size_t)cols + j, (size_t)cols);
         p += depth;
     } while (p < in);
 }

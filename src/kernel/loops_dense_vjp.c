@@ -1,4 +1,5 @@
-/* Backward through a layer: the derivative of the activation and the sum for the bias in one pass, then two products.
+/* Backward through a layer: two products. The first, for the inputs, has the derivative of the activation and the sum
+ * for the bias done by the way (product_tile.h); where it is not wanted, or too small, they are a pass.
  *
  * The product for the weights, gz x^T, goes over events, which are contiguous in both factors. x is turned over, square
  * by square in registers, into panels (events, STRIP) that stay in the first-level cache; then it is a product like any
@@ -12,23 +13,7 @@
 #include "kernel/transpose.h"
 
 #define DEPTH 256 /* events of a panel */
-
-/* gz = gy act'(z), a vector of one row; `kept` is what tells act': its value, or y */
-static inline __attribute__((always_inline)) vec bend(enum tw_activation act, vec gy, const tw_real *kept)
-{
-    vec y = act == TW_LINEAR ? (vec){0} : *(const vec *)(const void *)kept;
-    switch (act) {
-    case TW_LINEAR:
-        return gy;
-    case TW_RELU:
-        return (vec)((lanes)gy & (y > 0));
-    case TW_SILU:
-        return gy * y;
-    case TW_TANH:
-        return gy * (1 - y * y);
-    }
-    return gy;
-}
+#define DEEP  512 /* outputs of a panel */
 
 /* gz in place of gy, rows of it; sum[o] is the sum of row o by lanes */
 static inline __attribute__((always_inline)) void bend_rows(enum tw_activation act, int rows, int cols,
@@ -45,6 +30,14 @@ static inline __attribute__((always_inline)) void bend_rows(enum tw_activation a
         }
         sum[o] = s;
     }
+}
+
+/* gb (rows) = [gb +] the sums over the lanes of `sum` (LANES), which is lost */
+static void put_sums(int rows, vec *sum, bool add, tw_real *gb)
+{
+    vec total = sums(sum);
+    for (int r = 0; r < LANES && r < rows; r++)
+        gb[r] = (add ? gb[r] : 0) + total[r];
 }
 
 /* gz = gy act'(z), gb = [gb +] gz 1 */
@@ -73,9 +66,7 @@ static void activation_vjp(enum tw_activation act, int out, int cols, const tw_r
         }
         if (!gb)
             continue;
-        vec total = sums(sum);
-        for (int r = 0; r < rows; r++)
-            gb[o + r] = (add ? gb[o + r] : 0) + total[r];
+        put_sums(rows, sum, add, gb + o);
     }
 }
 
@@ -90,22 +81,33 @@ void tw_loops_dense_vjp_blas(enum tw_activation act, int out, int in, int cols, 
         tw_blas_gemm(true, false, in, cols, out, w, in, gy, cols, add & TW_ADD_INPUT ? 1 : 0, gx, cols);
 }
 
-/* panel (n, STRIP) = the transpose of `rows` rows of x, n columns of them, zeros behind them to whole vectors */
-static void turn(int rows, int n, int cols, const tw_real *x, tw_real *restrict panel)
+/* panel (n, LANES of STRIP) = the transpose of so many rows of x, n columns of them; zeros for those that lack */
+static inline __attribute__((always_inline)) void turn_some(int rows, int n, int cols, const tw_real *x, tw_real *panel)
 {
-    for (int j = 0; j < rows; j += LANES) {
-        for (int i = 0; i < n; i += LANES) {
-            vec square[LANES];
+    for (int i = 0; i < n; i += LANES) {
+        const tw_real *row = x + i;
+        vec square[LANES];
 #pragma GCC unroll 16
-            for (int r = 0; r < LANES; r++) {
-                const tw_real *from = x + (size_t)(j + r) * (size_t)cols + i;
-                square[r] = j + r < rows ? *(const vec *)(const void *)from : (vec){0};
-            }
-            transpose(square);
-#pragma GCC unroll 16
-            for (int r = 0; r < LANES; r++)
-                *(vec *)(void *)(panel + (size_t)(i + r) * STRIP + j) = square[r];
+        for (int r = 0; r < LANES; r++) {
+            square[r] = r < rows ? vec_load(row) : (vec){0};
+            row += cols;
+            HIDE(row);
         }
+        transpose(square);
+#pragma GCC unroll 16
+        for (int r = 0; r < LANES; r++)
+            *(vec *)(void *)(panel + (size_t)(i + r) * STRIP) = square[r];
+    }
+}
+
+/* panel (n, STRIP) = the transpose of `rows` rows of x, n columns of them, zeros behind them to whole vectors */
+static void turn(int rows, int n, int cols, const tw_real *x, tw_real *panel)
+{
+    for (int j = 0; j < rows; j += LANES, x += (size_t)LANES * (size_t)cols, panel += LANES) {
+        if (rows - j >= LANES)
+            turn_some(LANES, n, cols, x, panel);
+        else
+            turn_some(rows - j, n, cols, x, panel);
     }
 }
 
@@ -191,7 +193,10 @@ static void weights_vjp(int out, int in, int cols, const tw_real *gz, const tw_r
                                 .b = panel,
                                 .next = STRIP,
                                 .k = events,
-                                .add = add || i > 0};
+                                .add = add || i > 0,
+                                .ahead = gz + i + ROWS * (size_t)cols,
+                                .pace = ROWS,
+                                .far = true};
             turn(n, events, cols, x + (size_t)j * (size_t)cols + i, panel);
             if (n % LANES == 0)
                 strip_rows(out, n / LANES, f, gw + j, (size_t)in);
@@ -203,13 +208,64 @@ static void weights_vjp(int out, int in, int cols, const tw_real *gz, const tw_r
     }
 }
 
+FIRST(linear_1, 1, BEND, TW_LINEAR)
+FIRST(linear_2, 2, BEND, TW_LINEAR)
+FIRST(relu_1, 1, BEND, TW_RELU)
+FIRST(relu_2, 2, BEND, TW_RELU)
+FIRST(silu_1, 1, BEND, TW_SILU)
+FIRST(silu_2, 2, BEND, TW_SILU)
+FIRST(tanh_1, 1, BEND, TW_TANH)
+FIRST(tanh_2, 2, BEND, TW_TANH)
+
+/* gz = gy act'(z), gb = [gb +] gz 1, gx (in, cols) = [gx +] W^T gz for in >= ROWS. The layer's input, which is wanted
+ * next, comes nearer meanwhile. */
+static void inputs_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
+                       const tw_real *kept, tw_real *gy, unsigned add, tw_real *gb, tw_real *gx)
+{
+    static first_tile *const first[][2] = {
+        [TW_LINEAR] = {linear_1, linear_2},
+        [TW_RELU] = {relu_1, relu_2},
+        [TW_SILU] = {silu_1, silu_2},
+        [TW_TANH] = {tanh_1, tanh_2},
+    };
+    tw_real panel[DEEP * STRIP] __attribute__((aligned(64)));
+    vec sum[DEEP];
+    for (int p = 0; p < out; p += DEEP) {
+        int depth = out - p < DEEP ? out - p : DEEP;
+        memset(sum, 0, (size_t)(depth + LANES - 1) / LANES * LANES * sizeof *sum);
+        for (int j = 0; j < cols; j += STRIP) {
+            int vectors = cols - j < STRIP ? 1 : 2;
+            size_t at = (size_t)p * (size_t)cols + (size_t)j;
+            struct factors f = {.a = w + (size_t)p * (size_t)in,
+                                .row = 1,
+                                .step = (size_t)in,
+                                .b = gy + at,
+                                .next = (size_t)cols,
+                                .k = depth,
+                                .add = p > 0 || add & TW_ADD_INPUT,
+                                .ahead = x + (size_t)j * (size_t)in,
+                                .pace = (ROWS * STRIP + depth - 1) / depth,
+                                .far = true};
+            struct errands e = {.panel = panel, .gy = gy + at, .kept = kept + at, .sums = sum};
+            first[act][vectors - 1](&f, &e, gx + j, (size_t)cols);
+            strip_rows(in - ROWS, vectors, below_first(f, &e), gx + ROWS * (size_t)cols + j, (size_t)cols);
+        }
+        for (int o = 0; gb && o < depth; o += LANES)
+            put_sums(depth - o, sum + o, add & TW_ADD_PARAMS, gb + p + o);
+    }
+}
+
 void tw_loops_dense_vjp_own(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
                             const tw_real *slope, const tw_real *y, tw_real *gy, unsigned add, tw_real *gw, tw_real *gb,
                             tw_real *gx)
 {
-    activation_vjp(act, out, cols, slope, y, gy, add & TW_ADD_PARAMS, gb);
+    bool together = gx && in >= ROWS;
+    if (together)
+        inputs_vjp(act, out, in, cols, w, x, act == TW_SILU ? slope : y, gy, add, gb, gx);
+    else
+        activation_vjp(act, out, cols, slope, y, gy, add & TW_ADD_PARAMS, gb);
     if (gw)
         weights_vjp(out, in, cols, gy, x, add & TW_ADD_PARAMS, gw);
-    if (gx)
+    if (gx && !together)
         tw_product(true, false, in, cols, out, w, in, gy, cols, add & TW_ADD_INPUT ? 1 : 0, gx, cols);
 }

@@ -77,6 +77,7 @@ void tw_product(bool ta, bool tb, int m, int n, int k, const tw_real *a, int lda
                 .next = STRIP,
                 .k = depth,
                 .add = p > 0 || beta != 0,
+                .ahead = a,
             };
             pack(tb, depth, width, tb ? b + (size_t)j * (size_t)ldb + p : b + (size_t)p * (size_t)ldb + j, ldb, panel);
             if (width == STRIP)

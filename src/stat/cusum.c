@@ -9,9 +9,8 @@
 /* Windows without drift that bring a path back from its cap to the limit. */
 #define FALL 2.0
 
-/* What each value adds to a path that does not bet: its W falls faster than that of any other. To the power of 16, and
- * times the rows of any pool, it is still a number. */
-#define NEVER 1e18
+/* What each value adds to the logarithm of a path that does not bet: it lies below all others. */
+#define NEVER (-1e9F)
 
 /* Rows from which on waking workers costs less than they take over. */
 enum { WORTH_WORKERS = 256 };
@@ -26,12 +25,16 @@ int tw_cusum_alloc(struct tw_cusum *cusum, int columns, bool log_prob)
     cusum->start = tw_size_alloc(paths, sizeof *cusum->start);
     cusum->periodic = tw_size_alloc((size_t)columns, sizeof *cusum->periodic);
     cusum->scores = tw_size_alloc((size_t)columns, sizeof *cusum->scores);
-    cusum->table = tw_size_alloc((size_t)columns, sizeof *cusum->table);
+    cusum->cells = tw_size_alloc((size_t)columns, sizeof *cusum->cells);
     cusum->sums = tw_size_alloc((size_t)columns, sizeof *cusum->sums);
     cusum->next = tw_size_alloc((size_t)columns, sizeof *cusum->next);
     cusum->bets = tw_cusum_bets(0);
-    bool got =
-        cusum->log_w && cusum->start && cusum->periodic && cusum->scores && cusum->table && cusum->sums && cusum->next;
+    cusum->prices = tw_size_alloc(2, sizeof *cusum->prices);
+    for (int i = 0; cusum->prices && i < 2 * TW_CUSUM_PATHS; i++)
+        cusum->prices[i / TW_CUSUM_PATHS][i % TW_CUSUM_PATHS] =
+            tw_cusum_path_price(i % TW_CUSUM_PATHS, i >= TW_CUSUM_PATHS);
+    bool got = cusum->log_w && cusum->start && cusum->periodic && cusum->scores && cusum->cells && cusum->sums &&
+               cusum->next && cusum->prices;
     int status = got ? tw_sketch_grid_init(&cusum->grid, columns) : TW_NO_MEMORY;
     if (status == TW_OK)
         status = tw_sketch_init(&cusum->made, columns);
@@ -46,27 +49,23 @@ int tw_cusum_alloc(struct tw_cusum *cusum, int columns, bool log_prob)
 
 void tw_cusum_tables(struct tw_cusum *cusum, int column)
 {
-    double lambda = ldexp(1, -cusum->fineness), (*scores)[TW_SKETCH_CELLS] = cusum->scores[column];
-    tw_smooth_scores(cusum->made.counts + column * TW_SKETCH_CELLS, cusum->periodic[column], scores);
-    for (int i = 0; i < TW_SKETCH_CELLS; i++) {
-        double *lanes = cusum->table[column][i];
-        for (int k = 0; k < TW_CUSUM_HALF; k++) {
-            bool bets = k < TW_COMPONENTS;
-            double growth = bets ? exp(lambda * scores[k][i]) : 1;
-            lanes[k] = bets ? scores[k][i] : 0;
-            lanes[TW_CUSUM_HALF + k] = bets ? growth : NEVER;
-            lanes[2 * TW_CUSUM_HALF + k] = bets ? 1 / growth : NEVER;
+    const uint64_t *made = cusum->made.counts + column * TW_SKETCH_CELLS;
+    tw_smooth_scores(made, cusum->periodic[column], cusum->scores[column]);
+    for (int which = 0; which < TW_CUSUM_SMOOTH; which++) {
+        struct tw_cusum_path path = tw_cusum_path_of(which, cusum->fineness);
+        double growth[TW_SKETCH_CELLS];
+        tw_cusum_path_growth(&path, cusum->scores[column], made, cusum->periodic[column], growth);
+        for (int i = 0; i < TW_SKETCH_CELLS; i++) {
+            struct tw_cusum_bets_cell *cell = &cusum->cells[column][i];
+            cell->growth[which] = (float)growth[i];
+            cell->gain[which] = path.sign ? nextafterf((float)log((double)cell->growth[which]), -INFINITY) : NEVER;
         }
     }
 }
 
 struct tw_cusum_bets_column tw_cusum_bets_of(const struct tw_cusum *cusum, int column)
 {
-    return (struct tw_cusum_bets_column){
-        .table = cusum->table[column],
-        .fineness = cusum->fineness,
-        .periodic = cusum->periodic[column],
-    };
+    return (struct tw_cusum_bets_column){cusum->cells[column], cusum->periodic[column]};
 }
 
 struct tw_cusum_bets_sums tw_cusum_sum(const struct tw_cusum *cusum, int column)
@@ -128,9 +127,10 @@ void tw_cusum_fini(struct tw_cusum *cusum)
     free(cusum->start);
     free(cusum->periodic);
     free(cusum->scores);
-    free(cusum->table);
+    free(cusum->cells);
     free(cusum->sums);
     free(cusum->next);
+    free(cusum->prices);
     tw_sketch_grid_fini(&cusum->grid);
     tw_sketch_fini(&cusum->made);
     tw_sketch_fini(&cusum->pool);
@@ -150,7 +150,7 @@ int tw_cusum_copy(const struct tw_cusum *cusum, struct tw_cusum *out)
     memcpy(out->log_w, cusum->log_w, paths * sizeof *out->log_w);
     memcpy(out->start, cusum->start, paths * sizeof *out->start);
     memcpy(out->scores, cusum->scores, columns * sizeof *out->scores);
-    memcpy(out->table, cusum->table, columns * sizeof *out->table);
+    memcpy(out->cells, cusum->cells, columns * sizeof *out->cells);
     memcpy(out->sums, cusum->sums, columns * sizeof *out->sums);
     tw_sketch_add(&out->made, &cusum->made);
     tw_sketch_add(&out->pool, &cusum->pool);
@@ -178,37 +178,31 @@ int tw_cusum_step(struct tw_cusum *cusum, const struct tw_cusum_sample *window, 
     return status;
 }
 
-int tw_cusum_leading(const struct tw_cusum *cusum, int column)
+int tw_cusum_leading(const struct tw_cusum *cusum, int column, double *log_ratio)
 {
-    const double *log_w = cusum->log_w + column * TW_CUSUM_PATHS;
-    double smooth = cusum->bets->largest(TW_CUSUM_SMOOTH, log_w);
-    double notch = cusum->bets->largest(TW_CUSUM_NOTCHES, log_w + TW_CUSUM_SMOOTH);
-    bool ahead = smooth - tw_cusum_path_price(0) >= notch - tw_cusum_path_price(TW_CUSUM_SMOOTH);
-    double most = ahead ? smooth : notch;
-    int path = ahead ? 0 : TW_CUSUM_SMOOTH;
-    while (log_w[path] < most)
+    const double *log_w = cusum->log_w + column * TW_CUSUM_PATHS, *prices = cusum->prices[cusum->periodic[column]];
+    double most = cusum->bets->largest(TW_CUSUM_PATHS, log_w, prices);
+    int path = 0;
+    while (log_w[path] - prices[path] < most)
         path++;
+    *log_ratio = -most;
     return path;
 }
 
-/* Caps of a column's paths after a window of so many rows; at a path's limit the column alarms. Once it does, only the
- * path with the least p stays near its limit: it has the size that fits the drift, and the time after which the alarm
- * ends is its own. */
+/* Where a column alarms, paths are capped a little above their limits, the price over the threshold, by what a window
+ * of so many rows takes back. Only the path with the least p stays there, the others at half of their limits: it has
+ * the size that fits the drift, and the time after which the alarm ends is its own. */
 static void cap_paths(struct tw_cusum *cusum, int column, double rows, double log_threshold)
 {
-    double *log_w = cusum->log_w + column * TW_CUSUM_PATHS;
-    double limits[2] = {tw_cusum_path_price(0) - log_threshold, tw_cusum_path_price(TW_CUSUM_SMOOTH) - log_threshold};
-    if (cusum->bets->largest(TW_CUSUM_PATHS, log_w) <= fmin(limits[0], limits[1]) / 2)
+    double *log_w = cusum->log_w + column * TW_CUSUM_PATHS, log_ratio;
+    const double *prices = cusum->prices[cusum->periodic[column]];
+    if (-cusum->bets->largest(TW_CUSUM_PATHS, log_w, prices) > log_threshold)
         return; /* most columns, at all times */
-    int best = tw_cusum_leading(cusum, column);
-    bool alarms = log_w[best] >= limits[best >= TW_CUSUM_SMOOTH];
+    int best = tw_cusum_leading(cusum, column, &log_ratio);
     for (int path = 0; path < TW_CUSUM_PATHS; path++) {
-        double limit = limits[path >= TW_CUSUM_SMOOTH];
-        if (log_w[path] <= limit / 2)
-            continue;
         struct tw_cusum_path it = tw_cusum_path_of(path, cusum->fineness);
-        double cap = limit + FALL * rows * tw_cusum_path_fall(&it);
-        log_w[path] = fmin(log_w[path], alarms && path != best ? limit / 2 : cap);
+        double limit = prices[path] - log_threshold, cap = limit + FALL * rows * tw_cusum_path_fall(&it);
+        log_w[path] = fmin(log_w[path], path == best ? cap : limit / 2);
     }
 }
 

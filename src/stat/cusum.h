@@ -73,9 +73,10 @@ struct tw_cusum {
     struct tw_cusum_bets_sums *next;
     uint64_t tag;
     /* Functions of what is above and not part of the state either: the scores of `made`, and what bets are made of. */
-    double (*scores)[TW_COMPONENTS][TW_SKETCH_CELLS]; /* (columns) */
-    double (*table)[TW_SKETCH_CELLS][TW_CUSUM_LANES]; /* (columns) */
-    const struct tw_cusum_bets *bets;                 /* the best for this processor */
+    double (*scores)[TW_COMPONENTS][TW_SKETCH_CELLS];    /* (columns) */
+    struct tw_cusum_bets_cell (*cells)[TW_SKETCH_CELLS]; /* (columns) */
+    double (*prices)[TW_CUSUM_PATHS]; /* (2): of columns that are not periodic, and of those that are */
+    const struct tw_cusum_bets *bets; /* the best for this processor */
 };
 
 /* What stands out most in a column. */
@@ -133,8 +134,8 @@ void tw_cusum_window_add(struct tw_cusum_window *window, const struct tw_cusum_w
 int tw_cusum_window_to_bytes(const struct tw_cusum_window *window, unsigned char **bytes, size_t *size);
 int tw_cusum_window_from_bytes(struct tw_cusum_window *window, const unsigned char *bytes, size_t size);
 
-/* The path of a column with the least price / W. */
-int tw_cusum_leading(const struct tw_cusum *cusum, int column);
+/* The path of a column with the least price / W, and the logarithm of that. */
+int tw_cusum_leading(const struct tw_cusum *cusum, int column, double *log_ratio);
 /* Takes a window in. out: (columns). `tag` names the window in `start`. One without rows says nothing: p = 1. */
 int tw_cusum_blocks(const struct tw_cusum *cusum, uint64_t rows); /* that a window of so many is cut into */
 void tw_cusum_take(struct tw_cusum *cusum, const struct tw_cusum_window *window, uint64_t tag, struct tw_pool *pool,

@@ -15,6 +15,7 @@
 #endif
 
 typedef double vec __attribute__((vector_size(BYTES), aligned(sizeof(double)), may_alias)); /* anywhere */
+typedef float narrow __attribute__((vector_size(BYTES / 2), aligned(sizeof(float)), may_alias));
 typedef uint64_t bits __attribute__((vector_size(BYTES), aligned(sizeof(uint64_t)), may_alias));
 
 enum {
@@ -89,16 +90,12 @@ static inline void find(const struct tw_cusum_bets_values *values, struct cells 
     }
 }
 
-/* Adds to LANES of the sums; the table has the smallest lambda, each next one follows by squaring. */
-static inline void add_lanes(const struct tw_cusum_bets_column *column, const struct tw_cusum_bets_values *values,
-                             const struct cells *cells, int lane, vec sum[TW_CUSUM_SIZES])
+static inline vec wide(const float *from)
 {
-    for (int c = 0; c < cells->count; c++) {
-        int i = cells->at[c];
-        vec grown = *(const vec *)(column->table[i] + TW_CUSUM_HALF + lane);
-        for (int j = 0; j < TW_CUSUM_SIZES; j++, grown *= grown)
-            sum[j] += values->in[i] * grown;
-    }
+    vec out;
+    for (int l = 0; l < LANES; l++)
+        out[l] = from[l];
+    return out;
 }
 
 static void add(const struct tw_cusum_bets_column *column, const struct tw_cusum_bets_values *values,
@@ -106,37 +103,34 @@ static void add(const struct tw_cusum_bets_column *column, const struct tw_cusum
 {
     struct cells cells;
     find(values, &cells);
-    for (int lane = 0; lane < 2 * TW_CUSUM_HALF; lane += LANES) {
-        vec sum[TW_CUSUM_SIZES];
-        for (int j = 0; j < TW_CUSUM_SIZES; j++)
-            sum[j] = *(const vec *)(sums->of[j] + lane);
-        add_lanes(column, values, &cells, lane, sum);
-        for (int j = 0; j < TW_CUSUM_SIZES; j++)
-            *(vec *)(sums->of[j] + lane) = sum[j];
+    for (int path = 0; path < TW_CUSUM_SMOOTH; path += LANES) {
+        vec *sum = (vec *)(sums->of + path);
+        for (int c = 0; c < cells.count; c++)
+            *sum += values->in[cells.at[c]] * wide(column->cells[cells.at[c]].growth + path);
     }
 }
 
+/* A few vectors of paths at a time, so that their sums stay in registers. */
 static void take_smooth(const struct page *page, const struct tw_cusum_bets_column *column,
                         const struct tw_cusum_bets_values *block, double all_rows, struct tw_cusum_bets_sums *sums)
 {
-    double smallest = ldexp(1, -column->fineness);
+    enum { PATHS = 24, VECTORS = PATHS / LANES };
     struct cells cells;
     find(block, &cells);
-    for (int half = 0; half < TW_CUSUM_HALF; half += LANES) {
-        vec gain = {0};
-        for (int c = 0; c < cells.count; c++)
-            gain += block->in[cells.at[c]] * *(const vec *)(column->table[cells.at[c]] + half);
-        gain *= smallest;
-        for (int lane = half; lane < 2 * TW_CUSUM_HALF; lane += TW_CUSUM_HALF, gain = -gain) {
-            vec sum[TW_CUSUM_SIZES], gained = gain;
-            for (int j = 0; j < TW_CUSUM_SIZES; j++)
-                sum[j] = *(const vec *)(sums->of[j] + lane);
-            add_lanes(column, block, &cells, lane, sum);
-            for (int j = 0; j < TW_CUSUM_SIZES; j++, gained += gained) {
-                *(vec *)(sums->of[j] + lane) = sum[j];
-                climb(page, j * 2 * TW_CUSUM_HALF + lane, gained, sum[j] / all_rows);
+    for (int first = 0; first < TW_CUSUM_SMOOTH; first += PATHS) {
+        vec gain[VECTORS] = {0}, sum[VECTORS];
+        memcpy(sum, sums->of + first, sizeof sum);
+        for (int c = 0; c < cells.count; c++) {
+            const struct tw_cusum_bets_cell *cell = &column->cells[cells.at[c]];
+            double n = block->in[cells.at[c]];
+            for (int v = 0; v < VECTORS; v++) {
+                gain[v] += n * wide(cell->gain + first + v * LANES);
+                sum[v] += n * wide(cell->growth + first + v * LANES);
             }
         }
+        memcpy(sums->of + first, sum, sizeof sum);
+        for (int v = 0; v < VECTORS; v++)
+            climb(page, first + v * LANES, gain[v], sum[v] / all_rows);
     }
 }
 
@@ -194,15 +188,17 @@ static inline vec larger(vec a, vec b)
     return out;
 }
 
-static double largest(int n, const double *x)
+static double largest(int n, const double *x, const double *less)
 {
     vec most[PARTS / LANES];
     double top[PARTS];
     for (int l = 0; l < PARTS / LANES; l++)
-        most[l] = *(const vec *)(x + l * LANES);
+        most[l] = *(const vec *)(x + l * LANES) - *(const vec *)(less + l * LANES);
     for (int i = PARTS; i < n; i += PARTS)
-        for (int l = 0; l < PARTS / LANES; l++)
-            most[l] = larger(*(const vec *)(x + i + l * LANES), most[l]);
+        for (int l = 0; l < PARTS / LANES; l++) {
+            vec here = *(const vec *)(x + i + l * LANES) - *(const vec *)(less + i + l * LANES);
+            most[l] = larger(here, most[l]);
+        }
     memcpy(top, most, sizeof top);
     for (int half = PARTS / 2; half > 0; half /= 2)
         for (int l = 0; l < half; l++)

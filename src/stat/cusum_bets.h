@@ -14,19 +14,20 @@
 #include "stat/sketch.h"
 #include "stat/smooth.h"
 
-/* Of a cell, side by side: the score of each component, and exp(lambda a) and exp(-lambda a) for the smallest lambda.
- */
-enum { TW_CUSUM_LANES = 3 * TW_CUSUM_HALF };
+/* What a value in a cell does to each smooth path: W grows by `growth`, its logarithm by `gain`, rounded down, before
+ * both are held against the means. */
+struct tw_cusum_bets_cell {
+    float growth[TW_CUSUM_SMOOTH], gain[TW_CUSUM_SMOOTH];
+};
 
 struct tw_cusum_bets_column {
-    const double (*table)[TW_CUSUM_LANES]; /* (TW_SKETCH_CELLS) */
-    int fineness;                          /* the smallest lambda is 2^-fineness */
+    const struct tw_cusum_bets_cell *cells; /* (TW_SKETCH_CELLS) */
     bool periodic;
 };
 
-/* Of exp(+-lambda a) over many values, for each lambda. */
+/* Of growth, over many values. */
 struct tw_cusum_bets_sums {
-    double of[TW_CUSUM_SIZES][2 * TW_CUSUM_HALF];
+    double of[TW_CUSUM_SMOOTH];
 };
 
 /* Values of a column by cell, and how many they are. Doubles, as all they meet are. */
@@ -47,8 +48,8 @@ struct tw_cusum_bets {
                  double log_w[TW_CUSUM_PATHS], uint64_t start[TW_CUSUM_PATHS]);
     /* Sum of n products, in eight parts. */
     double (*dot)(int n, const double *a, const double *b);
-    /* The largest of n numbers; n is a multiple of eight. */
-    double (*largest)(int n, const double *x);
+    /* The largest of n differences x - less; n is a multiple of eight. */
+    double (*largest)(int n, const double *x, const double *less);
 };
 
 /* The table of that rank, the widest vectors that the processor has first; NULL: there are no more. */

@@ -14,14 +14,6 @@
 static const char magic[8] = "TWCUSUM3";
 enum { HEAD = 8 + 4 + 3 + 8 + 8, FLAGS = 3, PERIODIC = 128 };
 
-static unsigned char *put_sums(unsigned char *at, const struct tw_cusum_bets_sums *sums)
-{
-    for (int path = 0; path < TW_CUSUM_SMOOTH; path++)
-        if (path % TW_CUSUM_HALF < TW_COMPONENTS)
-            at = tw_pack_put(at, &sums->of[0][0] + path, sizeof(double));
-    return at;
-}
-
 static unsigned char *put_counts(unsigned char *at, const uint64_t counts[TW_SKETCH_CELLS])
 {
     for (int i = 0; i < TW_SKETCH_CELLS; i++)
@@ -49,7 +41,7 @@ int tw_cusum_to_bytes(const struct tw_cusum *cusum, unsigned char **bytes, size_
         at = tw_pack_put(at, cusum->grid.edges + c * TW_SKETCH_BINS, (size_t)cusum->grid.count[c] * sizeof(float));
         at = put_counts(at, cusum->made.counts + c * TW_SKETCH_CELLS);
         at = put_counts(at, cusum->pool.counts + c * TW_SKETCH_CELLS);
-        at = put_sums(at, &cusum->sums[c]);
+        at = tw_pack_put(at, cusum->sums[c].of, TW_CUSUM_SMOOTH_BETS * sizeof(double));
     }
     for (int path = 0; path < cusum->columns * TW_CUSUM_PATHS; path++) {
         bool up = cusum->log_w[path] > 0; /* below 0 is 0 with the next window */
@@ -73,17 +65,13 @@ static void get_counts(struct tw_pack *reader, uint64_t counts[TW_SKETCH_CELLS])
 }
 
 /* Rounding moves them by far less than what is looked for here. */
-static void get_sums(struct tw_pack *reader, const struct tw_cusum *cusum, int column)
+static void get_sums(struct tw_pack *reader, struct tw_cusum *cusum, int column)
 {
-    struct tw_cusum_bets_sums *sums = &cusum->sums[column], expected = tw_cusum_sum(cusum, column);
-    *sums = expected;
-    for (int path = 0; path < TW_CUSUM_SMOOTH; path++) {
-        double *sum = &sums->of[0][0] + path, right = (&expected.of[0][0])[path];
-        if (path % TW_CUSUM_HALF >= TW_COMPONENTS)
-            continue;
-        tw_pack_get(reader, sum, sizeof *sum);
-        reader->failed = reader->failed || !(fabs(*sum - right) <= 1e-6 * right);
-    }
+    struct tw_cusum_bets_sums *sums = &cusum->sums[column], right = tw_cusum_sum(cusum, column);
+    *sums = right;
+    tw_pack_get(reader, sums->of, TW_CUSUM_SMOOTH_BETS * sizeof(double));
+    for (int path = 0; path < TW_CUSUM_SMOOTH_BETS; path++)
+        reader->failed = reader->failed || !(fabs(sums->of[path] - right.of[path]) <= 1e-6 * right.of[path]);
 }
 
 static void get_column(struct tw_pack *reader, struct tw_cusum *cusum, int column)

@@ -35,8 +35,8 @@ static void judge(const struct step *step, int column, const struct tw_cusum_bet
                   const struct tw_cusum_bets_values *pool)
 {
     const struct tw_cusum *cusum = step->cusum;
-    const double *log_w = cusum->log_w + column * TW_CUSUM_PATHS;
-    int best = tw_cusum_leading(cusum, column);
+    double log_p;
+    int best = tw_cusum_leading(cusum, column, &log_p);
     struct tw_cusum_path path = tw_cusum_path_of(best, cusum->fineness);
     struct tw_cusum_column *out = &step->out[column];
     *out = (struct tw_cusum_column){
@@ -51,7 +51,6 @@ static void judge(const struct step *step, int column, const struct tw_cusum_bet
     };
     if (window->rows <= 0)
         return;
-    double log_p = tw_cusum_path_price(best) - log_w[best];
     if (log_p < 0)
         out->p_value = fmax(exp(log_p), DBL_MIN); /* not zero, whatever underflows */
     measure(step, column, &path, window, pool, out);

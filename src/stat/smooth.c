@@ -52,21 +52,42 @@ static void standardise(const uint64_t *counts, int first, int end, double *scor
         scores[i] = width > 1e-9 ? fmin(fmax((scores[i] - mean) / width, -TW_SMOOTH_MAX), TW_SMOOTH_MAX) : 0;
 }
 
-void tw_smooth_scores(const uint64_t counts[TW_SKETCH_CELLS], bool periodic,
-                      double scores[TW_COMPONENTS][TW_SKETCH_CELLS])
+/* Mid-ranks among the present values. */
+static void find_ranks(const uint64_t counts[TW_SKETCH_CELLS], double ranks[TW_SKETCH_BINS])
 {
-    double present = 0, below = 0, u[SHAPES];
+    double present = 0, below = 0;
     for (int i = 0; i < TW_SKETCH_BINS; i++)
         present += (double)counts[i];
     for (int i = 0; i < TW_SKETCH_BINS; i++) {
-        components(present > 0 ? (below + (double)counts[i] / 2) / present : 0.5, periodic, u);
+        ranks[i] = present > 0 ? (below + (double)counts[i] / 2) / present : 0.5;
         below += (double)counts[i];
+    }
+}
+
+void tw_smooth_scores(const uint64_t counts[TW_SKETCH_CELLS], bool periodic,
+                      double scores[TW_COMPONENTS][TW_SKETCH_CELLS])
+{
+    double ranks[TW_SKETCH_BINS], shapes[SHAPES];
+    find_ranks(counts, ranks);
+    for (int i = 0; i < TW_SKETCH_BINS; i++) {
+        components(ranks[i], periodic, shapes);
         for (int k = 0; k < TW_COMPONENTS; k++)
-            scores[k][i] = k == TW_COMPONENT_ABSENT ? 0 : u[shape_of(k)];
+            scores[k][i] = k == TW_COMPONENT_ABSENT ? 0 : shapes[shape_of(k)];
     }
     for (int k = 0; k < TW_COMPONENTS; k++) {
         bool absent = k == TW_COMPONENT_ABSENT;
         scores[k][TW_SKETCH_NAN] = absent;
         standardise(counts, 0, absent ? TW_SKETCH_CELLS : TW_SKETCH_BINS, scores[k]);
     }
+}
+
+void tw_smooth_peak(const uint64_t counts[TW_SKETCH_CELLS], double shift, double ratio[TW_SKETCH_CELLS])
+{
+    double ranks[TW_SKETCH_BINS];
+    find_ranks(counts, ranks);
+    for (int i = 0; i < TW_SKETCH_BINS; i++) {
+        double c = cos(M_PI * (ranks[i] - 0.5)), s = sin(M_PI * (ranks[i] - 0.5)); /* t = s / c, c may be 0 */
+        ratio[i] = 1 / (c * c + (s - shift * c) * (s - shift * c));
+    }
+    ratio[TW_SKETCH_NAN] = 1;
 }

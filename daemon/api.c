@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/clock.h"
+
 enum { KEY_MAX = 255 };
 
 struct twin *api_twin(struct http_request *request, struct http_response *response)
@@ -61,6 +63,16 @@ bool api_limit(struct http_request *request, struct http_response *response, int
         return false;
     *limit = (int)value;
     return true;
+}
+
+bool api_time(struct http_request *request, struct http_response *response, const char *name, int64_t *ms)
+{
+    const char *text = http_request_query(request, name);
+    if (text == NULL || clock_parse(text, ms))
+        return true;
+    http_response_problem(response, 400, "bad_query", "%s must be a time like 2026-03-01T12:00:00Z%s", name,
+                          strchr(text, ' ') != NULL ? "; \"+\" is %2B in a query" : "");
+    return false;
 }
 
 bool api_query_object(struct http_request *request, const char *name, json_t **json, struct http_response *response)

@@ -27,6 +27,8 @@ enum route_outcome api_twin_list(struct http_request *request, struct http_respo
                                  json_t *(*list)(struct store *store, int64_t twin, int limit, const char *cursor));
 /* ?limit=; false after a 400. */
 bool api_limit(struct http_request *request, struct http_response *response, int *limit);
+/* A query parameter that is a time; *ms stays where it was not sent. False after a 400. */
+bool api_time(struct http_request *request, struct http_response *response, const char *name, int64_t *ms);
 /* Conditions {"name": number, ...} as one row of the schema's conditions (defaults where not named), malloc'd, NULL if
  * the schema has none or `json` is NULL. False after a 400. */
 bool api_conditions(const struct tw_schema *schema, const json_t *json, float **out, struct http_response *response);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "daemon/api.h"
-#include "daemon/clock.h"
 #include "daemon/log.h"
 
 enum { REASON_MAX = 500 };
@@ -190,18 +189,15 @@ enum route_outcome api_aliases_put(struct http_request *request, struct http_res
 
 enum route_outcome api_aliases_history(struct http_request *request, struct http_response *response)
 {
-    const char *at = http_request_query(request, "at"), *alias = http_request_query(request, "alias");
+    const char *alias = http_request_query(request, "alias");
     int64_t at_ms = 0;
     int limit;
     struct twin *twin = api_twin(request, response);
     if (twin == NULL)
         return ROUTE_DONE;
-    if (at != NULL && !clock_parse(at, &at_ms))
-        http_response_problem(response, 400, "bad_query",
-                              "at must be a time like 2026-03-01T12:00:00Z (\"+\" is %%2B)");
-    else if (alias != NULL && !known_alias(alias))
+    if (alias != NULL && !known_alias(alias))
         not_set(response, twin->name, alias);
-    else if (api_limit(request, response, &limit))
+    else if (api_time(request, response, "at", &at_ms) && api_limit(request, response, &limit))
         api_list(response, store_list_moves(request->api->store, twin->id, alias, at_ms, limit,
                                             http_request_query(request, "cursor")));
     registry_twin_unref(twin);

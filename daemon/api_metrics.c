@@ -5,17 +5,6 @@
 
 #define DAY_MS (24 * 3600 * INT64_C(1000))
 
-/* False after a 400. */
-static bool read_time(struct http_request *request, struct http_response *response, const char *name, int64_t *ms)
-{
-    const char *text = http_request_query(request, name);
-    if (text == NULL || clock_parse(text, ms))
-        return true;
-    http_response_problem(response, 400, "bad_query", "%s must be a time like 2026-03-01T12:00:00Z (\"+\" is %%2B)",
-                          name);
-    return false;
-}
-
 /* What shows a range in some hundred points. */
 static int64_t usual_step(int64_t from_ms, int64_t to_ms)
 {
@@ -38,7 +27,7 @@ enum route_outcome api_metrics_get(struct http_request *request, struct http_res
         .to_ms = INT64_MAX,
         .cursor = http_request_query(request, "cursor"),
     };
-    if (read_time(request, response, "from", &query.from_ms) && read_time(request, response, "to", &query.to_ms) &&
+    if (api_time(request, response, "from", &query.from_ms) && api_time(request, response, "to", &query.to_ms) &&
         http_request_query_int(request, "step", 0, INT32_MAX, &step, response) &&
         api_limit(request, response, &query.limit)) {
         query.step_s = step >= 0 ? step : usual_step(query.from_ms, query.to_ms < now ? query.to_ms : now);

@@ -179,7 +179,7 @@ static bool read_version(struct http_request *request, struct http_response *res
                               "version must be an integer from 1 to %d, or champion, challenger or reference",
                               INT32_MAX);
     else if (named == 0)
-        http_response_problem(response, 404, "unknown_alias", "twin %s has no alias \"%s\"", twin->name, text);
+        http_response_problem(response, 404, "unknown_alias", "alias %s of twin %s was never set", text, twin->name);
     else
         *version = named;
     registry_twin_unref(twin);

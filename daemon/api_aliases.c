@@ -19,7 +19,11 @@ static bool known_alias(const char *alias)
 
 static void not_set(struct http_response *response, const char *twin, const char *alias)
 {
-    http_response_problem(response, 404, "unknown_alias", "twin %s has no alias \"%.32s\"", twin, alias);
+    if (known_alias(alias))
+        http_response_problem(response, 404, "unknown_alias", "alias %s of twin %s was never set", alias, twin);
+    else
+        http_response_problem(response, 404, "unknown_alias",
+                              "an alias is champion, challenger or reference, not \"%.32s\"", alias);
 }
 
 static void send_alias(struct http_response *response, json_t *alias)

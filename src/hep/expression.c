@@ -390,7 +390,7 @@ bool tw_expression_uses(const struct tw_expression *expression, int column)
 
 /* --- evaluation --- */
 
-/* Rows [first, first + n) into x[0]; x are columns of BLOCK values, as many as the stack is high. */
+/* Rows [first, first + n) into x[0]; x are columns of at least n values, as many as the stack is high. */
 static void run_block(const struct tw_expression *expression, const struct tw_expression_column *columns, size_t first,
                       int n, double *const *x)
 {
@@ -418,13 +418,14 @@ static void run_block(const struct tw_expression *expression, const struct tw_ex
 int tw_expression_eval(const struct tw_expression *expression, const struct tw_expression_column *columns, size_t rows,
                        float *out, size_t stride)
 {
-    double *values = tw_size_alloc((size_t)expression->stack * BLOCK, sizeof *values);
+    size_t block = rows < BLOCK ? rows : BLOCK;
+    double *values = tw_size_alloc((size_t)expression->stack * (block + 1), sizeof *values);
     double *x[TW_EXPRESSION_STACK_MAX];
 
     if (!values)
         return TW_NO_MEMORY;
     for (int k = 0; k < expression->stack; k++)
-        x[k] = values + (size_t)k * BLOCK;
+        x[k] = values + (size_t)k * block;
     for (size_t first = 0; first < rows; first += BLOCK) {
         int n = rows - first < BLOCK ? (int)(rows - first) : BLOCK;
 

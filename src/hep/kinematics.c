@@ -30,9 +30,9 @@ static double transverse_mass(const struct tw_particle *p)
 }
 
 /* y = asinh(pz / mT); of a massless particle eta itself, which sinh would carry out of the range of numbers. */
-static double rapidity_of(const struct tw_particle *p)
+static double rapidity_of(const struct tw_particle *p, double transverse_mass)
 {
-    return p->m > 0 ? asinh(p->pt * sinh(p->eta) / transverse_mass(p)) : p->eta;
+    return p->m > 0 ? asinh(p->pt * sinh(p->eta) / transverse_mass) : p->eta;
 }
 
 static bool whole(const struct tw_particle *particles, int n)
@@ -47,9 +47,10 @@ static bool whole(const struct tw_particle *particles, int n)
 
 static double product(const struct tw_particle *a, const struct tw_particle *b)
 {
-    double ma = mass_of(a), mb = mass_of(b), mt = transverse_mass(a) * transverse_mass(b), pt = a->pt * b->pt;
+    double ma = mass_of(a), mb = mass_of(b), mta = transverse_mass(a), mtb = transverse_mass(b);
+    double mt = mta * mtb, pt = a->pt * b->pt, dy = rapidity_of(a, mta) - rapidity_of(b, mtb);
     double masses = square(ma * b->pt) + square(mb * a->pt) + square(ma * mb);
-    return 2 * mt * square(sinh(0.5 * (rapidity_of(a) - rapidity_of(b)))) + (masses > 0 ? masses / (mt + pt) : 0) +
+    return 2 * mt * square(sinh(0.5 * dy)) + (masses > 0 ? masses / (mt + pt) : 0) +
            2 * pt * square(sin(0.5 * (a->phi - b->phi)));
 }
 

@@ -116,6 +116,7 @@ static void take_smooth(const struct page *page, const struct tw_cusum_bets_colu
 {
     enum { PATHS = 24, VECTORS = PATHS / LANES };
     struct cells cells;
+    double share = 1 / all_rows;
     find(block, &cells);
     for (int first = 0; first < TW_CUSUM_SMOOTH; first += PATHS) {
         vec gain[VECTORS] = {0}, sum[VECTORS];
@@ -130,7 +131,7 @@ static void take_smooth(const struct page *page, const struct tw_cusum_bets_colu
         }
         memcpy(sums->of + first, sum, sizeof sum);
         for (int v = 0; v < VECTORS; v++)
-            climb(page, first + v * LANES, gain[v], sum[v] / all_rows);
+            climb(page, first + v * LANES, gain[v], sum[v] * share);
     }
 }
 

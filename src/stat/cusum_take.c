@@ -15,24 +15,30 @@ struct step {
 
 /* Window less pool in what a path bets on. */
 static void measure(const struct step *step, int column, const struct tw_cusum_path *path,
-                    const struct tw_cusum_bets_values *window, const struct tw_cusum_bets_values *pool,
+                    const struct tw_cusum_bets_values *window, const struct tw_cusum_bets_values *all,
                     struct tw_cusum_column *out)
 {
     const struct tw_cusum_bets *bets = step->cusum->bets;
-    double scores[TW_SKETCH_CELLS];
-    tw_cusum_path_scores(path, step->cusum->scores[column], scores);
-    double now = bets->dot(TW_SKETCH_CELLS, window->in, scores), before = bets->dot(TW_SKETCH_CELLS, pool->in, scores);
-    double all_rows = window->rows + pool->rows, unit = 1;
+    double own[TW_SKETCH_CELLS], sign = 1;
+    const double *scores = own;
+    if (path->component >= 0) {
+        scores = step->cusum->scores[column][path->component];
+    } else {
+        tw_cusum_path_scores(path, step->cusum->scores[column], own);
+        sign = path->sign;
+    }
+    double now = bets->dot(TW_SKETCH_CELLS, window->in, scores), ever = bets->dot(TW_SKETCH_CELLS, all->in, scores);
+    double before = all->rows - window->rows, unit = 1;
     if (path->component < 0) { /* shares, in standard deviations of being inside */
-        double share = -(now + before) / all_rows;
+        double share = -ever / all->rows;
         unit = share > 0 && share < 1 ? sqrt(share * (1 - share)) : INFINITY;
     }
-    out->value = path->sign * (now / window->rows - before / pool->rows) / unit;
-    out->error = sqrt(1 / window->rows + 1 / pool->rows);
+    out->value = sign * (now / window->rows - (ever - now) / before) / unit;
+    out->error = sqrt(1 / window->rows + 1 / before);
 }
 
 static void judge(const struct step *step, int column, const struct tw_cusum_bets_values *window,
-                  const struct tw_cusum_bets_values *pool)
+                  const struct tw_cusum_bets_values *all)
 {
     const struct tw_cusum *cusum = step->cusum;
     double log_p;
@@ -53,17 +59,20 @@ static void judge(const struct step *step, int column, const struct tw_cusum_bet
         return;
     if (log_p < 0)
         out->p_value = fmax(exp(log_p), DBL_MIN); /* not zero, whatever underflows */
-    measure(step, column, &path, window, pool, out);
+    measure(step, column, &path, window, all, out);
 }
 
-/* The counts of a block: those of its parts together. */
-static void put_together(const struct step *step, int column, int block, uint64_t counts[TW_SKETCH_CELLS])
+/* The counts of a block: those of its parts together, in `sum` if there are several. */
+static const uint64_t *put_together(const struct step *step, int column, int block, uint64_t sum[TW_SKETCH_CELLS])
 {
     int parts = step->window->blocks / step->blocks, first = column * step->window->blocks + block * parts;
-    memset(counts, 0, TW_SKETCH_CELLS * sizeof *counts);
-    for (int part = first; part < first + parts; part++)
-        for (int i = 0; i < TW_SKETCH_CELLS; i++)
-            counts[i] += step->window->counts[part * TW_SKETCH_CELLS + i];
+    const uint64_t *counts = step->window->counts + first * TW_SKETCH_CELLS;
+    if (parts == 1)
+        return counts;
+    memset(sum, 0, TW_SKETCH_CELLS * sizeof *sum);
+    for (int i = 0; i < parts * TW_SKETCH_CELLS; i++)
+        sum[i % TW_SKETCH_CELLS] += counts[i];
+    return sum;
 }
 
 static void add(struct tw_cusum_bets_values *to, const struct tw_cusum_bets_values *values)
@@ -80,13 +89,12 @@ static void step_column(void *context, size_t task, unsigned worker)
     int column = (int)task;
     struct tw_cusum_bets_column bets = tw_cusum_bets_of(cusum, column);
     struct tw_cusum_bets_sums sums = cusum->sums[column];
-    struct tw_cusum_bets_values pool, all, block, window = {.rows = 0};
-    uint64_t *last = cusum->last.counts + column * TW_SKETCH_CELLS, counts[TW_SKETCH_CELLS];
-    cusum->bets->values(cusum->pool.counts + column * TW_SKETCH_CELLS, &pool);
-    all = pool;
-    memset(last, 0, sizeof counts);
+    struct tw_cusum_bets_values all, block, window = {.rows = 0};
+    uint64_t *last = cusum->last.counts + column * TW_SKETCH_CELLS, sum[TW_SKETCH_CELLS];
+    cusum->bets->values(cusum->pool.counts + column * TW_SKETCH_CELLS, &all);
+    memset(last, 0, sizeof sum);
     for (int b = 0; b < step->blocks; b++) {
-        put_together(step, column, b, counts);
+        const uint64_t *counts = put_together(step, column, b, sum);
         cusum->bets->values(counts, &block);
         if (block.rows <= 0)
             continue;
@@ -98,7 +106,7 @@ static void step_column(void *context, size_t task, unsigned worker)
                           cusum->start + column * TW_CUSUM_PATHS);
     }
     cusum->next[column] = sums;
-    judge(step, column, &window, &pool);
+    judge(step, column, &window, &all);
 }
 
 /* A block of m rows beside a pool of n loses the share m / (n + m) of its information: halving goes on while that is

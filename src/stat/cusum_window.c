@@ -54,7 +54,7 @@ struct counting {
     struct tw_cusum_window *window;
     const struct tw_cusum *cusum;
     const struct tw_cusum_sample *sample;
-    unsigned char *block; /* (rows) which block a row belongs to */
+    unsigned char *block; /* (rows) which block a row belongs to; NULL: there is one */
     int *status;          /* (columns) */
 };
 
@@ -72,7 +72,7 @@ static void count_column(void *context, size_t task, unsigned worker)
         tw_sketch_grid_cells(&counting->cusum->grid, (int)task, values.at + first * values.stride, n, values.stride,
                              cells);
         for (size_t i = 0; i < n; i++)
-            counts[counting->block[first + i] * TW_SKETCH_CELLS + cells[i]]++;
+            counts[(counting->block ? counting->block[first + i] * TW_SKETCH_CELLS : 0) + cells[i]]++;
     }
     tw_cusum_values_fini(&values);
 }
@@ -83,11 +83,12 @@ int tw_cusum_window_count(struct tw_cusum_window *window, const struct tw_cusum 
 {
     const struct tw_data *data = sample->data;
     struct counting counting = {.window = window, .cusum = cusum, .sample = sample};
-    counting.block = tw_size_alloc(data->rows + 1, 1);
+    bool several = window->blocks > 1;
+    counting.block = several ? tw_size_alloc(data->rows + 1, 1) : NULL;
     counting.status = tw_size_alloc((size_t)window->columns, sizeof *counting.status);
-    int status = counting.block && counting.status ? TW_OK : TW_NO_MEMORY;
+    int status = (counting.block || !several) && counting.status ? TW_OK : TW_NO_MEMORY;
     if (status == TW_OK) {
-        for (size_t i = 0; i < data->rows && window->blocks > 1; i++) {
+        for (size_t i = 0; i < data->rows && several; i++) {
             uint64_t hash = tw_rng_mix(data->keys[i], UINT64_C(0x626c6f636b)) % TW_CUSUM_BLOCKS;
             counting.block[i] = (unsigned char)(hash * (uint64_t)window->blocks / TW_CUSUM_BLOCKS);
         }

@@ -44,18 +44,28 @@ static int move_champion(sqlite3 *db, struct commit *commit, struct tw_error *er
 }
 
 /* A version that passed its gate but may not take over (hold, or people were quicker) is on trial. */
-static int name_challenger(sqlite3 *db, const struct commit *commit, struct tw_error *error)
+static int name_challenger(sqlite3 *db, const struct commit *commit, int version, const char *reason,
+                           struct tw_error *error)
 {
     struct store_move move = {
         .twin = commit->twin,
         .alias = "challenger",
-        .version = commit->version->version,
+        .version = version,
         .expected_move = -1,
         .actor = "loop",
-        .reason = commit->version->reason,
+        .reason = reason,
         .hold = -1,
     };
     return store_alias_move(db, &move, error);
+}
+
+/* A version that was rejected passed its gate with later data. */
+static int grant_appeal(sqlite3 *db, const struct commit *commit, struct tw_error *error)
+{
+    int status = store_version_appeal(db, commit->twin, commit->appealed, commit->appeal, commit->appeal_reason, error);
+    if (status == TW_OK && !commit->move_to)
+        status = name_challenger(db, commit, commit->appealed, commit->appeal_reason, error);
+    return status;
 }
 
 static int open_operation(sqlite3 *db, struct commit *commit, struct tw_error *error)
@@ -91,7 +101,9 @@ static int write_all(sqlite3 *db, void *context, struct tw_error *error)
     if (status == TW_OK && commit->promote)
         status = move_aliases(db, commit, error);
     else if (status == TW_OK && commit->version && strcmp(commit->version->status, "challenger") == 0)
-        status = name_challenger(db, commit, error);
+        status = name_challenger(db, commit, commit->version->version, commit->version->reason, error);
+    if (status == TW_OK && commit->appealed)
+        status = grant_appeal(db, commit, error);
     if (status == TW_OK && commit->move_to)
         status = move_champion(db, commit, error);
     if (status == TW_OK && commit->tried)

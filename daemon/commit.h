@@ -21,6 +21,9 @@ struct commit {
     int64_t move;       /* in: expected; out: the new one */
     int tried;          /* a version whose metrics get `regret`; 0: none */
     const char *regret; /* JSON */
+    int appealed; /* a version that was rejected and passed its gate since: a challenger, or champion with move_to */
+    const char *appeal; /* JSON for its metrics, and a sentence for its reason */
+    const char *appeal_reason;
     uint64_t processed; /* ordinals below are in iterations */
     const char *state;  /* of the loop, JSON */
     /* An operation that begins with this commit: inserted first, then `opened` renews the texts that name it (iteration

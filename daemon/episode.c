@@ -75,11 +75,41 @@ void episode_recalled(struct episode *episode, bool passed, bool promoted)
         episode->active = false;
 }
 
-void episode_decided(struct episode *episode, bool promoted, bool promising)
+int episode_recall(struct episode *episode, long recall)
 {
+    if (!episode->recall)
+        episode->recall = (int)recall;
+    return episode->recall;
+}
+
+void episode_appeals(struct episode *episode, int version)
+{
+    episode->appeal = version;
+}
+
+bool episode_hears(const struct episode *episode)
+{
+    return episode->active && episode->appeal;
+}
+
+void episode_appealed(struct episode *episode, bool promoted)
+{
+    if (promoted) {
+        episode->champion = episode->appeal;
+        episode->promoted = true;
+        episode->rejections = episode->looks = 0;
+        episode->gained_rows = episode->rows;
+    }
+    episode->appeal = 0;
+}
+
+void episode_decided(struct episode *episode, bool promoted, bool promising, bool asked)
+{
+    if (promoted)
+        episode->appeal = 0;
     episode->trained_rows = episode->rows;
     episode->attempts++;
-    episode->looks++;
+    episode->looks = promoted ? 0 : episode->looks + asked;
     episode->rejections = promoted ? 0 : promising ? episode->rejections : episode->rejections + 1;
     episode->promoted = episode->promoted || promoted;
     if (promoted || promising)
@@ -92,23 +122,25 @@ void episode_decided(struct episode *episode, bool promoted, bool promising)
 
 json_t *episode_json(const struct episode *episode)
 {
-    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:i, s:I, s:i, s:i, s:I}", "active", episode->active,
-                     "change", (json_int_t)episode->change, "rows", (json_int_t)episode->rows, "trained_rows",
-                     (json_int_t)episode->trained_rows, "attempts", episode->attempts, "rejections",
+    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:i, s:I, s:i, s:i, s:I, s:i, s:i}", "active",
+                     episode->active, "change", (json_int_t)episode->change, "rows", (json_int_t)episode->rows,
+                     "trained_rows", (json_int_t)episode->trained_rows, "attempts", episode->attempts, "rejections",
                      episode->rejections, "quiet", episode->quiet, "promoted", episode->promoted, "looks",
                      episode->looks, "gained_rows", (json_int_t)episode->gained_rows, "origin", episode->origin,
-                     "champion", episode->champion, "asked_rows", (json_int_t)episode->asked_rows);
+                     "champion", episode->champion, "asked_rows", (json_int_t)episode->asked_rows, "appeal",
+                     episode->appeal, "recall", episode->recall);
 }
 
 void episode_from_json(struct episode *episode, const json_t *json)
 {
     memset(episode, 0, sizeof(*episode));
-    int active, promoted, attempts, rejections, quiet, looks = -1, origin = 0, champion = 0;
-    json_int_t change, rows, trained, gained = 0, asked = 0; /* states from before they were kept lack the last five */
-    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s?i, s?I, s?i, s?i, s?I}", "active",
-                    &active, "change", &change, "rows", &rows, "trained_rows", &trained, "attempts", &attempts,
-                    "rejections", &rejections, "quiet", &quiet, "promoted", &promoted, "looks", &looks, "gained_rows",
-                    &gained, "origin", &origin, "champion", &champion, "asked_rows", &asked) != 0)
+    int active, promoted, attempts, rejections, quiet, looks = -1, origin = 0, champion = 0, appeal = 0, recall = 0;
+    json_int_t change, rows, trained, gained = 0, asked = 0; /* states from before they were kept lack the last seven */
+    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s?i, s?I, s?i, s?i, s?I, s?i, s?i}",
+                    "active", &active, "change", &change, "rows", &rows, "trained_rows", &trained, "attempts",
+                    &attempts, "rejections", &rejections, "quiet", &quiet, "promoted", &promoted, "looks", &looks,
+                    "gained_rows", &gained, "origin", &origin, "champion", &champion, "asked_rows", &asked, "appeal",
+                    &appeal, "recall", &recall) != 0)
         return;
     *episode = (struct episode){.active = active != 0,
                                 .change = (uint64_t)change,
@@ -122,5 +154,7 @@ void episode_from_json(struct episode *episode, const json_t *json)
                                 .asked_rows = (uint64_t)asked,
                                 .origin = origin,
                                 .champion = champion,
+                                .appeal = appeal,
+                                .recall = recall,
                                 .promoted = promoted != 0};
 }

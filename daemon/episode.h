@@ -2,7 +2,8 @@
  *
  * A retune trains on what came after the estimated change point. One is not the end: whenever the data since the change
  * have grown by `loop.growth`, after a rejection too, another follows through the same gate, until nothing is gained.
- * Before it, and until one is promoted, champions of the past are asked: what returns needs no training. Each starts
+ * Before it, and until one is promoted, champions of the past are asked: what returns needs no training. One that was
+ * rejected, but promising, is on appeal meanwhile: what comes after it goes on with its gate. Each starts
  * from the version that the drift met, and has to beat the one that serves: what an early one learnt of the noise of
  * few rows is not handed on. This file is that policy alone: no data, no clocks, no threads; its state goes through
  * JSON into the store.
@@ -24,11 +25,13 @@ struct episode {
     int origin;            /* version that the drift met; 0: unknown, in states of before it was kept */
     int champion;          /* version that serves, as the loop left it; 0: unknown */
     int attempts;          /* retunes of this episode */
-    int looks;             /* gates that were tried: retunes, and the recall. They share one level */
+    int looks;             /* gates that this champion was tried by: of retunes, and the recall. They share one level */
     uint64_t asked_rows;   /* rows when champions of the past were last asked; 0: not yet, or, with looks, no more */
     int rejections;        /* in a row, promising ones left out */
     int quiet;             /* windows in a row without an alarm, before anything was promoted */
-    bool promoted;         /* something of this episode was */
+    int appeal;            /* version that was rejected, but promising: later data go on with its gate. 0: none */
+    int recall;    /* loop.recall when champions of the past were first asked: they share one level; 0: not yet */
+    bool promoted; /* something of this episode was */
 };
 
 enum {
@@ -56,7 +59,8 @@ void episode_trim(struct episode *episode, uint64_t first);
 /* True if a retune is due on the data since the change, which have to grow by the share `growth` from one to the next.
  */
 bool episode_due(const struct episode *episode, double growth);
-/* Level of its next gate, so that all of them together err with a chance of at most `level`. */
+/* Level of the next gate, so that all of them against one champion err with a chance of at most `level`: so does any
+ * move of the champion. */
 double episode_level(const struct episode *episode, double level);
 /* True if champions of the past are to be tried on the data since the change: when the episode begins, and again each
  * time these have grown by `growth`, until one of them passes or a retune is promoted. It is one test all along: the
@@ -66,9 +70,17 @@ bool episode_asks(const struct episode *episode, double growth);
 double episode_recall_level(double level);
 /* They were. `passed`: one of them is better; `promoted`: it took over, which ends the episode. */
 void episode_recalled(struct episode *episode, bool passed, bool promoted);
+/* How many may be asked, as it was when they first were: another number would be other shares of the level. */
+int episode_recall(struct episode *episode, long recall);
 /* A retune was decided; ends the episode when nothing is gained any more. `promising`: it was not promoted, but its
- * gain stands above its error, so that more data may show what these could not; such a rejection does not count. */
-void episode_decided(struct episode *episode, bool promoted, bool promising);
+ * gain stands above its error, so that more data may show what these could not; such a rejection does not count.
+ * `asked`: its gate was, which costs a share of the level. */
+void episode_decided(struct episode *episode, bool promoted, bool promising, bool asked);
+/* The version that is on appeal (appeal.h), in place of any other; it was rejected, but promising. */
+void episode_appeals(struct episode *episode, int version);
+bool episode_hears(const struct episode *episode); /* one is on appeal */
+/* It is no more. `promoted`: it passed and took over, and refinements go on. */
+void episode_appealed(struct episode *episode, bool promoted);
 
 json_t *episode_json(const struct episode *episode);
 void episode_from_json(struct episode *episode, const json_t *json); /* NULL or odd members: inactive */

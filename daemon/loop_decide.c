@@ -73,8 +73,10 @@ static int commit_iteration(struct loop *loop, const struct comparison *comparis
     struct store_operation operation = {.twin = loop->twin->id, .kind = "retune", .request = request};
     int status = draft_texts(&draft);
     const json_t *regret = verdict ? verdict->past->regret : NULL;
+    const json_t *appeal = verdict && verdict->past->appealed ? verdict->past->appeal : NULL;
     char *regret_text = regret ? json_dumps(regret, JSON_COMPACT) : NULL;
-    if (regret && !regret_text)
+    char *appeal_text = appeal ? json_dumps(appeal, JSON_COMPACT) : NULL;
+    if ((regret && !regret_text) || (appeal && !appeal_text))
         status = TW_NO_MEMORY;
     struct commit commit = {
         .twin = loop->twin->id,
@@ -87,6 +89,9 @@ static int commit_iteration(struct loop *loop, const struct comparison *comparis
         .move = verdict ? verdict->move : 0,
         .tried = regret ? verdict->past->trial.version : 0,
         .regret = regret_text,
+        .appealed = appeal ? verdict->past->appealed : 0,
+        .appeal = appeal_text,
+        .appeal_reason = appeal ? verdict->choice->reason : NULL,
         .opens = loop->has_task ? &operation : NULL,
         .opened = name_operation,
         .context = &draft,
@@ -103,6 +108,7 @@ static int commit_iteration(struct loop *loop, const struct comparison *comparis
     free(draft.policy_text);
     free(draft.state);
     free(regret_text);
+    free(appeal_text);
     return status;
 }
 
@@ -166,7 +172,7 @@ static int skip(struct loop *loop, const struct comparison *comparison, const st
     return status;
 }
 
-/* Asks the versions of the past, and lets the episode follow. */
+/* Asks the versions that are there, and lets the episode follow. */
 static int look_back(struct loop *loop, const struct turn *turn, struct past *past, struct tw_error *error)
 {
     int status = loop_past_regret(loop, turn->comparison, turn->window, turn->champion, turn->policy, past, error);
@@ -175,6 +181,8 @@ static int look_back(struct loop *loop, const struct turn *turn, struct past *pa
     follow_episode(loop, turn->comparison, turn->champion->version);
     if (turn->policy->recall > 0 && episode_asks(&loop->episode, turn->policy->growth))
         status = loop_past_recall(loop, turn->window, turn->champion, turn->policy, past, error);
+    if (status == TW_OK && !past->recalled && episode_hears(&loop->episode) && !pace_cools(&loop->pace, turn->policy))
+        status = loop_past_appeal(loop, turn->window, turn->champion, turn->policy, past, error);
     return status;
 }
 
@@ -191,6 +199,7 @@ static void choose(const struct loop *loop, const struct turn *turn, const struc
         .limit = limited ? limit : NULL,
         .back_to = past->back_to,
         .recalled = past->recalled,
+        .appealed = past->appealed,
         .beyond = past->beyond,
         .why = past->why,
     };
@@ -204,14 +213,16 @@ static void carry_out(struct loop *loop, const struct turn *turn, const struct p
     bool open = past->state == TRIAL_OPEN || past->state == TRIAL_WORSE;
     loop->trial = open && !choice->move_to ? past->trial : (struct trial){0};
     if (past->recall)
-        episode_recalled(&loop->episode, past->recalled != 0, choice->move_to != 0);
+        episode_recalled(&loop->episode, past->recalled != 0, past->recalled && choice->move_to);
+    if (past->appeal_over)
+        episode_appealed(&loop->episode, past->appealed && choice->move_to);
     if (choice->retune) {
         schedule_retune(loop, turn);
         pace_begin(&loop->pace, now);
     }
     if (!choice->move_to)
         return;
-    loop->episode.active = false;
+    loop->episode.active = past->appealed != 0;
     pace_decided(&loop->pace);
     if (!past->back_to)
         trial_begin(&loop->trial, choice->move_to, turn->champion->version);
@@ -239,6 +250,8 @@ static json_t *policy_json(const struct loop *loop, const struct comparison *com
         json_object_set(json, "regret", past->regret);
     if (past->recall)
         json_object_set(json, "recall", past->recall);
+    if (past->appeal)
+        json_object_set(json, "appeal", past->appeal);
     if (choice->move_to)
         json_object_set_new(json, "version", json_integer(choice->move_to));
     return json;
@@ -254,6 +267,15 @@ static void log_decision(const struct loop *loop, const struct turn *turn, const
              (unsigned long long)turn->window->last, (unsigned long long)comparison->rows,
              comparison->drift ? "true" : "false", decision, text ? log_quote(text, alarms, sizeof(alarms)) : "");
     free(text);
+}
+
+/* A version that is rejected no more. */
+static void show_appealed(struct loop *loop, int version, const char *decision)
+{
+    registry_appealed(loop->twin, decision);
+    registry_aliases_read(loop->twin);
+    publish_post(loop->context->publisher, loop->twin->name, "version",
+                 store_version_json(loop->context->store, loop->twin->id, version));
 }
 
 /* What follows from the comparison: nothing, advice, a retune, or a move to a version that is there already; *served is
@@ -284,6 +306,8 @@ int loop_decide(struct loop *loop, const struct turn *turn, int *served, struct 
     }
     if (status == TW_OK)
         log_decision(loop, turn, choice.decision);
+    if (status == TW_OK && past.appealed)
+        show_appealed(loop, past.appealed, choice.decision);
     if (status == TW_OK && choice.move_to) {
         char quoted[400];
         log_info("champion_moved", "twin=%s version=%d from=%d move=%lld actor=loop reason=%s", loop->twin->name,

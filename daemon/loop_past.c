@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "daemon/appeal.h"
 #include "daemon/recall.h"
 #include "daemon/weights.h"
 
@@ -83,24 +84,30 @@ int loop_past_record(struct past *past, bool moved, double level)
     return TW_OK;
 }
 
-int loop_past_recall(struct loop *loop, const struct window *window, struct snapshot *champion,
-                     const struct loop_policy *policy, struct past *past, struct tw_error *error)
+static struct contest contest_of(struct loop *loop, struct snapshot *champion, const struct loop_policy *policy)
 {
-    struct loop_context *context = loop->context;
-    struct recall_input input = {
-        .registry = context->registry,
-        .store = context->store,
-        .kernels = context->kernels,
-        .pool = context->pool,
+    return (struct contest){
+        .registry = loop->context->registry,
+        .kernels = loop->context->kernels,
+        .pool = loop->context->pool,
         .twin = loop->twin,
         .champion = champion,
-        .window = {.first = loop->episode.change, .last = window->last},
         .min_gain = policy->gate_min_gain,
-        .level = episode_recall_level(policy->gate_level),
-        .most = (int)policy->recall,
         .max_distance = policy->max_distance,
         .reference = loop->reference_rows.rows ? &loop->reference_rows : NULL,
         .reference_version = loop->reference ? loop->reference->version : 0,
+    };
+}
+
+int loop_past_recall(struct loop *loop, const struct window *window, struct snapshot *champion,
+                     const struct loop_policy *policy, struct past *past, struct tw_error *error)
+{
+    struct recall_input input = {
+        .contest = contest_of(loop, champion, policy),
+        .store = loop->context->store,
+        .window = {.first = loop->episode.change, .last = window->last},
+        .level = episode_recall_level(policy->gate_level),
+        .most = episode_recall(&loop->episode, policy->recall),
     };
     struct recall recall;
     /* what goes on is a test from the first row on, so that all of them must fit */
@@ -112,15 +119,35 @@ int loop_past_recall(struct loop *loop, const struct window *window, struct snap
     if (recall.record)
         past->recall = json_incref(recall.record);
     past->recalled = recall.version;
-    if (recall.version) {
-        char far[200] = "";
-        past->beyond = distance_exceeds(&recall.distance, policy->max_distance, far, sizeof(far));
-        snprintf(past->why, sizeof(past->why),
-                 "version %d gains %+.4f +- %.4f over version %d, lower bound %+.4f on %zu events (needs > %g)%s%s",
-                 recall.version, recall.gate.gain, recall.gate.error, champion->version, recall.gate.bound,
-                 recall.gate.events, policy->gate_min_gain, far[0] ? "; " : "", far);
-    }
+    if (recall.version)
+        past->beyond =
+            contest_words(&input.contest, recall.version, &recall.gate, &recall.distance, past->why, sizeof(past->why));
     recall_fini(&recall);
+    return TW_OK;
+}
+
+int loop_past_appeal(struct loop *loop, const struct window *window, struct snapshot *champion,
+                     const struct loop_policy *policy, struct past *past, struct tw_error *error)
+{
+    struct appeal_input input = {
+        .contest = contest_of(loop, champion, policy),
+        .store = loop->context->store,
+        .version = loop->episode.appeal,
+        .last = window->last,
+    };
+    struct appeal appeal;
+    int status = appeal_try(&input, &appeal, error);
+    if (status != TW_OK)
+        return status;
+    past->appeal_over = !appeal.open || appeal.gate.pass;
+    if (appeal.record)
+        past->appeal = json_incref(appeal.record);
+    if (appeal.open && appeal.gate.pass) {
+        past->appealed = input.version;
+        past->beyond =
+            contest_words(&input.contest, input.version, &appeal.gate, &appeal.distance, past->why, sizeof(past->why));
+    }
+    appeal_fini(&appeal);
     return TW_OK;
 }
 
@@ -128,4 +155,5 @@ void loop_past_fini(struct past *past)
 {
     json_decref(past->regret);
     json_decref(past->recall);
+    json_decref(past->appeal);
 }

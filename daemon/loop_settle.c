@@ -14,14 +14,12 @@
 #include "daemon/weights.h"
 
 /* The decision of the iteration that a retune belongs to, in the words of the outcome. */
-static json_t *final_policy(const json_t *iteration, const char *reason, int version)
+static json_t *final_policy(const json_t *iteration, const char *reason)
 {
     json_t *policy = json_deep_copy(json_object_get(iteration, "policy"));
     if (!policy)
         policy = json_object();
     json_object_set_new(policy, "outcome", json_string(reason));
-    if (version)
-        json_object_set_new(policy, "version", json_integer(version));
     return policy;
 }
 
@@ -49,15 +47,35 @@ static int begin_trial(struct loop *loop, int before, struct commit *commit, cha
     return TW_OK;
 }
 
-static int name_trial(void *context, struct commit *commit)
+/* What names the version that a retune of the loop made, once it has its number. */
+struct naming {
+    struct loop *loop;
+    json_t *policy; /* of the iteration */
+    bool appeals;   /* rejected, but promising */
+};
+
+static int name_version(void *context, struct commit *commit)
 {
-    struct loop *loop = context;
-    loop->trial.version = loop->episode.champion = commit->version->version;
+    struct naming *naming = context;
+    struct loop *loop = naming->loop;
+    int version = commit->version->version;
+    if (commit->promote)
+        loop->trial.version = loop->episode.champion = version;
+    else if (naming->appeals)
+        episode_appeals(&loop->episode, version);
     char *state = loop_state_text(loop);
-    if (!state)
+    char *policy = json_object_set_new(naming->policy, "version", json_integer(version)) == 0
+                       ? json_dumps(naming->policy, JSON_COMPACT)
+                       : NULL;
+    if (!state || !policy) {
+        free(state);
+        free(policy);
         return TW_NO_MEMORY;
+    }
     free((char *)commit->state);
+    free((char *)commit->iteration->policy);
     commit->state = state;
+    commit->iteration->policy = policy;
     return TW_OK;
 }
 
@@ -76,8 +94,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
     json_t *row = task.iteration ? store_iteration_last(loop->context->store, loop->twin->id) : NULL;
     if (task.iteration && !row)
         return tw_error_set(error, TW_NO_MEMORY, "iteration %lld cannot be read", (long long)task.iteration);
-    json_t *policy = final_policy(row, reason, 0);
-    char *policy_text = json_dumps(policy, JSON_COMPACT);
+    json_t *policy = final_policy(row, reason);
     json_t *ordinals = json_object_get(row, "ordinals");
     struct store_iteration iteration = {
         .twin = loop->twin->id,
@@ -88,7 +105,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         .version = task.champion,
         .drift = json_is_true(json_object_get(row, "drift")),
         .decision = decision,
-        .policy = policy_text,
+        .policy = json_dumps(policy, JSON_COMPACT),
         .statistics = json_object_get(row, "statistics"),
     };
     bool has_iteration = row != NULL;
@@ -100,16 +117,21 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
                                              .first_ordinal = task.window.first,
                                              .last_ordinal = task.window.last,
                                              .decision = "trained",
-                                             .policy = policy_text};
+                                             .policy = iteration.policy};
         loop->last_window = task.window;
         iteration.events = (uint64_t)json_integer_value(json_object_get(result, "rows"));
         has_iteration = true;
         loop->processed = task.window.last + 1;
     }
+    struct naming naming = {.loop = loop, .policy = policy};
     if (task.iteration) {
         double gain = 0, error_of_gain = 0;
-        json_unpack((json_t *)result, "{s:{s:{s:F, s:F}}}", "metrics", "gate", "gain", &gain, "error", &error_of_gain);
-        episode_decided(&loop->episode, promote, gain > error_of_gain);
+        int asked = 0;
+        json_unpack((json_t *)result, "{s:{s:{s:b, s:F, s:F}}}", "metrics", "gate", "asked", &asked, "gain", &gain,
+                    "error", &error_of_gain);
+        bool promising = asked && gain > error_of_gain;
+        naming.appeals = promising && version && strcmp(version->status, "rejected") == 0;
+        episode_decided(&loop->episode, promote, promising, asked);
         pace_decided(&loop->pace);
         loop->processed = iteration.last_ordinal + 1;
     }
@@ -136,10 +158,11 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         .operation_error = failure_text,
     };
     int status = TW_OK;
-    if (promote && task.iteration) {
+    if (promote && task.iteration)
         status = begin_trial(loop, task.champion, &commit, &record, trial_level(loop));
-        commit.numbered = name_trial;
-        commit.context = loop;
+    if (version && task.iteration) {
+        commit.numbered = name_version;
+        commit.context = &naming;
     }
     commit.state = loop_state_text(loop);
     if (status == TW_OK)
@@ -158,7 +181,7 @@ static int commit_task(struct loop *loop, struct store_version *version, bool pr
         loop->iteration = number;
         loop->last_window = last;
     }
-    free(policy_text);
+    free((char *)iteration.policy);
     free((char *)commit.state);
     free(record);
     free(result_text);

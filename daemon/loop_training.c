@@ -95,6 +95,7 @@ static bool begin_training(struct loop *loop)
     if (champion)
         snapshot_unref(champion);
     input.level = task->iteration ? episode_level(&loop->episode, input.policy.gate_level) : input.policy.gate_level;
+    input.sparing = task->iteration != 0;
     if (loop->task_began == 0)
         loop->task_began = clock_monotonic();
     if (task->parent)

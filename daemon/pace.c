@@ -29,9 +29,14 @@ void pace_decided(struct pace *pace)
     pace->windows = 0;
 }
 
+bool pace_cools(const struct pace *pace, const struct loop_policy *policy)
+{
+    return pace->windows >= 0 && pace->windows <= policy->cooldown;
+}
+
 bool pace_limits(const struct pace *pace, const struct loop_policy *policy, double now, char *why, size_t size)
 {
-    if (pace->windows >= 0 && pace->windows <= policy->cooldown) {
+    if (pace_cools(pace, policy)) {
         snprintf(why, size, "loop.cooldown: window %ld of %ld after the last change", pace->windows, policy->cooldown);
         return true;
     }

@@ -1,8 +1,9 @@
 /* How fast retunes may follow each other: a cool-down in windows after each, and so many in so many hours at most.
  *
- * Limits decide only whether a retune begins, never on what: that is a function of ordinals. Time is passed in, in
- * seconds that no step of the wall clock reaches; over a restart ages come from the wall clock, and what would lie in
- * the future began just now. So a clock that was set back makes the loop wait for `hours` at most.
+ * Limits decide only whether a retune begins, or an appeal is heard, never on what: that is a function of ordinals.
+ * Time is passed in, in seconds that no step of the wall clock reaches; over a restart ages come from the wall clock,
+ * and what would lie in the future began just now. So a clock that was set back makes the loop wait for `hours` at
+ * most.
  */
 #ifndef DAEMON_PACE_H
 #define DAEMON_PACE_H
@@ -25,6 +26,8 @@ void pace_init(struct pace *pace);
 void pace_window(struct pace *pace);            /* another window was compared */
 void pace_begin(struct pace *pace, double now); /* a retune of the loop begins */
 void pace_decided(struct pace *pace);           /* a retune, recall or roll-back of the loop was decided */
+/* The cool-down lasts. It binds an appeal (appeal.h) too: that loses nothing, as it is heard on more data then. */
+bool pace_cools(const struct pace *pace, const struct loop_policy *policy);
 /* False: a retune may begin. True: `why` says which limit is in the way, and for how long. */
 bool pace_limits(const struct pace *pace, const struct loop_policy *policy, double now, char *why, size_t size);
 

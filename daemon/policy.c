@@ -12,15 +12,16 @@ static void choose(struct policy_choice *out, const char *decision, const char *
 static void choose_move(const struct policy_case *facts, struct policy_choice *out)
 {
     const char *advises = policy_advises(facts->mode, facts->hold);
-    int version = facts->back_to ? facts->back_to : facts->recalled;
+    int version = facts->back_to ? facts->back_to : facts->recalled ? facts->recalled : facts->appealed;
+    const char *moves = facts->back_to ? "rolled_back" : facts->recalled ? "recalled" : "promoted";
     bool forbidden = advises || facts->beyond;
-    choose(out, forbidden ? "advised" : facts->back_to ? "rolled_back" : "recalled", facts->why, advises);
+    choose(out, forbidden ? "advised" : moves, facts->why, advises);
     out->move_to = forbidden ? 0 : version;
 }
 
 void policy_choose(const struct policy_case *facts, struct policy_choice *out)
 {
-    if (facts->back_to || facts->recalled)
+    if (facts->back_to || facts->recalled || facts->appealed)
         choose_move(facts, out);
     else if (!facts->due && facts->drift)
         choose(out, "drift", "drift found; the next retune waits for more data", NULL);

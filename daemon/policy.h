@@ -12,10 +12,10 @@ struct policy_case {
     bool due;   /* a retune is due on the data since the change */
     bool hold;  /* people hold the champion */
     enum loop_mode mode;
-    const char *limit;     /* why no retune may begin now (pace_limits); NULL: it may */
-    int back_to, recalled; /* versions that are better, as struct past says; 0: none */
-    bool beyond;           /* loop.max_distance forbids the recall */
-    const char *why;       /* with one of them: the figures */
+    const char *limit;               /* why no retune may begin now (pace_limits); NULL: it may */
+    int back_to, recalled, appealed; /* versions that are better, as struct past says; 0: none */
+    bool beyond;                     /* loop.max_distance forbids the recall, or the promotion */
+    const char *why;                 /* with one of them: the figures */
 };
 
 struct policy_choice {

@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/number.h"
-#include "daemon/weights.h"
-
 enum { MOVES = 200, CANDIDATES_MAX = 16 };
 
 static int int_of(const json_t *json, const char *member)
@@ -56,7 +53,7 @@ static bool is_new_to(const json_t *row, uint64_t first)
 /* Takes the version if it may be tried and no other of its episode was taken. */
 static bool take(const struct recall_input *input, int version, struct lesson *taken, int count)
 {
-    json_t *row = store_version_json(input->store, input->twin->id, version);
+    json_t *row = store_version_json(input->store, input->contest.twin->id, version);
     taken[count] = lesson_of(row);
     bool ok = is_new_to(row, input->window.first) && !is_taken(taken, count, taken[count]);
     json_decref(row);
@@ -67,8 +64,8 @@ static bool take(const struct recall_input *input, int version, struct lesson *t
  * one before it was wrong. */
 static int candidates(const struct recall_input *input, int most, int *out)
 {
-    json_t *page = store_list_moves(input->store, input->twin->id, "champion", 0, MOVES, NULL), *move;
-    json_t *serving = store_version_json(input->store, input->twin->id, input->champion->version);
+    json_t *page = store_list_moves(input->store, input->contest.twin->id, "champion", 0, MOVES, NULL), *move;
+    json_t *serving = store_version_json(input->store, input->contest.twin->id, input->contest.champion->version);
     struct lesson taken[CANDIDATES_MAX + 1] = {lesson_of(serving)};
     int refused[MOVES], refusals = 0, count = 0, after = 0;
     bool by_people = false;
@@ -80,7 +77,7 @@ static int candidates(const struct recall_input *input, int most, int *out)
         const char *actor = json_string_value(json_object_get(move, "actor"));
         if (by_people && after < version)
             refused[refusals++] = version;
-        if (count < most && version != input->champion->version && !holds(out, count, version) &&
+        if (count < most && version != input->contest.champion->version && !holds(out, count, version) &&
             !holds(refused, refusals, version) && take(input, version, taken, count + 1))
             out[count++] = version;
         after = version;
@@ -88,31 +85,6 @@ static int candidates(const struct recall_input *input, int most, int *out)
     }
     json_decref(page);
     return count;
-}
-
-/* The candidate's gate; TW_NOT_FOUND where it cannot be read. */
-static int try_one(const struct recall_input *input, int version, double level, const struct tw_data *rows,
-                   const double *champion, double *scores, struct tw_gate *gate, struct tw_error *error)
-{
-    struct snapshot *snapshot = NULL;
-    int status = registry_snapshot(input->registry, input->twin, version, &snapshot, error);
-    if (status == TW_OK)
-        status = tw_model_proper_score(snapshot->model, input->kernels, input->pool, rows, scores);
-    double doubt = status == TW_OK ? weights_doubt(snapshot->model, input->champion->model) : 0;
-    snapshot_unref(snapshot);
-    if (status == TW_OK) {
-        for (size_t i = 0; i < rows->rows; i++)
-            scores[i] -= doubt;
-        tw_gate_gains(scores, champion, rows->weights, rows->rows, scores);
-        status = tw_gate(scores, rows->rows, input->min_gain, level, gate);
-    }
-    return status == TW_CORRUPT ? (int)TW_NOT_FOUND : status;
-}
-
-static json_t *candidate_json(int version, const struct tw_gate *gate)
-{
-    return json_pack("{s:i, s:I, s:f, s:o, s:f, s:b}", "version", version, "events", (json_int_t)gate->events, "gain",
-                     gate->gain, "error", number_json(gate->error), "bound", gate->bound, "pass", gate->pass);
 }
 
 static int try_all(const struct recall_input *input, const int *versions, int count, const struct tw_data *rows,
@@ -124,16 +96,16 @@ static int try_all(const struct recall_input *input, const int *versions, int co
     json_t *tried = json_array();
     int status = champion && scores && tried ? TW_OK : TW_NO_MEMORY;
     if (status == TW_OK)
-        status = tw_model_proper_score(input->champion->model, input->kernels, input->pool, rows, champion);
+        status = contest_begin(&input->contest, rows, champion);
     for (int i = 0; status == TW_OK && i < count; i++) {
         struct tw_gate gate;
-        status = try_one(input, versions[i], level, rows, champion, scores, &gate, error);
+        status = contest_gate(&input->contest, versions[i], level, rows, champion, scores, &gate, error);
         if (status == TW_NOT_FOUND) {
             status = TW_OK;
             continue;
         }
         if (status == TW_OK)
-            json_array_append_new(tried, candidate_json(versions[i], &gate));
+            json_array_append_new(tried, contest_json(versions[i], &gate));
         if (status == TW_OK && gate.pass && (!out->version || gate.bound > out->gate.bound)) {
             out->version = versions[i];
             out->gate = gate;
@@ -147,16 +119,6 @@ static int try_all(const struct recall_input *input, const int *versions, int co
     return status;
 }
 
-static int measure(const struct recall_input *input, const struct tw_data *rows, struct distance *out)
-{
-    if (!input->reference || !(input->max_distance > 0))
-        return TW_OK;
-    struct tw_observables *observables = registry_observables(input->twin);
-    int status = distance_measure(observables, input->reference, input->reference_version, rows, input->level, out);
-    tw_observables_unref(observables);
-    return status;
-}
-
 int recall_try(const struct recall_input *input, struct recall *out, struct tw_error *error)
 {
     int versions[CANDIDATES_MAX], most = input->most < CANDIDATES_MAX ? input->most : CANDIDATES_MAX;
@@ -165,13 +127,13 @@ int recall_try(const struct recall_input *input, struct recall *out, struct tw_e
     if (count == 0)
         return TW_OK;
     struct tw_data rows;
-    tw_data_init(&rows, input->twin->definition->schema);
-    int status = window_read(input->twin, &input->window, window_rows_compare(input->twin), &rows, NULL, NULL, NULL,
-                             NULL, NULL, error);
+    tw_data_init(&rows, input->contest.twin->definition->schema);
+    int status = window_read(input->contest.twin, &input->window, window_rows_compare(input->contest.twin), &rows, NULL,
+                             NULL, NULL, NULL, NULL, error);
     if (status == TW_OK)
         status = try_all(input, versions, count, &rows, out, error);
     if (status == TW_OK && out->version)
-        status = measure(input, &rows, &out->distance);
+        status = contest_distance(&input->contest, &rows, input->level, &out->distance);
     tw_data_fini(&rows);
     if (status != TW_OK)
         recall_fini(out);

@@ -10,26 +10,16 @@
 
 #include <jansson.h>
 
-#include "base/pool.h"
-#include "daemon/distance.h"
-#include "daemon/registry.h"
+#include "daemon/contest.h"
 #include "daemon/store.h"
 #include "daemon/window.h"
-#include "stat/gate.h"
 
 struct recall_input {
-    struct registry *registry;
+    struct contest contest;
     struct store *store;
-    const struct tw_kernels *kernels;
-    struct tw_pool *pool;
-    struct twin *twin;
-    struct snapshot *champion;
-    struct window window;            /* from the change on */
-    double min_gain, level;          /* of the gate */
-    int most;                        /* candidates */
-    double max_distance;             /* of the loop's policy; 0: no limit */
-    const struct tw_data *reference; /* acceptance reference of alias `reference`; NULL: none is to be had */
-    int reference_version;
+    struct window window; /* from the change on */
+    double level;         /* of the gate */
+    int most;             /* candidates */
 };
 
 struct recall {

@@ -173,6 +173,8 @@ const char *registry_outcome_name(int outcome);
 double registry_duration_bound(int bucket);
 /* A retune came to its end. Takes the lock. */
 void registry_retuned(struct twin *twin, const char *outcome, double seconds);
+/* Later data gave one that was rejected another outcome, "promoted" or "advised", which counts beside the first. */
+void registry_appealed(struct twin *twin, const char *outcome);
 
 /* A data batch became durable; called by ingest before the ACK goes out (and at start by the tail scan), with the
  * twin's lock held. Feed `train` is not announced here. */

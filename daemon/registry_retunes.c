@@ -16,11 +16,24 @@ double registry_duration_bound(int bucket)
     return bounds[bucket];
 }
 
+/* The lock is held. */
+static void count(struct twin *twin, const char *outcome)
+{
+    for (int i = 0; i < REGISTRY_OUTCOMES; i++)
+        twin->retunes.outcomes[i] += strcmp(outcome, outcomes[i]) == 0;
+}
+
+void registry_appealed(struct twin *twin, const char *outcome)
+{
+    pthread_mutex_lock(&twin->lock);
+    count(twin, outcome);
+    pthread_mutex_unlock(&twin->lock);
+}
+
 void registry_retuned(struct twin *twin, const char *outcome, double seconds)
 {
     pthread_mutex_lock(&twin->lock);
-    for (int i = 0; i < REGISTRY_OUTCOMES; i++)
-        twin->retunes.outcomes[i] += strcmp(outcome, outcomes[i]) == 0;
+    count(twin, outcome);
     for (int i = 0; i < REGISTRY_BOUNDS; i++)
         twin->retunes.within[i] += seconds <= bounds[i];
     twin->retunes.count++;

@@ -130,6 +130,10 @@ struct store_move { /* a move of an alias; compare-and-swap on the last move's i
 int store_version_insert(sqlite3 *db, struct store_version *version, struct tw_error *error);
 /* What data that came later said about a version: member `regret` of its metrics. For closures. */
 int store_version_regret(sqlite3 *db, int64_t twin, int version, const char *regret, struct tw_error *error);
+/* A rejected version becomes a challenger: what its gate said with later data, member `appeal` of its metrics, and a
+ * sentence that is added to its reason. For closures. */
+int store_version_appeal(sqlite3 *db, int64_t twin, int version, const char *appeal, const char *sentence,
+                         struct tw_error *error);
 /* TW_CONFLICT: stale; TW_NOT_FOUND: no such version; TW_INVALID: no such alias. Updates versions' status when the alias
  * is champion (old: retired, new: champion). With hold -1 the champion is not moved while the twin is held
  * (TW_CONFLICT) nor to a rejected version (TW_INVALID); people may do both, and the move keeps their reason. */

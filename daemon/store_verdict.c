@@ -8,14 +8,13 @@
 #include "daemon/store_sql.h"
 
 /* An iteration as the verdict sees it: drift, decision, time, the version that it is about. A promotion is about the
- * version that it made, a recall or roll-back about the one that it moved to. */
+ * version that it made, which older rows name by its data, a recall or roll-back about the one that it moved to. */
 #define SELECT                                                                                                         \
     "SELECT drift, decision, time, coalesce("                                                                          \
+    " CASE WHEN decision IN ('promoted', 'recalled', 'rolled_back') THEN json_extract(policy, '$.version') END,"       \
     " CASE decision WHEN 'promoted' THEN"                                                                              \
     "  (SELECT max(v.version) FROM versions AS v WHERE v.twin = i.twin AND v.parent = i.version"                       \
     "   AND v.last_ordinal = i.last_ordinal AND v.cause = 'weights' AND v.status <> 'rejected')"                       \
-    " WHEN 'recalled' THEN json_extract(policy, '$.version')"                                                          \
-    " WHEN 'rolled_back' THEN json_extract(policy, '$.version')"                                                       \
     " END, version)"                                                                                                   \
     " FROM iterations AS i WHERE twin = ?1"
 

@@ -44,6 +44,17 @@ int store_version_regret(sqlite3 *db, int64_t twin, int version, const char *reg
                          "iit", twin, (int64_t)version, regret);
 }
 
+int store_version_appeal(sqlite3 *db, int64_t twin, int version, const char *appeal, const char *sentence,
+                         struct tw_error *error)
+{
+    return store_sql_run(db, error,
+                         "UPDATE versions SET metrics = json_set(coalesce(metrics, '{}'), '$.appeal', json(?3)),"
+                         " reason = coalesce(reason || '; ', '') || 'with later data ' || ?4,"
+                         " status = CASE status WHEN 'rejected' THEN 'challenger' ELSE status END"
+                         " WHERE twin = ?1 AND version = ?2",
+                         "iitt", twin, (int64_t)version, appeal, sentence);
+}
+
 struct note {
     int64_t twin, version;
     const char *sentence;

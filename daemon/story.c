@@ -91,7 +91,7 @@ static const json_t *acted(const json_t *iterations)
     return found ? found : json_array_get(iterations, 0);
 }
 
-/* A retune's version gets its number only when it is stored: the row of the iteration names it by its data. */
+/* Of the version that a retune made older rows know only what it was made of. */
 static int version_of(struct twin *twin, const json_t *iteration)
 {
     const json_t *policy = json_object_get(iteration, "policy");
@@ -132,7 +132,8 @@ static json_t *helped_json(struct twin *twin, const json_t *action, const json_t
         return json_null();
     json_t *row = store_version_json(twin->store, twin->id, version);
     const json_t *metrics = json_object_get(row, "metrics"), *iteration, *after = NULL;
-    json_t *gate = json_object_get(metrics, "gate"), *trial = json_object_get(metrics, "regret");
+    json_t *appeal = json_object_get(metrics, "appeal"), *trial = json_object_get(metrics, "regret");
+    json_t *gate = appeal ? appeal : json_object_get(metrics, "gate"); /* the same test, with more events */
     size_t i;
     json_array_foreach(iterations, i,
                        iteration) if (!after && json_integer_value(json_object_get(iteration, "version")) == version)

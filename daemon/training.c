@@ -184,74 +184,56 @@ static void mean_error(const double *x, size_t n, double *mean, double *error)
     *error = kept > 1 ? sqrt(fmax(squares / (double)kept - *mean * *mean, 0) / (double)kept) : NAN;
 }
 
-/* One model against the champion, whose scores of the gate's rows are `before`. Scratch: gains (rows). */
-static int try_gate(const struct training *training, struct tw_pool *pool, const struct tw_data *rows,
-                    const struct tw_model *model, const double *before, double level, double *gains,
-                    struct training_outcome *out)
-{
-    const struct training_input *input = &training->input;
-    int status = tw_model_proper_score(model, training->kernels, pool, rows, gains);
-    if (status != TW_OK)
-        return status;
-    mean_error(gains, rows->rows, &out->log_prob, &out->log_prob_error);
-    if (!input->champion)
-        return TW_OK;
-    double doubt = weights_doubt(model, input->champion->model);
-    for (size_t i = 0; i < rows->rows; i++)
-        gains[i] -= doubt;
-    tw_gate_gains(gains, before, rows->weights, rows->rows, gains);
-    out->gated = true;
-    out->level = level;
-    return tw_gate(gains, rows->rows, input->policy.gate_min_gain, level, &out->gate);
-}
-
-/* Half of the way from the champion has three quarters of a small gain, and half of its scatter: the gate sees it where
- * it would need more than twice the events for all of it. Where a half can be made both share the level; what passes is
- * promoted, all of it before the half. */
-static int gate_both(const struct training *training, struct tw_pool *pool, const struct tw_data *rows,
-                     const double *before, double *gains, struct training_outcome *out)
-{
-    const struct training_input *input = &training->input;
-    struct tw_model *half = NULL;
-    int status = TW_INVALID;
-    if (input->champion && training->trainer)
-        status = tw_model_between(input->champion->model, out->model, 0.5, &half);
-    if (status != TW_OK && status != TW_INVALID)
-        return status;
-    out->step = 1;
-    status = try_gate(training, pool, rows, out->model, before, half ? input->level / 2 : input->level, gains, out);
-    if (status == TW_OK && half && !out->gate.pass) {
-        struct training_outcome other = {.model = half, .step = 0.5};
-        status = try_gate(training, pool, rows, half, before, input->level / 2, gains, &other);
-        if (status == TW_OK && other.gate.pass) {
-            half = out->model;
-            *out = other;
-        }
-    }
-    tw_model_unref(half);
-    return status;
-}
-
-/* Scores the gate's rows, which nothing was trained on, under challenger and champion. */
-static int gate(const struct training *training, struct tw_pool *pool, struct training_outcome *out)
+/* The model against the champion, if there is one, on the rows of one part. log_prob: mean of its scores, and error. */
+static int try_part(const struct training *training, struct tw_pool *pool, const struct tw_model *model,
+                    enum tw_part part, double log_prob[2], struct tw_gate *gate)
 {
     const struct snapshot *champion = training->input.champion;
     struct tw_data rows;
     tw_data_init(&rows, training->data.schema);
     double *gains = NULL, *before = NULL;
-    int status = tw_data_append_parts(&rows, &training->data, 1u << TW_PART_GATE);
+    int status = tw_data_append_parts(&rows, &training->data, 1u << part);
     if (status == TW_OK) {
         gains = malloc((rows.rows + 1) * sizeof(*gains));
         before = malloc((rows.rows + 1) * sizeof(*before));
         status = gains && before ? TW_OK : TW_NO_MEMORY;
     }
+    if (status == TW_OK)
+        status = tw_model_proper_score(model, training->kernels, pool, &rows, gains);
+    if (status == TW_OK)
+        mean_error(gains, rows.rows, &log_prob[0], &log_prob[1]);
     if (status == TW_OK && champion)
         status = tw_model_proper_score(champion->model, training->kernels, pool, &rows, before);
-    if (status == TW_OK)
-        status = gate_both(training, pool, &rows, before, gains, out);
+    if (status == TW_OK && champion) {
+        double doubt = weights_doubt(model, champion->model);
+        for (size_t i = 0; i < rows.rows; i++)
+            gains[i] -= doubt;
+        tw_gate_gains(gains, before, rows.weights, rows.rows, gains);
+        status = tw_gate(gains, rows.rows, training->input.policy.gate_min_gain, training->input.level, gate);
+    }
     free(gains);
     free(before);
     tw_data_fini(&rows);
+    return status;
+}
+
+/* A try costs a share of the level whatever comes of it. Where tries share one, it is made only if the rows that chose
+ * the epoch, which flatter the challenger a little, show a gain above its error: what they do not show the gate, which
+ * has as many, would hardly see. They decide whether it is asked, never what it says. */
+static int gate(const struct training *training, struct tw_pool *pool, struct training_outcome *out)
+{
+    const struct training_input *input = &training->input;
+    double log_prob[2] = {NAN, NAN}, unused[2];
+    struct tw_gate said = {0};
+    int status = try_part(training, pool, out->model, TW_PART_GATE, log_prob, &said);
+    out->log_prob = log_prob[0];
+    out->log_prob_error = log_prob[1];
+    out->gated = input->champion != NULL;
+    if (status == TW_OK && out->gated && input->sparing)
+        status = try_part(training, pool, out->model, TW_PART_STOP, unused, &out->hint);
+    out->asked = out->gated && (!input->sparing || out->hint.gain > out->hint.error);
+    out->level = out->asked ? input->level : 0;
+    out->gate = out->asked ? said : (struct tw_gate){.gain = NAN, .error = NAN, .bound = NAN};
     return status;
 }
 
@@ -264,6 +246,20 @@ static json_t *training_metrics(const struct training *training)
                      "kept", report.kept, "steps", (json_int_t)report.steps, "start_loss",
                      number_json(report.start_loss), "stop_loss", number_json(report.stop_loss), "recoveries",
                      report.recoveries);
+}
+
+static json_t *gate_json(const struct training *training, const struct training_outcome *out)
+{
+    json_t *json =
+        json_pack("{s:i, s:b, s:I, s:o, s:o, s:o, s:f, s:f, s:b}", "champion", training->input.champion->version,
+                  "asked", out->asked, "events", (json_int_t)out->gate.events, "gain", number_json(out->gate.gain),
+                  "error", number_json(out->gate.error), "bound", number_json(out->gate.bound), "min_gain",
+                  training->input.policy.gate_min_gain, "level", out->level, "pass", out->gate.pass);
+    if (json && training->input.sparing)
+        json_object_set_new(json, "hint",
+                            json_pack("{s:I, s:f, s:o}", "events", (json_int_t)out->hint.events, "gain", out->hint.gain,
+                                      "error", number_json(out->hint.error)));
+    return json;
 }
 
 static json_t *metrics(const struct training *training, const struct training_outcome *out)
@@ -292,12 +288,7 @@ static json_t *metrics(const struct training *training, const struct training_ou
     if (json && out->distance.reference)
         json_object_set_new(json, "distance", distance_json(&out->distance));
     if (json && out->gated)
-        json_object_set_new(
-            json, "gate",
-            json_pack("{s:i, s:f, s:I, s:o, s:o, s:o, s:f, s:f, s:b}", "champion", training->input.champion->version,
-                      "step", out->step, "events", (json_int_t)out->gate.events, "gain", number_json(out->gate.gain),
-                      "error", number_json(out->gate.error), "bound", number_json(out->gate.bound), "min_gain",
-                      training->input.policy.gate_min_gain, "level", out->level, "pass", out->gate.pass));
+        json_object_set_new(json, "gate", gate_json(training, out));
     return json;
 }
 
@@ -357,10 +348,14 @@ int training_finish(struct training *training, const struct tw_data *reference, 
         return tw_error_set(error, status, "the trained model could not be evaluated or saved: %s",
                             why.text[0] ? why.text : tw_status_name(status));
     }
-    if (out->gated)
-        snprintf(out->reason, sizeof(out->reason), "%sgain %+.4f +- %.4f, lower bound %+.4f on %zu events (needs > %g)",
-                 out->step < 1 ? "half of the step: " : "", out->gate.gain, out->gate.error, out->gate.bound,
-                 out->gate.events, training->input.policy.gate_min_gain);
+    if (out->asked)
+        snprintf(out->reason, sizeof(out->reason), "gain %+.4f +- %.4f, lower bound %+.4f on %zu events (needs > %g)",
+                 out->gate.gain, out->gate.error, out->gate.bound, out->gate.events,
+                 training->input.policy.gate_min_gain);
+    else if (out->gated)
+        snprintf(out->reason, sizeof(out->reason),
+                 "gain %+.4f +- %.4f on the %zu events that ended its training: the gate was not asked", out->hint.gain,
+                 out->hint.error, out->hint.events);
     else
         snprintf(out->reason, sizeof(out->reason), "first training, log_prob %.4f +- %.4f on held-out events",
                  out->log_prob, out->log_prob_error);

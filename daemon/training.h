@@ -29,6 +29,7 @@ struct training_input {
     bool reweight; /* needs a parent */
     struct loop_policy policy;
     double level;              /* of its gate */
+    bool sparing;              /* the level is shared with other tries: ask the gate only if there is hope */
     double replay;             /* share of the training's weight that `old` gets; 0: none */
     int old_version;           /* that was accepted on them */
     const struct tw_data *old; /* rows of before the window; borrowed until training_begin returns */
@@ -59,8 +60,9 @@ struct training_outcome {
     size_t reference_size;
     double log_prob, log_prob_error; /* of the gate's rows under the model */
     bool gated;                      /* there was a champion */
-    double step;                     /* of the way from it to what was trained: 1, or 0.5 where only the half passed */
-    double level;                    /* of its gate */
+    struct tw_gate hint;             /* sparing: the same on the rows that chose the epoch; never a reason to pass */
+    bool asked;                      /* its gate; else it did not pass, and no level was spent */
+    double level;                    /* of its gate; 0: not asked */
     struct tw_gate gate;
     json_t *metrics; /* of the version: no timings, so that equal inputs give equal rows */
     char reason[160];

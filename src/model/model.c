@@ -90,47 +90,6 @@ int tw_model_new_copy(const struct tw_kind *kind, const void *config, const stru
     return tw_model_new(kind, own, own_schema, &own_statistics, &own_parameters, out);
 }
 
-static bool same_block(const struct tw_params *a, const struct tw_params *b)
-{
-    return a->size == b->size && !memcmp(a->block, b->block, a->size * sizeof *a->block);
-}
-
-/* Do they differ in parameters alone? */
-static int comparable(const struct tw_model *a, const struct tw_model *b, bool *out)
-{
-    *out = false;
-    if (a->kind != b->kind || a->base || b->base || a->members != 1 || b->members != 1 ||
-        a->parameters.size != b->parameters.size || !tw_schema_equal(a->schema, b->schema) ||
-        !same_block(&a->statistics, &b->statistics))
-        return TW_OK;
-
-    json_t *of_a = tw_model_json(a), *of_b = tw_model_json(b);
-    bool known = of_a && of_b;
-
-    *out = known && json_equal(of_a, of_b);
-    json_decref(of_a);
-    json_decref(of_b);
-    return known ? TW_OK : TW_NO_MEMORY;
-}
-
-int tw_model_between(const struct tw_model *from, const struct tw_model *to, double share, struct tw_model **out)
-{
-    struct tw_params mixed;
-    bool alike;
-    int status = comparable(from, to, &alike);
-
-    *out = NULL;
-    if (status || !alike)
-        return status ? status : TW_INVALID;
-    if (tw_params_copy(&mixed, &to->parameters))
-        return TW_NO_MEMORY;
-    for (size_t i = 0; i < mixed.size; i++)
-        mixed.block[i] = from->parameters.block[i] + (tw_real)share * (mixed.block[i] - from->parameters.block[i]);
-    status = tw_model_new_copy(to->kind, to->config, to->schema, &to->statistics, &mixed, out);
-    tw_params_fini(&mixed);
-    return status;
-}
-
 struct tw_model *tw_model_ref(struct tw_model *model)
 {
     if (model)

@@ -53,10 +53,6 @@ int tw_model_new_copy(const struct tw_kind *kind, const void *config, const stru
                       const struct tw_params *statistics, const struct tw_params *parameters, struct tw_model **out);
 struct tw_kind_state tw_model_state(const struct tw_model *model, int member);
 
-/* On the straight way between two models: parameters from + share (to - from). TW_INVALID unless they differ in
- * parameters alone, are no ensembles, and have no weights. */
-int tw_model_between(const struct tw_model *from, const struct tw_model *to, double share, struct tw_model **out);
-
 /* --- the artifact: one safetensors file (docs/model-format.md) --- */
 
 /* What the artifact records beside the model. The same model with the same record gives the same bytes. */

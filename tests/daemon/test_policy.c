@@ -35,6 +35,10 @@ static void every_case_has_its_decision(void **state)
         {{.drift = true, .due = true, .recalled = 3, .why = "known", .hold = true}, "advised", "known; the champion"},
         {{.drift = true, .recalled = 3, .why = "known", .mode = LOOP_ADVISE}, "advised", "known; loop.mode"},
         {{.drift = true, .recalled = 3, .why = "known", .beyond = true}, "advised", "known"},
+        {{.drift = true, .due = true, .appealed = 4, .why = "gains"}, "promoted", "gains"},
+        {{.appealed = 4, .why = "gains", .limit = limit}, "promoted", "gains"},
+        {{.appealed = 4, .why = "gains", .hold = true}, "advised", "gains; the champion"},
+        {{.appealed = 4, .why = "gains", .beyond = true}, "advised", "gains"},
         {{.back_to = 2, .why = "lost"}, "rolled_back", "lost"},
         {{.back_to = 2, .why = "lost", .drift = true, .due = true, .limit = limit}, "rolled_back", "lost"},
         {{.back_to = 2, .why = "lost", .due = true, .mode = LOOP_MANUAL}, "advised", "lost; loop.mode"},
@@ -46,6 +50,7 @@ static void every_case_has_its_decision(void **state)
         assert_non_null(strstr(choice.reason, cases[i].reason));
         assert_int_equal(choice.retune, strcmp(choice.decision, "retuning") == 0);
         assert_int_equal(choice.move_to, strcmp(choice.decision, "recalled") == 0      ? cases[i].facts.recalled
+                                         : strcmp(choice.decision, "promoted") == 0    ? cases[i].facts.appealed
                                          : strcmp(choice.decision, "rolled_back") == 0 ? cases[i].facts.back_to
                                                                                        : 0);
     }

@@ -348,52 +348,6 @@ static void test_way_back(void **state)
     tw_schema_free(schema);
 }
 
-/* Between a parent and what a few steps made of it; not between models that differ in more than parameters. */
-static void test_between(void **state)
-{
-    struct tw_schema *schema = schema_of(PLAIN, NULL);
-    struct tw_data data = plain_data(schema, 1, 3000, 0), other_data = plain_data(schema, 2, 3000, 0.3);
-    struct tw_model *parent = train_small("flow", SMALL_FLOW, schema, &data, 1), *child, *other, *mixed;
-    struct tw_train_options options = small_options("flow", 1);
-    struct tw_trainer *trainer = trainer_of("flow", "{}", schema, &other_data, parent, &options);
-    unsigned char *bytes[2];
-    size_t size[2];
-
-    run_sliced(trainer, NULL, 0);
-    assert_int_equal(tw_trainer_model(trainer, &child), 0);
-    assert_int_equal(tw_model_between(parent, child, 0.5, &mixed), 0);
-
-    const struct tw_params *from = tw_model_state(parent, 0).parameters, *to = tw_model_state(child, 0).parameters;
-    const struct tw_params *half = tw_model_state(mixed, 0).parameters;
-    double moved = 0;
-
-    for (size_t i = 0; i < half->size; i++) {
-        assert_float_equal((double)half->block[i], 0.5 * ((double)from->block[i] + (double)to->block[i]), 1e-6);
-        moved += fabs((double)to->block[i] - (double)from->block[i]);
-    }
-    assert_true(moved > 0);
-    tw_model_unref(mixed);
-    assert_int_equal(tw_model_between(parent, child, 0, &mixed),
-                     0); /* a model like any other: it is saved, it scores */
-    save_model(parent, &bytes[0], &size[0]);
-    save_model(mixed, &bytes[1], &size[1]);
-    assert_true(size[0] == size[1] && memcmp(bytes[0], bytes[1], size[0]) == 0);
-    assert_true(mean_log_prob(mixed, &data) == mean_log_prob(parent, &data));
-    other = train_small("flow", SMALL_FLOW, schema, &other_data, 1); /* widths of its own */
-    tw_model_unref(mixed);
-    assert_int_equal(tw_model_between(parent, other, 0.5, &mixed), TW_INVALID);
-    assert_null(mixed);
-    free(bytes[0]);
-    free(bytes[1]);
-    tw_trainer_free(trainer);
-    tw_model_unref(parent);
-    tw_model_unref(child);
-    tw_model_unref(other);
-    tw_data_fini(&data);
-    tw_data_fini(&other_data);
-    tw_schema_free(schema);
-}
-
 /* --- non-finite losses --- */
 
 static int losses_to_spoil, losses_seen;
@@ -647,9 +601,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_determinism), cmocka_unit_test(test_seed_matters), cmocka_unit_test(test_learns),
         cmocka_unit_test(test_samples),     cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_warm_start),
-        cmocka_unit_test(test_way_back),    cmocka_unit_test(test_between),      cmocka_unit_test(test_recovers),
-        cmocka_unit_test(test_weights),     cmocka_unit_test(test_conditions),   cmocka_unit_test(test_classifier),
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_way_back),    cmocka_unit_test(test_recovers),     cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_conditions),  cmocka_unit_test(test_classifier),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_outside),
     };
 
     return cmocka_run_group_tests_name("model/trainer", tests, NULL, NULL);

@@ -80,7 +80,7 @@ class DriftTest(unittest.TestCase):
         quiet = daemon.get("/v1/twins/toy/drift")
         self.assertIsNone(quiet["alarm"])
         self.assertIn("No window has been compared", quiet["summary"])
-        feed.push_all(toy.batches(np.concatenate([toy.events(1250, 2), toy.events(5750, 3, shift=0.6)]), 250))
+        feed.push_all(toy.batches(np.concatenate([toy.events(1250, 2), toy.events(5750, 3, shift=1.5)]), 250))
         wait_until(lambda: settled(daemon, 28))
         drift = daemon.get("/v1/twins/toy/drift")
         alarm = drift["alarm"]

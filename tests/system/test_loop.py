@@ -122,7 +122,8 @@ class LoopTest(unittest.TestCase):
         promoted = self.daemon.get(f"/v1/twins/toy/versions/{twin['champion']['version']}")
         self.assertEqual(promoted["cause"], "weights")
         self.assertEqual(promoted["status"], "champion")
-        self.assertGreater(promoted["metrics"]["gate"]["bound"], 0)
+        metrics = promoted["metrics"]
+        self.assertGreater(metrics.get("appeal", metrics["gate"])["bound"], 0)
         operations = [o for o in self.daemon.get("/v1/operations")["items"] if o["kind"] == "retune"]
         self.assertTrue(operations and all(o["state"] == "succeeded" for o in operations))
         feed.close()

@@ -76,7 +76,7 @@ class Metrics(unittest.TestCase):
         feed.push_all(toy.batches(toy.events(1000, seed=2), 500))
         cls.wait(lambda: (cls.daemon.get("/v1/twins/toy")["last_iteration"] or {}).get("iteration") == 1)
         cls.compared = cls.scrape()
-        feed.push_all(toy.batches(toy.events(2000, seed=3, shift=1), 1000), first=2)
+        feed.push_all(toy.batches(toy.events(2000, seed=3, shift=2), 1000), first=2)
         feed.close()
         cls.wait(lambda: 'outcome="promoted"} 1' in cls.scrape())
         cls.retuned = cls.scrape()

@@ -86,6 +86,7 @@ static void strip(bool relu, int out, int in, int cols, int j, int width, const 
             .relu = relu && p + depth == in,
             .ahead = w + p + ROWS * (size_t)in,
             .pace = ROWS,
+            .leap = ROWS * (size_t)in,
             .far = cols > STRIP,
         };
         int done = 0;

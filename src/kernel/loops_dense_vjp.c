@@ -196,7 +196,9 @@ static void weights_vjp(int out, int in, int cols, const tw_real *gz, const tw_r
                                 .add = add || i > 0,
                                 .ahead = gz + i + ROWS * (size_t)cols,
                                 .pace = ROWS,
+                                .leap = ROWS * (size_t)cols,
                                 .far = true};
+            ask(ROWS, 2, gw + j, (size_t)in);
             turn(n, events, cols, x + (size_t)j * (size_t)cols + i, panel);
             if (n % LANES == 0)
                 strip_rows(out, n / LANES, f, gw + j, (size_t)in);
@@ -217,8 +219,23 @@ FIRST(silu_2, 2, BEND, TW_SILU)
 FIRST(tanh_1, 1, BEND, TW_TANH)
 FIRST(tanh_2, 2, BEND, TW_TANH)
 
-/* gz = gy act'(z), gb = [gb +] gz 1, gx (in, cols) = [gx +] W^T gz for in >= ROWS. The layer's input, which is wanted
- * next, comes nearer meanwhile. */
+/* What the tiles of strip j of gx ask for: in the first strip the weights of the next tile, as these lie in a line of
+ * each row; in the others the layer's input, in equal parts, which weights_vjp() turns over next. */
+static void look_ahead(struct factors *f, int in, int cols, int j, const tw_real *x)
+{
+    if (j == 0) {
+        f->ahead = f->a + 64 / sizeof *x;
+        f->pace = (size_t)in;
+        f->leap = ROWS;
+    } else {
+        int steps = (cols - 1) / STRIP * f->k; /* of a tile, in all those strips */
+        f->pace = (size_t)(ROWS * cols / steps + 1);
+        f->leap = (size_t)f->k * f->pace;
+        f->ahead = x + (size_t)((j / STRIP - 1) * (in / ROWS)) * f->leap;
+    }
+}
+
+/* gz = gy act'(z), gb = [gb +] gz 1, gx (in, cols) = [gx +] W^T gz for in >= ROWS */
 static void inputs_vjp(enum tw_activation act, int out, int in, int cols, const tw_real *w, const tw_real *x,
                        const tw_real *kept, tw_real *gy, unsigned add, tw_real *gb, tw_real *gx)
 {
@@ -243,9 +260,8 @@ static void inputs_vjp(enum tw_activation act, int out, int in, int cols, const 
                                 .next = (size_t)cols,
                                 .k = depth,
                                 .add = p > 0 || add & TW_ADD_INPUT,
-                                .ahead = x + (size_t)j * (size_t)in,
-                                .pace = (ROWS * STRIP + depth - 1) / depth,
                                 .far = true};
+            look_ahead(&f, in, cols, j, x);
             struct errands e = {.panel = panel, .gy = gy + at, .kept = kept + at, .sums = sum};
             first[act][vectors - 1](&f, &e, gx + j, (size_t)cols);
             strip_rows(in - ROWS, vectors, below_first(f, &e), gx + ROWS * (size_t)cols + j, (size_t)cols);

@@ -33,7 +33,7 @@ struct factors {
     /* Memory that will be wanted next is asked for meanwhile, or a tile of 2,048 cycles waits for some 50 to 100 more:
      */
     const tw_real *ahead; /* values of it, */
-    int pace;             /* so many with each k; */
+    size_t pace, leap;    /* so many further with each k, and with each tile; */
     bool far;             /* and of C those that the tile below will write: they are not in the first-level cache */
 };
 
@@ -170,7 +170,7 @@ static inline __attribute__((always_inline)) void tiles(int rows, int vectors, i
     for (int t = 0; t < count; t++) {
         tile(rows, vectors, NONE, TW_LINEAR, &f, (struct errands){0}, c, ldc);
         f.a += (size_t)rows * f.row;
-        f.ahead += f.k * f.pace;
+        f.ahead += f.leap;
         f.bias += f.bias ? rows : 0;
         c += (size_t)rows * ldc;
     }
@@ -235,7 +235,7 @@ typedef void first_tile(const struct factors *f, const struct errands *e, tw_rea
 static inline struct factors below_first(struct factors f, const struct errands *e)
 {
     f.a += ROWS * f.row;
-    f.ahead += f.k * f.pace;
+    f.ahead += f.leap;
     f.bias += f.bias ? ROWS : 0;
     f.b = e->panel;
     f.next = STRIP;
@@ -264,7 +264,7 @@ static void strip_rows(int m, int vectors, struct factors f, tw_real *c, size_t 
             continue;
         shapes[s].run[vectors - 1](count, &f, c, ldc);
         f.a += (size_t)rows * f.row;
-        f.ahead += count * f.k * f.pace;
+        f.ahead += (size_t)count * f.leap;
         f.bias += f.bias ? rows : 0;
         c += (size_t)rows * ldc;
         m -= rows;

@@ -7,6 +7,8 @@
 #include "base/size.h"
 #include "model/columns.h"
 
+#define LINE 16 /* columns are a multiple of it */
+
 void tw_rows_fini(struct tw_rows *rows)
 {
     free(rows->features);
@@ -90,10 +92,16 @@ void tw_rows_scale(struct tw_rows *rows, double factor)
     rows->weight *= factor;
 }
 
-static void gather(const tw_real *from, int width, size_t row, int cols, int c, tw_real *to)
+/* LINE columns of (width, cols), from rows that lie anywhere: a line of a row of `to` at a time. */
+static void gather(const tw_real *from, int width, const size_t *rows, int cols, tw_real *to)
 {
+    const tw_real *at[LINE];
+
+    for (int c = 0; c < LINE; c++)
+        at[c] = from + rows[c] * (size_t)width;
     for (int r = 0; r < width; r++)
-        to[r * cols + c] = from[row * (size_t)width + (size_t)r];
+        for (int c = 0; c < LINE; c++)
+            to[r * cols + c] = at[c][r];
 }
 
 bool tw_rows_block(const struct tw_rows *rows, const uint32_t *order, size_t first, int events, int cols, uint64_t key,
@@ -108,14 +116,19 @@ bool tw_rows_block(const struct tw_rows *rows, const uint32_t *order, size_t fir
     tw_real *extra = features + rows->width * cols, *weights = extra + rows->conditions * cols;
     tw_real *labels = weights + cols;
 
-    for (int c = 0; c < cols; c++) {
-        size_t at = first + (size_t)(c < events ? c : 0), row = order ? order[at] : at;
+    for (int c = 0; c < cols; c += LINE) {
+        size_t from[LINE];
 
-        gather(rows->features, rows->width, row, cols, c, features);
+        for (int i = 0; i < LINE; i++) {
+            size_t at = first + (size_t)(c + i < events ? c + i : 0);
+
+            from[i] = order ? order[at] : at;
+            weights[c + i] = c + i < events ? rows->weights[from[i]] : 0;
+            labels[c + i] = rows->labels ? rows->labels[from[i]] : 0;
+        }
+        gather(rows->features, rows->width, from, cols, features + c);
         if (rows->extra)
-            gather(rows->extra, rows->conditions, row, cols, c, extra);
-        weights[c] = c < events ? rows->weights[row] : 0;
-        labels[c] = rows->labels ? rows->labels[row] : 0;
+            gather(rows->extra, rows->conditions, from, cols, extra + c);
     }
     *block = (struct tw_block){.cols = cols,
                                .events = events,

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <string.h>
 
 #include "base/rng.h"
 #include "base/status.h"
@@ -136,40 +137,40 @@ static void test_gains(void **state)
     }
 }
 
+enum tries { ALONE, SHARED, APPEALED };
+
 /* An episode in which nothing is to be gained: challengers that differ from the champion at random, by as much for the
  * better as for the worse, come up for the gate again and again on data that grow by half; one that passes becomes the
- * champion against which the next is held, on rows that were looked at before. True if any passes. */
-static bool null_episode(uint64_t number, int looks, double level, bool spend)
+ * champion against which the next is held, on rows that were looked at before. Each try has the whole level, or those
+ * against one champion share it; with appeals the bet of one that gains more than its error goes on besides, until the
+ * next try. How often the champion moved. */
+static int null_episode(uint64_t number, int looks, double level, enum tries tries)
 {
     enum { FIRST = 100, MOST = 4000 };
     double *champion = test_calloc(MOST, sizeof *champion), *gains = test_malloc(MOST * sizeof *gains);
     double *challenger = test_malloc(MOST * sizeof *challenger);
-    bool passed = false;
+    int moves = 0;
     size_t n = FIRST;
-    for (int k = 1; k <= looks && n <= MOST; k++, n += n / 2) {
+    for (int k = 1, try = 1; k <= looks && n <= MOST; k++, try++, n += n / 2) {
+        double share = tries == ALONE ? level : tw_gate_spend(level, try, looks);
         struct tw_gate gate;
         draw(11, number * 64 + (uint64_t)k, 0, 0.5, challenger, MOST);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < MOST; i++)
             gains[i] = challenger[i] - champion[i];
-        assert_int_equal(tw_gate(gains, n, 0, spend ? tw_gate_spend(level, k, looks) : level, &gate), TW_OK);
+        assert_int_equal(tw_gate(gains, n, 0, share, &gate), TW_OK);
+        size_t later = n + n / 2 < MOST ? n + n / 2 : MOST;
+        if (tries == APPEALED && !gate.pass && gate.gain > gate.error)
+            assert_int_equal(tw_gate(gains, later, 0, share, &gate), TW_OK);
         if (gate.pass) {
-            passed = true;
-            for (size_t i = 0; i < MOST; i++)
-                champion[i] = challenger[i];
+            moves++;
+            try = tries == APPEALED ? 0 : try;
+            memcpy(champion, challenger, MOST * sizeof *champion);
         }
     }
     test_free(champion);
     test_free(challenger);
     test_free(gains);
-    return passed;
-}
-
-static int null_promotions(int looks, bool spend, int repeat)
-{
-    int count = 0;
-    for (int r = 0; r < repeat; r++)
-        count += null_episode((uint64_t)r, looks, 0.1, spend);
-    return count;
+    return moves;
 }
 
 static void test_looks_share_a_level(void **state)
@@ -178,9 +179,17 @@ static void test_looks_share_a_level(void **state)
     for (int k = 1; k <= 17; k++)
         sum += tw_gate_spend(0.01, k, 17);
     assert_true(fabs(sum - 0.01) < 1e-15);
-    /* 200 episodes of ten looks at 10 %: 20 at most, sqrt(20) = 4.5; without spending about 40 */
-    assert_in_range(null_promotions(10, true, 200), 0, 33);
-    assert_true(null_promotions(10, false, 200) > 33);
+    /* 200 episodes of ten looks at 10 %: 20 at most, sqrt(20) = 4.5; without spending about 40. With appeals each
+     * champion has the level: 22 of 222 */
+    int moved[3] = {0}, moves = 0;
+    for (uint64_t r = 0; r < 200; r++) {
+        moved[ALONE] += null_episode(r, 10, 0.1, ALONE) > 0;
+        moved[SHARED] += null_episode(r, 10, 0.1, SHARED) > 0;
+        moves += null_episode(r, 10, 0.1, APPEALED);
+    }
+    assert_true(moved[ALONE] > 33);
+    assert_in_range(moved[SHARED], 0, 33);
+    assert_in_range(moves, 0, 22 + 14);
 }
 
 int main(void)

@@ -83,11 +83,12 @@ struct cells {
 
 static inline void find(const struct tw_cusum_bets_values *values, struct cells *cells)
 {
-    cells->count = 0;
-    for (int i = 0; i < TW_SKETCH_CELLS; i++) {
-        cells->at[cells->count] = i;
-        cells->count += values->in[i] > 0;
+    int count = 0;
+    for (int i = 0; i < TW_SKETCH_CELLS; i++) { /* no branch that would be guessed wrongly */
+        cells->at[count] = i;
+        count += values->in[i] > 0;
     }
+    cells->count = count;
 }
 
 static inline vec wide(const float *from)

@@ -87,6 +87,11 @@ void episode_appeals(struct episode *episode, int version)
     episode->appeal = version;
 }
 
+void episode_puts_off(struct episode *episode)
+{
+    episode->put_off = episode->rows;
+}
+
 bool episode_hears(const struct episode *episode)
 {
     return episode->active && episode->appeal;
@@ -107,7 +112,8 @@ void episode_decided(struct episode *episode, bool promoted, bool promising, boo
 {
     if (promoted)
         episode->appeal = 0;
-    episode->trained_rows = episode->rows;
+    episode->trained_rows = episode->put_off ? episode->put_off : episode->rows;
+    episode->put_off = 0;
     episode->attempts++;
     episode->looks = promoted ? 0 : episode->looks + asked;
     episode->rejections = promoted ? 0 : promising ? episode->rejections : episode->rejections + 1;
@@ -122,25 +128,26 @@ void episode_decided(struct episode *episode, bool promoted, bool promising, boo
 
 json_t *episode_json(const struct episode *episode)
 {
-    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:i, s:I, s:i, s:i, s:I, s:i, s:i}", "active",
+    return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:i, s:I, s:i, s:i, s:I, s:i, s:i, s:I}", "active",
                      episode->active, "change", (json_int_t)episode->change, "rows", (json_int_t)episode->rows,
                      "trained_rows", (json_int_t)episode->trained_rows, "attempts", episode->attempts, "rejections",
                      episode->rejections, "quiet", episode->quiet, "promoted", episode->promoted, "looks",
                      episode->looks, "gained_rows", (json_int_t)episode->gained_rows, "origin", episode->origin,
                      "champion", episode->champion, "asked_rows", (json_int_t)episode->asked_rows, "appeal",
-                     episode->appeal, "recall", episode->recall);
+                     episode->appeal, "recall", episode->recall, "put_off", (json_int_t)episode->put_off);
 }
 
 void episode_from_json(struct episode *episode, const json_t *json)
 {
     memset(episode, 0, sizeof(*episode));
     int active, promoted, attempts, rejections, quiet, looks = -1, origin = 0, champion = 0, appeal = 0, recall = 0;
-    json_int_t change, rows, trained, gained = 0, asked = 0; /* states from before they were kept lack the last seven */
-    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s?i, s?I, s?i, s?i, s?I, s?i, s?i}",
+    json_int_t change, rows, trained, gained = 0, asked = 0,
+                                      put_off = 0; /* older states lack what follows `promoted` */
+    if (json_unpack((json_t *)json, "{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s?i, s?I, s?i, s?i, s?I, s?i, s?i, s?I}",
                     "active", &active, "change", &change, "rows", &rows, "trained_rows", &trained, "attempts",
                     &attempts, "rejections", &rejections, "quiet", &quiet, "promoted", &promoted, "looks", &looks,
                     "gained_rows", &gained, "origin", &origin, "champion", &champion, "asked_rows", &asked, "appeal",
-                    &appeal, "recall", &recall) != 0)
+                    &appeal, "recall", &recall, "put_off", &put_off) != 0)
         return;
     *episode = (struct episode){.active = active != 0,
                                 .change = (uint64_t)change,
@@ -156,5 +163,6 @@ void episode_from_json(struct episode *episode, const json_t *json)
                                 .champion = champion,
                                 .appeal = appeal,
                                 .recall = recall,
+                                .put_off = (uint64_t)put_off,
                                 .promoted = promoted != 0};
 }

@@ -20,7 +20,7 @@ struct episode {
     bool active;
     uint64_t change;       /* ordinal of the first batch after the change */
     uint64_t rows;         /* rows since the change, up to the last window */
-    uint64_t trained_rows; /* rows when the last retune of this episode began; 0: none yet */
+    uint64_t trained_rows; /* rows when the last retune of this episode began, or was put off; 0: none yet */
     uint64_t gained_rows;  /* of these, rows of the last one that was promoted or promising; 0: none was */
     int origin;            /* version that the drift met; 0: unknown, in states of before it was kept */
     int champion;          /* version that serves, as the loop left it; 0: unknown */
@@ -30,8 +30,9 @@ struct episode {
     int rejections;        /* in a row, promising ones left out */
     int quiet;             /* windows in a row without an alarm, before anything was promoted */
     int appeal;            /* version that was rejected, but promising: later data go on with its gate. 0: none */
-    int recall;    /* loop.recall when champions of the past were first asked: they share one level; 0: not yet */
-    bool promoted; /* something of this episode was */
+    int recall;       /* loop.recall when champions of the past were first asked: they share one level; 0: none yet */
+    uint64_t put_off; /* rows when a retune that was due gave way to the promotion of an appeal; 0: none did */
+    bool promoted;    /* something of this episode was */
 };
 
 enum {
@@ -78,6 +79,8 @@ int episode_recall(struct episode *episode, long recall);
 void episode_decided(struct episode *episode, bool promoted, bool promising, bool asked);
 /* The version that is on appeal (appeal.h), in place of any other; it was rejected, but promising. */
 void episode_appeals(struct episode *episode, int version);
+/* A retune is due, but the window has another decision: it begins with the next, and growth is counted from here. */
+void episode_puts_off(struct episode *episode);
 bool episode_hears(const struct episode *episode); /* one is on appeal */
 /* It is no more. `promoted`: it passed and took over, and refinements go on. */
 void episode_appealed(struct episode *episode, bool promoted);

@@ -214,6 +214,8 @@ static void carry_out(struct loop *loop, const struct turn *turn, const struct p
     loop->trial = open && !choice->move_to ? past->trial : (struct trial){0};
     if (past->recall)
         episode_recalled(&loop->episode, past->recalled != 0, past->recalled && choice->move_to);
+    if (past->appealed && choice->move_to && episode_due(&loop->episode, turn->policy->growth))
+        episode_puts_off(&loop->episode);
     if (past->appeal_over)
         episode_appealed(&loop->episode, past->appealed && choice->move_to);
     if (choice->retune) {

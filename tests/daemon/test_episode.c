@@ -202,6 +202,23 @@ static void hears_an_appeal(void **state)
     assert_true(e.active && e.origin == 1); /* refinements go on, from where the first began */
 }
 
+/* A retune that is due when an appeal is granted comes a window later, and those after it when they would have. */
+static void puts_a_retune_off(void **state)
+{
+    struct episode e = {0};
+    episode_begin(&e, 0, 10000, 1);
+    episode_puts_off(&e);
+    episode_window(&e, 500, true);
+    assert_true(episode_due(&e, 0.1));
+    episode_decided(&e, false, false, true);
+    assert_false(episode_due(&e, 0.1));
+    episode_window(&e, 500, true);
+    assert_true(episode_due(&e, 0.1));
+    episode_decided(&e, false, false, true);
+    episode_window(&e, 1099, true);
+    assert_false(episode_due(&e, 0.1));
+}
+
 /* How many champions of the past share the level is what it was when they were first asked. */
 static void keeps_the_shares(void **state)
 {
@@ -222,6 +239,7 @@ static void survives_json(void **state)
     episode_window(&e, 99, false);
     episode_decided(&e, true, false, true);
     episode_appeals(&e, 9);
+    episode_puts_off(&e);
     json_t *json = episode_json(&e);
     assert_non_null(json);
     episode_from_json(&back, json);
@@ -230,7 +248,8 @@ static void survives_json(void **state)
     episode_from_json(&back, NULL);
     assert_false(back.active);
     json = episode_json(&e); /* of an earlier program */
-    const char *const later[] = {"looks", "gained_rows", "origin", "champion", "asked_rows", "appeal", "recall"};
+    const char *const later[] = {"looks",      "gained_rows", "origin", "champion",
+                                 "asked_rows", "appeal",      "recall", "put_off"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         json_object_del(json, later[i]);
     episode_from_json(&back, json);
@@ -256,6 +275,7 @@ int main(void)
         cmocka_unit_test(counts_looks),
         cmocka_unit_test(asks_again),
         cmocka_unit_test(hears_an_appeal),
+        cmocka_unit_test(puts_a_retune_off),
         cmocka_unit_test(keeps_the_shares),
         cmocka_unit_test(survives_json),
     };

@@ -87,7 +87,8 @@ void tw_smooth_peak(const uint64_t counts[TW_SKETCH_CELLS], double shift, double
     find_ranks(counts, ranks);
     for (int i = 0; i < TW_SKETCH_BINS; i++) {
         double c = cos(M_PI * (ranks[i] - 0.5)), s = sin(M_PI * (ranks[i] - 0.5)); /* t = s / c, c may be 0 */
-        ratio[i] = 1 / (c * c + (s - shift * c) * (s - shift * c));
+        double moved = s - 2 * shift * c;
+        ratio[i] = 0.5 + 0.5 / (c * c + moved * moved);
     }
     ratio[TW_SKETCH_NAN] = 1;
 }

@@ -48,10 +48,11 @@ enum tw_component tw_smooth_component(bool periodic, int k);
 void tw_smooth_scores(const uint64_t counts[TW_SKETCH_CELLS], bool periodic,
                       double scores[TW_COMPONENTS][TW_SKETCH_CELLS]);
 
-/* ratio[i]: how much likelier a value in cell i is where a peak has moved by `shift` of its half widths, as a Cauchy
- * law has it: (1 + t^2) / (1 + (t - shift)^2) with t = tan(pi (u - 1/2)). For small shifts its logarithm is shift /
- * sqrt(2) times the score of TW_COMPONENT_PEAK; at 0.7 half widths that line has 70 % of the information. 1 for absent
- * values. */
+/* ratio[i]: how much likelier a value in cell i is where a half of a peak has moved by twice `shift`, in its half
+ * widths, as a Cauchy law has it: 1/2 + 1/2 (1 + t^2) / (1 + (t - 2 shift)^2) with t = tan(pi (u - 1/2)). For small
+ * shifts its logarithm is shift / sqrt(2) times the score of TW_COMPONENT_PEAK. Of a whole peak that has moved by
+ * `shift` it gains as much as that peak's own ratio, and loses less where the peak is none, or moved by more. 1 for
+ * absent values. */
 void tw_smooth_peak(const uint64_t counts[TW_SKETCH_CELLS], double shift, double ratio[TW_SKETCH_CELLS]);
 
 #endif

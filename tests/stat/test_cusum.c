@@ -221,7 +221,7 @@ static void naive_growth(const struct tw_cusum *cusum, int column, int which, do
         double t = i < TW_SKETCH_BINS ? tan(M_PI * ((below + (double)made[i] / 2) / present - 0.5)) : 0;
         growth[i] = exp((smooth ? path.lambda : -log(TW_CUSUM_NOTCH_RATIO)) * scores[i]);
         if (peak)
-            growth[i] = i < TW_SKETCH_BINS ? (1 + t * t) / (1 + (t - shift) * (t - shift)) : 1;
+            growth[i] = i < TW_SKETCH_BINS ? 0.5 + 0.5 * (1 + t * t) / (1 + (t - 2 * shift) * (t - 2 * shift)) : 1;
         below += (double)made[i];
     }
 }

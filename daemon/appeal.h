@@ -18,6 +18,7 @@ struct appeal_input {
     struct contest contest;
     struct store *store;
     int version;   /* on appeal */
+    double level;  /* of the loop's gate, for the distance */
     uint64_t last; /* ordinal up to which there are data */
 };
 

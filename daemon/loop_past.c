@@ -133,6 +133,7 @@ int loop_past_appeal(struct loop *loop, const struct window *window, struct snap
         .contest = contest_of(loop, champion, policy),
         .store = loop->context->store,
         .version = loop->episode.appeal,
+        .level = policy->gate_level,
         .last = window->last,
     };
     struct appeal appeal;

@@ -16,6 +16,7 @@ struct sentence {
 static bool sentence_of(const json_t *row, struct sentence *out)
 {
     const json_t *gate = json_object_get(json_object_get(row, "metrics"), "gate");
+    const char *status = json_string_value(json_object_get(row, "status"));
     *out = (struct sentence){
         .champion = (int)json_integer_value(json_object_get(gate, "champion")),
         .level = json_number_value(json_object_get(gate, "level")),
@@ -23,7 +24,8 @@ static bool sentence_of(const json_t *row, struct sentence *out)
         .last = (uint64_t)json_integer_value(json_object_get(json_object_get(row, "ordinals"), "last")),
         .held = json_string_value(json_object_get(row, "reference_sha256")),
     };
-    return gate && out->level > 0 && out->held;
+    bool stands = status && strcmp(status, "rejected") == 0; /* or people have judged it */
+    return gate && out->level > 0 && out->held && stands;
 }
 
 /* The rows that it was gated on, in the order of then: they are kept with the version, so that no change in the spool
@@ -45,16 +47,20 @@ static int gated_rows(const struct appeal_input *input, const char *sha256, stru
     return status == TW_CORRUPT ? (int)TW_NOT_FOUND : status;
 }
 
-/* And those of all windows since. Too many for the memory: the bet must not skip any, so that it ends. */
+/* And those of all windows since. The bet must not skip any: it ends where they are too many for the memory, or where
+ * some have left the spool or cannot be read. */
 static int later_rows(const struct appeal_input *input, uint64_t last, struct tw_data *rows, struct tw_error *error)
 {
     struct twin *twin = input->contest.twin;
     const struct window window = {.first = last + 1, .last = input->last};
     size_t left_out = 0;
+    json_t *lost = NULL;
     if (window.first > window.last)
         return TW_NOT_FOUND;
-    int status = window_read(twin, &window, window_rows_compare(twin), rows, NULL, NULL, NULL, &left_out, NULL, error);
-    return status == TW_OK && left_out ? (int)TW_NOT_FOUND : status;
+    int status = window_read(twin, &window, window_rows_compare(twin), rows, NULL, NULL, NULL, &left_out, &lost, error);
+    bool whole = !left_out && !lost;
+    json_decref(lost);
+    return status == TW_OK && !whole ? (int)TW_NOT_FOUND : status;
 }
 
 static int hear(const struct appeal_input *input, const struct tw_data *rows, double level, struct appeal *out,

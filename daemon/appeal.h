@@ -23,7 +23,8 @@ struct appeal_input {
 };
 
 struct appeal {
-    bool open; /* false: it cannot go on, as the champion is another, or rows or version cannot be had */
+    bool open; /* false: it cannot go on, as the champion is another, people have moved it there or back,
+                 or rows or version cannot be had */
     struct tw_gate gate;
     struct distance distance; /* where there is a limit, once it passes */
     json_t *record;           /* as contest_json, with "level"; NULL unless open */

@@ -110,7 +110,7 @@ void episode_appealed(struct episode *episode, bool promoted)
 
 void episode_decided(struct episode *episode, bool promoted, bool promising, bool asked)
 {
-    if (promoted)
+    if (promoted || promising) /* which goes on in place of another */
         episode->appeal = 0;
     episode->trained_rows = episode->put_off ? episode->put_off : episode->rows;
     episode->put_off = 0;

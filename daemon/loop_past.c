@@ -78,6 +78,8 @@ int loop_past_record(struct past *past, bool moved, double level)
         return TW_OK;
     if (past->state == TRIAL_WORSE && moved)
         past->state = TRIAL_ROLLED_BACK;
+    if (past->state == TRIAL_OPEN && moved) /* to a version that was there, as one on appeal */
+        past->state = TRIAL_SUPERSEDED;
     past->regret = trial_record(&past->trial, past->state, level);
     if (!past->regret || json_object_set_new(past->regret, "version", json_integer(past->trial.version)) != 0)
         return TW_NO_MEMORY;

@@ -30,7 +30,7 @@ int loop_past_recall(struct loop *loop, const struct window *window, struct snap
 /* Goes on with the gate of the challenger that is on appeal, if one is. */
 int loop_past_appeal(struct loop *loop, const struct window *window, struct snapshot *champion,
                      const struct loop_policy *policy, struct past *past, struct tw_error *error);
-/* Makes the record of the trial. `moved`: a roll-back is carried out. */
+/* Makes the record of the trial. `moved`: the champion does, back or on. */
 int loop_past_record(struct past *past, bool moved, double level);
 void loop_past_fini(struct past *past);
 

@@ -177,7 +177,8 @@ static bool prune_store(struct loop *loop, const struct config *config, struct t
                    .metric_days = config_live(&config->metric_days)},
         .spool_first = spool_first(loop->twin->spool),
         .needed = {loop->has_task ? loop->task.parent : 0, loop->has_task ? loop->task.champion : 0,
-                   loop->has_task ? loop->task.replayed : 0, loop->episode.active ? loop->episode.origin : 0},
+                   loop->has_task ? loop->task.replayed : 0, loop->episode.active ? loop->episode.origin : 0,
+                   loop->episode.active ? loop->episode.appeal : 0},
         .version_cursor = loop->retention.version_cursor,
     };
     int status = store_prune(loop->context->store, &prune, error);

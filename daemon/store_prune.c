@@ -175,13 +175,14 @@ static int prune_versions(sqlite3 *db, struct store_prune *prune, struct tw_erro
     if (!status)
         status = store_sql_run(
             db, error,
-            "DELETE FROM versions WHERE twin = ?1 AND status <> 'champion' AND version NOT IN (?5, ?6, ?7, ?8)"
+            "DELETE FROM versions WHERE twin = ?1 AND status <> 'champion' AND version NOT IN (?5, ?6, ?7, ?8, ?9)"
             " AND version IN (SELECT version FROM versions WHERE twin = ?1 AND version > ?2"
             "  AND version <= ?3 ORDER BY version LIMIT ?4)"
             " AND NOT EXISTS (SELECT 1 FROM moves WHERE moves.twin = versions.twin"
             "  AND moves.version = versions.version)",
-            "iiiiiiii", prune->twin, (int64_t)prune->version_cursor, newest_to_go, (int64_t)VERSIONS,
-            (int64_t)prune->needed[0], (int64_t)prune->needed[1], (int64_t)prune->needed[2], (int64_t)prune->needed[3]);
+            "iiiiiiiii", prune->twin, (int64_t)prune->version_cursor, newest_to_go, (int64_t)VERSIONS,
+            (int64_t)prune->needed[0], (int64_t)prune->needed[1], (int64_t)prune->needed[2], (int64_t)prune->needed[3],
+            (int64_t)prune->needed[4]);
     if (!status)
         note(db, prune, VERSIONS);
     if (!status)

@@ -17,7 +17,7 @@ struct store_limits {
     int64_t metric_days;           /* of hours; days are kept ten times as long */
 };
 
-enum { STORE_PRUNE_NEEDED = 4 };
+enum { STORE_PRUNE_NEEDED = 5 };
 
 struct store_prune {
     int64_t twin;

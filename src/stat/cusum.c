@@ -82,7 +82,7 @@ struct tw_cusum_bets_sums tw_cusum_sum(const struct tw_cusum *cusum, int column)
  * smaller it cannot tell. */
 static int fineness_of(size_t rows)
 {
-    int fineness = 0;
+    int fineness = TW_CUSUM_FINENESS_MIN;
     while (fineness < TW_CUSUM_FINENESS_MAX && (UINT64_C(4) << 2 * fineness) < rows)
         fineness++;
     return fineness;

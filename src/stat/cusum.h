@@ -46,8 +46,9 @@
 #include "stat/smooth.h"
 
 enum {
-    TW_CUSUM_BLOCKS = 16, /* of a window, at most: as many as keep each below a sixteenth of the pool */
-    TW_CUSUM_UNREST = 3,  /* windows without alarm that end one */
+    TW_CUSUM_BLOCKS = 16,      /* of a window, at most: as many as keep each below a sixteenth of the pool */
+    TW_CUSUM_UNREST = 3,       /* windows without alarm that end one */
+    TW_CUSUM_FINENESS_MIN = 2, /* exp(2^4-2 TW_SMOOTH_MAX) and its inverse are floats */
     TW_CUSUM_FINENESS_MAX = 22
 };
 

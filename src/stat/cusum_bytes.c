@@ -122,8 +122,8 @@ int tw_cusum_from_bytes(struct tw_cusum *cusum, const unsigned char *bytes, size
     tw_pack_get(&reader, &windows, sizeof windows);
     /* a column takes more than a byte for each path */
     if (reader.failed || memcmp(found, magic, sizeof magic) || flags[0] > 1 || flags[1] > TW_CUSUM_UNREST ||
-        flags[2] > TW_CUSUM_FINENESS_MAX || columns < 1 || columns > reader.left / TW_CUSUM_PATHS ||
-        columns > TW_COLUMNS_MAX + 1)
+        flags[2] < TW_CUSUM_FINENESS_MIN || flags[2] > TW_CUSUM_FINENESS_MAX || columns < 1 ||
+        columns > reader.left / TW_CUSUM_PATHS || columns > TW_COLUMNS_MAX + 1)
         return TW_CORRUPT;
     if (tw_cusum_alloc(cusum, (int)columns, flags[0]))
         return TW_NO_MEMORY;

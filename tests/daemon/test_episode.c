@@ -195,6 +195,9 @@ static void hears_an_appeal(void **state)
     assert_true(lapsed.active && !episode_hears(&lapsed) && lapsed.champion == 1 && !lapsed.promoted);
     episode_decided(&replaced, true, false, true);
     assert_true(replaced.active && replaced.appeal == 0);
+    struct episode advised = e; /* another one passed, and waits for people */
+    episode_decided(&advised, false, true, true);
+    assert_true(advised.active && !episode_hears(&advised));
     episode_appealed(&e, true);
     assert_true(e.active && e.promoted && e.champion == 6 && e.appeal == 0 && e.looks == 0 && e.rejections == 0);
     assert_int_equal(e.gained_rows, 2000);

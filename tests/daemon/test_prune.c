@@ -128,10 +128,10 @@ static void a_task_keeps_its_versions(void **state)
 {
     struct fixture *f = *state;
     fill_versions(f);
-    struct store_prune one = {.twin = f->twin, .limits = {.now_ms = DAY, .versions = 1}, .needed = {7, 9}};
+    struct store_prune one = {.twin = f->twin, .limits = {.now_ms = DAY, .versions = 1}, .needed = {7, 9, 0, 0, 11}};
     for (int i = 0; i < 10; i++)
         assert_int_equal(store_prune(f->store, &one, NULL), 0);
-    assert_int_equal(ask(f, "SELECT count(*) FROM versions WHERE version IN (7, 8, 9)"), 2);
+    assert_int_equal(ask(f, "SELECT count(*) FROM versions WHERE version IN (7, 8, 9, 11)"), 3);
 }
 
 static void fill_iterations(struct fixture *f)

@@ -111,6 +111,18 @@ class PolicyTest(unittest.TestCase):
         self.assertEqual(self.daemon.restart(), 0)  # a restart finds the verdict on the version that was promoted
         self.assertEqual(self.daemon.get("/v1/twins/toy")["verdict"], "true")
 
+    def test_people_have_judged_what_is_on_appeal(self):
+        self.begin(recall=0, growth=10)
+        self.push(toy.events(1000, seed=20, shift=0.5))
+        for version in (2, 1):  # between two windows, so that the champion is what it was
+            etag = self.daemon.request("GET", "/v1/twins/toy/aliases/champion").headers["ETag"]
+            answer = self.daemon.request("PUT", "/v1/twins/toy/aliases/champion",
+                                         {"version": version, "reason": "a test"}, {"If-Match": etag})
+            self.assertEqual(answer.status, 200)
+        rows = [r for k in range(4) for r in self.push(toy.events(1000, seed=21 + k, shift=0.5))]
+        self.assertEqual([r for r in rows if "appeal" in r["policy"]], [])
+        self.assertEqual(self.champion(), 1)
+
     def test_an_appeal_under_hold(self):
         self.begin(recall=0, growth=10)
         self.push(toy.events(1000, seed=20, shift=0.5))

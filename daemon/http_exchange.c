@@ -141,20 +141,23 @@ static struct MHD_Response *make_response(struct exchange *exchange)
     return made;
 }
 
-static void add_headers(struct MHD_Response *made, const struct http_response *response, bool close)
+/* The library's own refusals: no memory, and nothing to say. */
+static bool add_header(struct MHD_Response *made, const char *name, const char *value)
 {
-    bool cached = false;
-    for (int i = 0; i < response->headers; i++) {
+    return value[0] == '\0' || MHD_add_response_header(made, name, value) == MHD_YES;
+}
+
+/* False: memory is out. An answer that lacks a header is none: without its type nobody can read it. */
+static bool add_headers(struct MHD_Response *made, const struct http_response *response, bool close)
+{
+    bool cached = false, added = true;
+    for (int i = 0; i < response->headers && added; i++) {
         cached = cached || strcmp(response->header[i].name, "Cache-Control") == 0;
-        MHD_add_response_header(made, response->header[i].name, response->header[i].value);
+        added = add_header(made, response->header[i].name, response->header[i].value);
     }
-    if (response->type != NULL)
-        MHD_add_response_header(made, "Content-Type", response->type);
-    if (!cached)
-        MHD_add_response_header(made, "Cache-Control", "no-store");
-    MHD_add_response_header(made, "X-Content-Type-Options", "nosniff");
-    if (close)
-        MHD_add_response_header(made, "Connection", "close");
+    return added && (response->type == NULL || add_header(made, "Content-Type", response->type)) &&
+           (cached || add_header(made, "Cache-Control", "no-store")) &&
+           add_header(made, "X-Content-Type-Options", "nosniff") && (!close || add_header(made, "Connection", "close"));
 }
 
 /* The library keeps both heads, and an entry for each header and parameter of the request, in one piece of memory.
@@ -199,7 +202,10 @@ static enum MHD_Result answer(struct exchange *exchange)
         made = make_response(exchange);
         if (made == NULL)
             return MHD_NO;
-        add_headers(made, response, close);
+        if (!add_headers(made, response, close)) {
+            MHD_destroy_response(made);
+            return MHD_NO;
+        }
         kept = constant && http_kept_add(&http->kept, response, made);
     }
     enum MHD_Result queued = MHD_queue_response(exchange->connection, (unsigned)response->status, made);

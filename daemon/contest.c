@@ -5,6 +5,16 @@
 #include "daemon/number.h"
 #include "daemon/weights.h"
 
+int contest_judge(const struct tw_model *challenger, const struct tw_model *champion, const struct tw_data *rows,
+                  const double *before, double min_gain, double level, double *gains, struct tw_gate *gate)
+{
+    double doubt = weights_doubt(challenger, champion);
+    for (size_t i = 0; i < rows->rows; i++)
+        gains[i] -= doubt;
+    tw_gate_gains(gains, before, rows->weights, rows->rows, gains);
+    return tw_gate(gains, rows->rows, min_gain, level, gate);
+}
+
 int contest_begin(const struct contest *contest, const struct tw_data *rows, double *before)
 {
     return tw_model_proper_score(contest->champion->model, contest->kernels, contest->pool, rows, before);
@@ -17,14 +27,10 @@ int contest_gate(const struct contest *contest, int version, double level, const
     int status = registry_snapshot(contest->registry, contest->twin, version, &snapshot, error);
     if (status == TW_OK)
         status = tw_model_proper_score(snapshot->model, contest->kernels, contest->pool, rows, gains);
-    double doubt = status == TW_OK ? weights_doubt(snapshot->model, contest->champion->model) : 0;
+    if (status == TW_OK)
+        status = contest_judge(snapshot->model, contest->champion->model, rows, before, contest->min_gain, level, gains,
+                               gate);
     snapshot_unref(snapshot);
-    if (status == TW_OK) {
-        for (size_t i = 0; i < rows->rows; i++)
-            gains[i] -= doubt;
-        tw_gate_gains(gains, before, rows->weights, rows->rows, gains);
-        status = tw_gate(gains, rows->rows, contest->min_gain, level, gate);
-    }
     return status == TW_CORRUPT ? (int)TW_NOT_FOUND : status;
 }
 

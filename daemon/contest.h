@@ -1,7 +1,7 @@
-/* A version that is there already against the champion: the gate of a retune, without a training.
+/* A version against the champion: both are scored on rows that neither has seen.
  *
- * Both are scored on rows that neither has seen. Champions of the past (recall.h) and challengers that more data may
- * show to be better (appeal.h) are asked so.
+ * A retune is gated so (training.h), and, without a training, champions of the past (recall.h) and challengers that
+ * more data may show to be better (appeal.h).
  */
 #ifndef DAEMON_CONTEST_H
 #define DAEMON_CONTEST_H
@@ -26,6 +26,10 @@ struct contest { /* borrowed */
     int reference_version;
 };
 
+/* The gate on the scores of the rows: `before` the champion's, `gains` the challenger's, of which it leaves the gains.
+ */
+int contest_judge(const struct tw_model *challenger, const struct tw_model *champion, const struct tw_data *rows,
+                  const double *before, double min_gain, double level, double *gains, struct tw_gate *gate);
 /* The champion's scores of the rows: before[rows]. */
 int contest_begin(const struct contest *contest, const struct tw_data *rows, double *before);
 /* The version's gate on them. Scratch: gains (rows). TW_NOT_FOUND: the version cannot be read. */

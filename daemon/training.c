@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "daemon/contest.h"
 #include "daemon/memory.h"
 #include "daemon/number.h"
 #include "daemon/weights.h"
@@ -184,11 +185,10 @@ static void mean_error(const double *x, size_t n, double *mean, double *error)
     *error = kept > 1 ? sqrt(fmax(squares / (double)kept - *mean * *mean, 0) / (double)kept) : NAN;
 }
 
-/* The model against the champion, if there is one, on the rows of one part. log_prob: mean of its scores, and error. */
+/* The model, against the champion unless that is NULL, on the rows of one part. log_prob: its mean score, and error. */
 static int try_part(const struct training *training, struct tw_pool *pool, const struct tw_model *model,
-                    enum tw_part part, double log_prob[2], struct tw_gate *gate)
+                    const struct snapshot *champion, enum tw_part part, double log_prob[2], struct tw_gate *gate)
 {
-    const struct snapshot *champion = training->input.champion;
     struct tw_data rows;
     tw_data_init(&rows, training->data.schema);
     double *gains = NULL, *before = NULL;
@@ -204,13 +204,9 @@ static int try_part(const struct training *training, struct tw_pool *pool, const
         mean_error(gains, rows.rows, &log_prob[0], &log_prob[1]);
     if (status == TW_OK && champion)
         status = tw_model_proper_score(champion->model, training->kernels, pool, &rows, before);
-    if (status == TW_OK && champion) {
-        double doubt = weights_doubt(model, champion->model);
-        for (size_t i = 0; i < rows.rows; i++)
-            gains[i] -= doubt;
-        tw_gate_gains(gains, before, rows.weights, rows.rows, gains);
-        status = tw_gate(gains, rows.rows, training->input.policy.gate_min_gain, training->input.level, gate);
-    }
+    if (status == TW_OK && champion)
+        status = contest_judge(model, champion->model, &rows, before, training->input.policy.gate_min_gain,
+                               training->input.level, gains, gate);
     free(gains);
     free(before);
     tw_data_fini(&rows);
@@ -224,16 +220,18 @@ static int gate(const struct training *training, struct tw_pool *pool, struct tr
 {
     const struct training_input *input = &training->input;
     double log_prob[2] = {NAN, NAN}, unused[2];
-    struct tw_gate said = {0};
-    int status = try_part(training, pool, out->model, TW_PART_GATE, log_prob, &said);
-    out->log_prob = log_prob[0];
-    out->log_prob_error = log_prob[1];
+    int status = TW_OK;
     out->gated = input->champion != NULL;
-    if (status == TW_OK && out->gated && input->sparing)
-        status = try_part(training, pool, out->model, TW_PART_STOP, unused, &out->hint);
+    out->gate = (struct tw_gate){.gain = NAN, .error = NAN, .bound = NAN};
+    if (out->gated && input->sparing)
+        status = try_part(training, pool, out->model, input->champion, TW_PART_STOP, unused, &out->hint);
     out->asked = out->gated && (!input->sparing || out->hint.gain > out->hint.error);
     out->level = out->asked ? input->level : 0;
-    out->gate = out->asked ? said : (struct tw_gate){.gain = NAN, .error = NAN, .bound = NAN};
+    if (status == TW_OK)
+        status = try_part(training, pool, out->model, out->asked ? input->champion : NULL, TW_PART_GATE, log_prob,
+                          &out->gate);
+    out->log_prob = log_prob[0];
+    out->log_prob_error = log_prob[1];
     return status;
 }
 
